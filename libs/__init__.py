@@ -1,0 +1,1 @@
+"""Shared libraries: contracts (messages), kit (plumbing), testkit (real servers and fakes for tests)."""

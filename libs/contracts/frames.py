@@ -1,0 +1,92 @@
+"""The binary frame between worker and gateway (layout: architecture/request-path.md)."""
+
+import struct
+from enum import IntFlag
+from typing import Final, NamedTuple
+
+import msgspec
+
+from libs.contracts.inference import FrameMeta
+
+VERSION: Final = 1
+HEADER: Final = struct.Struct("<BBHIII")
+HEADER_BYTES: Final = HEADER.size
+MAX_SEQ: Final = 0xFFFF_FFFF
+_MAX_PART: Final = 0xFF
+
+_encode_meta = msgspec.json.Encoder().encode
+_decode_meta = msgspec.json.Decoder(FrameMeta).decode
+_EMPTY_META: Final = FrameMeta()
+
+
+class Flag(IntFlag):
+    """What a frame tells besides its bytes."""
+
+    ACCEPTED = 1
+    HEAD = 2
+    LAST = 4
+    ERROR = 8
+    CANCELLED = 16
+
+
+class Frame(NamedTuple):
+    """One decoded frame; `flags` is a plain int for speed, to be tested against `Flag`."""
+
+    flags: int
+    status: int
+    attempt: int
+    seq: int
+    meta: FrameMeta
+    body: bytes
+
+
+class FrameError(ValueError):
+    """The bytes are not a frame of a version that this process speaks."""
+
+
+def encode(flags: int, attempt: int, seq: int, body: bytes = b"", *, status: int = 0, meta: bytes = b"") -> bytes:
+    """Build a frame; `meta` is already encoded (see `encode_meta`), most often empty."""
+    return HEADER.pack(VERSION, flags, status, attempt, seq, len(meta)) + meta + body
+
+
+def encode_meta(meta: FrameMeta) -> bytes:
+    """Encode the JSON part once; frames that share it reuse the bytes."""
+    return _encode_meta(meta)
+
+
+def decode(payload: bytes) -> Frame:
+    """Read a frame.
+
+    Raises:
+        FrameError: too short, another version, or metadata that is not JSON of the right shape.
+    """
+    if len(payload) < HEADER_BYTES:
+        raise FrameError(f"a frame has at least {HEADER_BYTES} bytes, this one {len(payload)}")
+    version, flags, status, attempt, seq, meta_len = HEADER.unpack_from(payload)
+    if version != VERSION:
+        raise FrameError(f"frame version {version}, this process speaks {VERSION}")
+    if not meta_len:
+        return Frame(flags, status, attempt, seq, _EMPTY_META, payload[HEADER_BYTES:])
+    end = HEADER_BYTES + meta_len
+    if end > len(payload):
+        raise FrameError(f"frame metadata of {meta_len} bytes does not fit in {len(payload)}")
+    try:
+        meta = _decode_meta(payload[HEADER_BYTES:end])
+    except msgspec.DecodeError as error:
+        raise FrameError(f"frame metadata: {error}") from error
+    return Frame(flags, status, attempt, seq, meta, payload[end:])
+
+
+def is_publish_ack(payload: bytes) -> bool:
+    """Whether a message on a reply subject is JetStream's answer to the publish, not a frame."""
+    return payload[:1] == b"{"
+
+
+def make_attempt(retry: int, delivery: int, dispatch: int) -> int:
+    """Number one execution: the gateway's retry, JetStream's delivery, the scheduler's dispatch (each at most 255)."""
+    return min(retry, _MAX_PART) << 16 | min(delivery, _MAX_PART) << 8 | min(dispatch, _MAX_PART)
+
+
+def retry_of(attempt: int) -> int:
+    """The gateway's retry number inside an attempt."""
+    return attempt >> 16

@@ -1,0 +1,76 @@
+"""Every subject on the bus, built in one place so that no other file spells one.
+
+Grammar: `cmd.` commands (JetStream work queues), `evt.` events (JetStream logs), `ctl.` control and `rpl.` replies
+(core NATS, never stored), `dlq.` dead letters. `ctl.<service>.<instance>.<verb>` names the service it concerns.
+"""
+
+from typing import Final
+
+SUBMIT_PREFIX: Final = "cmd.inference.request.submit.v1"
+COMPLETED: Final = "evt.inference.request.completed.v1"
+
+ALL_BEATS: Final = "ctl.inference.*.beat"
+ALL_RELEASED: Final = "ctl.inference.*.released"
+ALL_CANCELS: Final = "ctl.inference.cancel.*"
+ALL_GATEWAY_BEATS: Final = "ctl.gateway.*.beat"
+ALL_WORKERS_LOST: Final = "ctl.scheduler.*.worker_lost"
+REPORT: Final = "ctl.inference.all.report"
+"""Ask every worker for a beat at once."""
+
+SYS_DISCONNECTS: Final = "$SYS.ACCOUNT.*.DISCONNECT"
+"""The server's own news that a connection ended; needs the system account."""
+
+
+def submit(pool: str, service_class: str) -> str:
+    """Where the gateway puts a request for `pool` in `service_class`."""
+    return f"{SUBMIT_PREFIX}.{pool}.{service_class}"
+
+
+def submit_filter(pool: str) -> str:
+    """What the scheduler of `pool` consumes: every service class."""
+    return f"{SUBMIT_PREFIX}.{pool}.*"
+
+
+def run(worker: str) -> str:
+    """Where the scheduler hands a request to `worker`."""
+    return f"ctl.inference.{worker}.run"
+
+
+def beat(worker: str) -> str:
+    """Where `worker` says that it lives."""
+    return f"ctl.inference.{worker}.beat"
+
+
+def released(worker: str) -> str:
+    """Where `worker` names executions that ended."""
+    return f"ctl.inference.{worker}.released"
+
+
+def drain(worker: str) -> str:
+    """Where `worker` is asked to finish what it has and take nothing new."""
+    return f"ctl.inference.{worker}.drain"
+
+
+def cancel(request_id: str) -> str:
+    """Where a request, or one execution of it, is called off."""
+    return f"ctl.inference.cancel.{request_id}"
+
+
+def gateway_beat(gateway: str) -> str:
+    """Where a gateway process says that it lives."""
+    return f"ctl.gateway.{gateway}.beat"
+
+
+def worker_lost(scheduler: str) -> str:
+    """Where `scheduler` announces the death of a worker."""
+    return f"ctl.scheduler.{scheduler}.worker_lost"
+
+
+def gateway_reply(gateway: str, request_id: str) -> str:
+    """Where the frames of one request go; the gateway process holds one wildcard subscription for all of them."""
+    return f"rpl.gateway.{gateway}.{request_id}"
+
+
+def scheduler_reply(scheduler: str, token: str) -> str:
+    """Where answers to `scheduler` go: hand-overs, pulled messages."""
+    return f"rpl.scheduler.{scheduler}.{token}"

@@ -1,0 +1,79 @@
+"""Every JetStream stream and durable consumer; `deploy/nats` applies this and nobody else creates any."""
+
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from libs.contracts import subjects
+
+DAY_S: Final = 86_400
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stream:
+    """One stream: what it stores, for how long, and what happens when it is full."""
+
+    name: str
+    subjects: tuple[str, ...]
+    retention: Literal["workqueue", "limits"]
+    max_age_s: int
+    max_bytes: int
+    max_messages_per_subject: int = -1
+    """For a work queue: how many may wait per pool and class before the next is refused; -1 is no bound."""
+    duplicate_window_s: int = 120
+
+
+@dataclass(frozen=True, kw_only=True)
+class Consumer:
+    """One durable pull consumer of a stream."""
+
+    stream: str
+    durable: str
+    filter_subject: str
+    ack_wait_s: float
+    max_ack_pending: int
+    max_deliver: int = -1
+
+
+SUBMIT_ACK_WAIT_S: Final = 10.0
+"""A scheduler that falls silent this long loses the messages it holds to the next scheduler."""
+
+SUBMIT_MAX_HELD: Final = 4_096
+"""Messages of one pool that a scheduler may hold in memory at once."""
+
+CMD_INFERENCE: Final = Stream(
+    name="CMD_INFERENCE",
+    subjects=(f"{subjects.SUBMIT_PREFIX}.*.*",),
+    retention="workqueue",
+    max_age_s=600,
+    max_bytes=1 << 30,
+    max_messages_per_subject=10_000,
+)
+
+EVT_INFERENCE: Final = Stream(
+    name="EVT_INFERENCE",
+    subjects=("evt.inference.>",),
+    retention="limits",
+    max_age_s=7 * DAY_S,
+    max_bytes=1 << 30,
+)
+
+STREAMS: Final = (CMD_INFERENCE, EVT_INFERENCE)
+
+
+def scheduler_durable(pool: str) -> str:
+    """Name of the consumer that the scheduler of `pool` pulls from."""
+    return f"scheduler__{pool}"
+
+
+def consumers(pools: tuple[str, ...]) -> tuple[Consumer, ...]:
+    """The consumers of an installation that serves `pools`."""
+    return tuple(
+        Consumer(
+            stream=CMD_INFERENCE.name,
+            durable=scheduler_durable(pool),
+            filter_subject=subjects.submit_filter(pool),
+            ack_wait_s=SUBMIT_ACK_WAIT_S,
+            max_ack_pending=SUBMIT_MAX_HELD,
+        )
+        for pool in pools
+    )

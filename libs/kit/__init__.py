@@ -1,0 +1,1 @@
+"""Plumbing that every service uses: bus, settings, telemetry, clock, errors. Knows contracts, knows no service."""

@@ -1,0 +1,328 @@
+"""The connection: publish, subscribe, request, and reconnect for ever."""
+
+import asyncio
+import json
+import random
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import structlog
+
+from libs.kit import clock
+from libs.kit.bus.errors import (
+    BusOverloadedError,
+    BusPayloadError,
+    BusTimeoutError,
+    BusUnavailableError,
+)
+from libs.kit.bus.headers import status_of
+from libs.kit.bus.parser import Message, Parser, ProtocolError
+
+log = structlog.get_logger(__name__)
+
+Handler = Callable[[Message], None]
+NO_RESPONDERS: Final = 503
+_DEFAULT_MAX_PAYLOAD_BYTES: Final = 1 << 20
+
+
+@dataclass(frozen=True, kw_only=True)
+class BusOptions:
+    """How to reach the server and how patient to be."""
+
+    host: str
+    port: int
+    name: str
+    """Shown by the server; `$SYS` disconnect events carry it, so it identifies the process."""
+    user: str = ""
+    password: str = field(default="", repr=False)
+    inbox_prefix: str = "rpl"
+    """Replies to `request` come to `<inbox_prefix>.<n>`; the user's permissions must cover it."""
+    connect_timeout_s: float = 5.0
+    reconnect_min_s: float = 0.05
+    reconnect_max_s: float = 1.0
+    ping_interval_s: float = 5.0
+    max_missed_pongs: int = 2
+    max_pending_bytes: int = 32 << 20
+    """Bytes held while the server is away or slow; beyond it `publish` raises."""
+
+
+class BusClient(asyncio.Protocol):
+    """One connection to NATS.
+
+    Handlers are plain functions called from the event loop, in order; they must not block. Publishing is synchronous:
+    bytes leave at the end of the loop tick, or after the next reconnect.
+    """
+
+    def __init__(self, options: BusOptions, *, on_state: Callable[[bool], None] | None = None) -> None:
+        """Prepare; `on_state` hears True after each (re)connect and False after each loss."""
+        self._options = options
+        self._on_state = on_state
+        self._transport: asyncio.Transport | None = None
+        self._parser = Parser(self._deliver, self._operate)
+        self._out: list[bytes] = []
+        self._out_bytes = 0
+        self._flush_scheduled = False
+        self._writable = True
+        self._subscriptions: dict[int, tuple[str, str, Handler]] = {}
+        self._next_sid = 0
+        self._pongs: list[asyncio.Future[None]] = []
+        self._missed_pongs = 0
+        self._ready: asyncio.Future[None] | None = None
+        self._keeper: asyncio.Task[None] | None = None
+        self._lost = asyncio.Event()
+        self._closing = False
+        self.connected = False
+        self.reconnects = 0
+        self.last_error = ""
+        self.max_payload_bytes = _DEFAULT_MAX_PAYLOAD_BYTES
+
+    async def connect(self) -> None:
+        """Connect once; from then on the connection is kept until `close`.
+
+        Raises:
+            BusUnavailableError: the server cannot be reached or refuses the credentials.
+        """
+        await self._open()
+        self._keeper = asyncio.create_task(self._keep(), name="bus-keeper")
+
+    async def connect_when_possible(self) -> None:
+        """Keep trying in the background until the server answers; returns at once."""
+        self._lost.set()
+        self._keeper = asyncio.create_task(self._keep(), name="bus-keeper")
+
+    def publish(self, subject: str, payload: bytes = b"", *, reply: str = "", headers: bytes = b"") -> None:
+        """Send a message at the end of this tick.
+
+        Raises:
+            BusPayloadError: larger than the server takes.
+            BusOverloadedError: too much is waiting already.
+        """
+        total = len(headers) + len(payload)
+        if total > self.max_payload_bytes:
+            raise BusPayloadError(f"{total} bytes for {subject}; the server takes {self.max_payload_bytes}")
+        if self._out_bytes + total > self._options.max_pending_bytes:
+            raise BusOverloadedError(f"{self._out_bytes} bytes wait already")
+        if headers:
+            line = f"HPUB {subject} {reply} {len(headers)} {total}\r\n".encode()
+            self._send(b"%b%b%b\r\n" % (line, headers, payload))
+        else:
+            self._send(b"%b%b\r\n" % (f"PUB {subject} {reply} {total}\r\n".encode(), payload))
+
+    def subscribe(self, subject: str, handler: Handler, *, queue: str = "") -> int:
+        """Call `handler` for each message on `subject`; survives reconnects. Returns the id for `unsubscribe`."""
+        self._next_sid += 1
+        sid = self._next_sid
+        self._subscriptions[sid] = (subject, queue, handler)
+        if self.connected:
+            self._send(f"SUB {subject} {queue} {sid}\r\n".encode())
+        return sid
+
+    def unsubscribe(self, sid: int) -> None:
+        """Stop a subscription; unknown ids are ignored."""
+        if self._subscriptions.pop(sid, None) is not None and self.connected:
+            self._send(f"UNSUB {sid}\r\n".encode())
+
+    async def request(self, subject: str, payload: bytes = b"", *, headers: bytes = b"", timeout_s: float) -> Message:
+        """Publish and wait for one answer.
+
+        Raises:
+            BusUnavailableError: nobody listens.
+            BusTimeoutError: no answer within `timeout_s`.
+        """
+        answer: asyncio.Future[Message] = asyncio.get_running_loop().create_future()
+        inbox = f"{self._options.inbox_prefix}.{clock.new_request_id()}"
+        sid = self.subscribe(inbox, lambda message: None if answer.done() else answer.set_result(message))
+        try:
+            self.publish(subject, payload, reply=inbox, headers=headers)
+            message = await asyncio.wait_for(answer, timeout_s)
+        except TimeoutError as error:
+            raise BusTimeoutError(f"no answer on {subject} within {timeout_s} s") from error
+        finally:
+            self.unsubscribe(sid)
+        if status_of(message.headers) == NO_RESPONDERS and not message.payload:
+            raise BusUnavailableError(f"nobody listens on {subject}")
+        return message
+
+    async def flush(self, timeout_s: float = 5.0) -> None:
+        """Wait until the server has seen everything published so far.
+
+        Raises:
+            BusUnavailableError: the connection was lost meanwhile.
+            BusTimeoutError: no answer within `timeout_s`.
+        """
+        if not self.connected:
+            raise BusUnavailableError(self.last_error or "not connected")
+        pong: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._pongs.append(pong)
+        self._send(b"PING\r\n")
+        try:
+            await asyncio.wait_for(pong, timeout_s)
+        except TimeoutError as error:
+            raise BusTimeoutError(f"no pong within {timeout_s} s") from error
+
+    async def close(self) -> None:
+        """Send what waits, then end the connection for good."""
+        self._closing = True
+        if self._keeper is not None:
+            self._keeper.cancel()
+            await asyncio.gather(self._keeper, return_exceptions=True)
+        if self._transport is not None:
+            self._flush()
+            self._transport.close()
+            await self._lost.wait()
+
+    # asyncio.Protocol
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Remember the transport; the server speaks first."""
+        assert isinstance(transport, asyncio.Transport)  # noqa: S101 - narrows the type for a TCP connection
+        self._transport = transport
+        self._parser = Parser(self._deliver, self._operate)
+        self._writable = True
+
+    def data_received(self, data: bytes) -> None:
+        """Parse and deliver; a peer that does not speak NATS is cut off."""
+        try:
+            self._parser.feed(data)
+        except ProtocolError as error:
+            self.last_error = str(error)
+            if self._transport is not None:
+                self._transport.abort()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Fail what waited for this connection and wake the keeper."""
+        was_connected, self.connected, self._transport = self.connected, False, None
+        reason = BusUnavailableError(self.last_error or str(exc or "connection closed"))
+        if self._ready is not None and not self._ready.done():
+            self._ready.set_exception(reason)
+        for pong in self._pongs:
+            if not pong.done():
+                pong.set_exception(reason)
+        self._pongs.clear()
+        self._lost.set()
+        if was_connected and self._on_state is not None:
+            self._on_state(False)
+
+    def pause_writing(self) -> None:
+        """The server is slow: hold back."""
+        self._writable = False
+
+    def resume_writing(self) -> None:
+        """The server caught up: send what was held."""
+        self._writable = True
+        self._flush()
+
+    # internals
+
+    def _send(self, data: bytes) -> None:
+        self._out.append(data)
+        self._out_bytes += len(data)
+        if not self._flush_scheduled:
+            self._flush_scheduled = True
+            asyncio.get_running_loop().call_soon(self._flush)
+
+    def _flush(self) -> None:
+        self._flush_scheduled = False
+        if self.connected and self._writable and self._out and self._transport is not None:
+            data = b"".join(self._out)
+            self._out.clear()
+            self._out_bytes = 0
+            self._transport.write(data)
+
+    def _deliver(self, sid: int, message: Message) -> None:
+        subscription = self._subscriptions.get(sid)
+        if subscription is None:
+            return
+        try:
+            subscription[2](message)
+        except Exception:
+            # One faulty message must not take the connection, and with it every other request, down.
+            log.exception("bus handler failed", subject=message.subject)
+
+    def _operate(self, line: bytes) -> None:
+        if line.startswith(b"PING"):
+            if self._transport is not None:
+                self._transport.write(b"PONG\r\n")
+        elif line.startswith(b"PONG"):
+            self._pong()
+        elif line.startswith(b"INFO"):
+            self._info(json.loads(line[5:]))
+        elif line.startswith(b"-ERR"):
+            self.last_error = line[5:].decode(errors="replace").strip("'")
+            log.error("bus server error", error=self.last_error, name=self._options.name)
+
+    def _pong(self) -> None:
+        self._missed_pongs = 0
+        if self._ready is not None and not self._ready.done():
+            self._ready.set_result(None)
+        elif self._pongs:
+            pong = self._pongs.pop(0)
+            if not pong.done():
+                pong.set_result(None)
+
+    def _info(self, info: dict[str, Any]) -> None:
+        self.max_payload_bytes = int(info.get("max_payload", self.max_payload_bytes))
+        if self._ready is None or self._ready.done() or self._transport is None:
+            return
+        hello = {
+            "verbose": False,
+            "pedantic": False,
+            "headers": True,
+            "no_responders": True,
+            "echo": True,
+            "protocol": 1,
+            "lang": "python",
+            "version": "llmos",
+            "name": self._options.name,
+        }
+        if self._options.user:
+            hello |= {"user": self._options.user, "pass": self._options.password}
+        subs = "".join(f"SUB {subject} {queue} {sid}\r\n" for sid, (subject, queue, _) in self._subscriptions.items())
+        self._transport.write(f"CONNECT {json.dumps(hello)}\r\n{subs}PING\r\n".encode())
+
+    async def _open(self) -> None:
+        loop = asyncio.get_running_loop()
+        self._ready = loop.create_future()
+        self._lost.clear()
+        address = f"{self._options.host}:{self._options.port}"
+        try:
+            async with asyncio.timeout(self._options.connect_timeout_s):
+                await loop.create_connection(lambda: self, self._options.host, self._options.port)
+                await self._ready
+        except (OSError, TimeoutError, BusUnavailableError) as error:
+            if self._transport is not None:
+                self._transport.abort()
+            self._lost.set()
+            self.last_error = str(error) or "timed out"
+            raise BusUnavailableError(f"NATS at {address}: {self.last_error}") from error
+        self.connected, self.last_error, self._missed_pongs = True, "", 0
+        self._flush()
+        if self._on_state is not None:
+            self._on_state(True)
+
+    async def _keep(self) -> None:
+        """Ping while connected; reconnect with growing, jittered pauses while not."""
+        pause_s = self._options.reconnect_min_s
+        while True:
+            if not self.connected:
+                try:
+                    await self._open()
+                except BusUnavailableError:
+                    await asyncio.sleep(pause_s * random.uniform(0.5, 1.5))  # noqa: S311 - jitter, not a secret
+                    pause_s = min(pause_s * 2, self._options.reconnect_max_s)
+                    continue
+                self.reconnects += 1
+                pause_s = self._options.reconnect_min_s
+            try:
+                await asyncio.wait_for(self._lost.wait(), self._options.ping_interval_s)
+            except TimeoutError:
+                self._ping()
+
+    def _ping(self) -> None:
+        self._missed_pongs += 1
+        if self._missed_pongs > self._options.max_missed_pongs and self._transport is not None:
+            self.last_error = "server stopped answering pings"
+            self._transport.abort()
+        else:
+            self._send(b"PING\r\n")

@@ -1,0 +1,33 @@
+"""The one door through which time, ids and randomness enter; tests replace them here."""
+
+import secrets
+import time
+from typing import Final
+
+REQUEST_ID_BYTES: Final = 12
+INSTANCE_ID_BYTES: Final = 5
+
+
+def unix_ms() -> int:
+    """Milliseconds since 1970, for times that cross a process border."""
+    return time.time_ns() // 1_000_000
+
+
+def monotonic_s() -> float:
+    """Seconds on a clock that never jumps, for durations inside one process."""
+    return time.monotonic()
+
+
+def new_request_id() -> str:
+    """A fresh request id: 24 hex digits, unguessable."""
+    return secrets.token_hex(REQUEST_ID_BYTES)
+
+
+def new_instance_id(prefix: str) -> str:
+    """A fresh id for one run of one process; safe as a subject token."""
+    return prefix + secrets.token_hex(INSTANCE_ID_BYTES)
+
+
+def new_event_id() -> str:
+    """A fresh id for one event."""
+    return secrets.token_hex(16)
