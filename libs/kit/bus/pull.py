@@ -106,17 +106,16 @@ class PullConsumer:
             self._bus.publish(self._next_subject, self._body, reply=f"{self._inbox}.{self._generation}")
 
     def _on_message(self, message: Message) -> None:
-        current = message.subject.endswith(f".{self._generation}")
         status = status_of(message.headers)
         if status:
-            if current:
+            # Only a status carries the subject of its pull; a message keeps the subject it was stored under.
+            if message.subject.endswith(f".{self._generation}"):
                 self._on_status(status, message)
             return
-        if current:
-            self._heard_s = clock.monotonic_s()
-            self._remaining -= 1
+        self._heard_s = clock.monotonic_s()
+        self._remaining -= 1
         self._handler(PulledMessage(message, message.reply, delivery_of(message.reply)))
-        if current and self._remaining <= 0:
+        if self._remaining <= 0 and self._again is None:
             self._pull()
 
     def _on_status(self, status: int, message: Message) -> None:

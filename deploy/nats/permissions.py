@@ -1,0 +1,68 @@
+"""Who may say and hear what: one NATS user per service, allow-lists only."""
+
+from dataclasses import dataclass
+from typing import Final
+
+from libs.contracts import subjects
+from libs.contracts.topology import CMD_INFERENCE
+
+_SUBMIT_STREAM: Final = CMD_INFERENCE.name
+
+
+@dataclass(frozen=True, kw_only=True)
+class User:
+    """One bus user and its allow-lists."""
+
+    name: str
+    publish: tuple[str, ...]
+    subscribe: tuple[str, ...]
+
+
+GATEWAY: Final = User(
+    name="gateway",
+    publish=(
+        f"{subjects.SUBMIT_PREFIX}.>",
+        subjects.COMPLETED,
+        subjects.ALL_CANCELS,
+        subjects.ALL_GATEWAY_BEATS,
+        subjects.REPORT,
+    ),
+    subscribe=("rpl.gateway.>", subjects.ALL_BEATS, subjects.ALL_WORKERS_LOST),
+)
+
+SCHEDULER: Final = User(
+    name="scheduler",
+    publish=(
+        "ctl.inference.*.run",
+        "rpl.gateway.>",
+        subjects.ALL_WORKERS_LOST,
+        subjects.REPORT,
+        f"$JS.API.CONSUMER.MSG.NEXT.{_SUBMIT_STREAM}.*",
+        # The server may use either layout of ack subjects (NATS 2.14 and later).
+        f"$JS.ACK.{_SUBMIT_STREAM}.>",
+        f"$JS.ACK.*.*.{_SUBMIT_STREAM}.>",
+    ),
+    subscribe=("rpl.scheduler.>", subjects.ALL_BEATS, subjects.ALL_RELEASED, subjects.ALL_CANCELS),
+)
+
+INFERENCE: Final = User(
+    name="inference",
+    publish=("rpl.gateway.>", "rpl.scheduler.>", subjects.ALL_BEATS, subjects.ALL_RELEASED),
+    subscribe=(
+        "ctl.inference.*.run",
+        "ctl.inference.*.drain",
+        subjects.ALL_CANCELS,
+        subjects.REPORT,
+        subjects.ALL_GATEWAY_BEATS,
+    ),
+)
+
+PROVISIONER: Final = User(
+    name="provisioner",
+    publish=("$JS.API.>", "ctl.inference.*.drain", subjects.REPORT),
+    subscribe=("_INBOX.>", subjects.ALL_BEATS, "evt.>"),
+)
+
+APPLICATION_USERS: Final = (GATEWAY, SCHEDULER, INFERENCE, PROVISIONER)
+SYSTEM_USER: Final = "system"
+"""Lives in the system account; hears of connections that end."""
