@@ -36,6 +36,8 @@ SCHEDULER: Final = User(
         "ctl.inference.*.run",
         "rpl.gateway.>",
         subjects.ALL_WORKERS_LOST,
+        # Repeated for a request cancelled during its hand-over: the worker may have heard the first one too early.
+        subjects.ALL_CANCELS,
         subjects.REPORT,
         f"$JS.API.CONSUMER.MSG.NEXT.{_SUBMIT_STREAM}.*",
         # The server may use either layout of ack subjects (NATS 2.14 and later).

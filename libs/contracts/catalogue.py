@@ -88,7 +88,7 @@ CATALOGUE: Final = (
     Entry(
         subject=subjects.cancel("<request>"),
         message=inference.Cancel,
-        said_by=("gateway",),
+        said_by=("gateway", "scheduler"),
         heard_by=("scheduler", "inference"),
     ),
     Entry(

@@ -26,11 +26,6 @@ def submit(pool: str, service_class: str) -> str:
     return f"{SUBMIT_PREFIX}.{pool}.{service_class}"
 
 
-def submit_filter(pool: str) -> str:
-    """What the scheduler of `pool` consumes: every service class."""
-    return f"{SUBMIT_PREFIX}.{pool}.*"
-
-
 def run(worker: str) -> str:
     """Where the scheduler hands a request to `worker`."""
     return f"ctl.inference.{worker}.run"

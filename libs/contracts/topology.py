@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from libs.contracts import subjects
+from libs.contracts.inference import ServiceClass
 
 DAY_S: Final = 86_400
 
@@ -38,7 +39,7 @@ SUBMIT_ACK_WAIT_S: Final = 10.0
 """A scheduler that falls silent this long loses the messages it holds to the next scheduler."""
 
 SUBMIT_MAX_HELD: Final = 4_096
-"""Messages of one pool that a scheduler may hold in memory at once."""
+"""Messages of one pool and class that a scheduler may hold in memory at once."""
 
 CMD_INFERENCE: Final = Stream(
     name="CMD_INFERENCE",
@@ -60,9 +61,12 @@ EVT_INFERENCE: Final = Stream(
 STREAMS: Final = (CMD_INFERENCE, EVT_INFERENCE)
 
 
-def scheduler_durable(pool: str) -> str:
-    """Name of the consumer that the scheduler of `pool` pulls from."""
-    return f"scheduler__{pool}"
+def scheduler_durable(pool: str, service_class: ServiceClass) -> str:
+    """Name of the consumer that the scheduler of `pool` pulls `service_class` from.
+
+    One per class: a single consumer delivers in stream order, so a long queue of batch would hide realtime.
+    """
+    return f"scheduler__{pool}__{service_class}"
 
 
 def consumers(pools: tuple[str, ...]) -> tuple[Consumer, ...]:
@@ -70,10 +74,11 @@ def consumers(pools: tuple[str, ...]) -> tuple[Consumer, ...]:
     return tuple(
         Consumer(
             stream=CMD_INFERENCE.name,
-            durable=scheduler_durable(pool),
-            filter_subject=subjects.submit_filter(pool),
+            durable=scheduler_durable(pool, service_class),
+            filter_subject=subjects.submit(pool, service_class),
             ack_wait_s=SUBMIT_ACK_WAIT_S,
             max_ack_pending=SUBMIT_MAX_HELD,
         )
         for pool in pools
+        for service_class in ServiceClass
     )

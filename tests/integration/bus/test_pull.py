@@ -1,6 +1,7 @@
 """The pull consumer against a real JetStream: nothing lost, nothing pulled twice, back again after a kill."""
 
 from libs.contracts import subjects
+from libs.contracts.inference import ServiceClass
 from libs.contracts.topology import CMD_INFERENCE, scheduler_durable
 from libs.kit.bus import BusClient, PullConsumer, PulledMessage
 from libs.testkit.nats_server import NatsServer
@@ -18,7 +19,7 @@ class Taker:
         self.pull = PullConsumer(
             self.bus,
             stream=CMD_INFERENCE.name,
-            durable=scheduler_durable("default"),
+            durable=scheduler_durable("default", ServiceClass.STANDARD),
             inbox="rpl.scheduler.t.pull",
             handler=self._take,
             batch=batch,
