@@ -3,6 +3,7 @@
 import asyncio
 import json
 import random
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -24,6 +25,7 @@ log = structlog.get_logger(__name__)
 Handler = Callable[[Message], None]
 NO_RESPONDERS: Final = 503
 _DEFAULT_MAX_PAYLOAD_BYTES: Final = 1 << 20
+_PING: Final = b"PING\r\n"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,8 +68,11 @@ class BusClient(asyncio.Protocol):
         self._writable = True
         self._subscriptions: dict[int, tuple[str, str, Handler]] = {}
         self._next_sid = 0
-        self._pongs: list[asyncio.Future[None]] = []
+        self._pongs: deque[asyncio.Future[None] | None] = deque()
+        """Who waits for the next pongs, in order; None for the keeper's own pings."""
         self._missed_pongs = 0
+        self._greeted = False
+        """Whether this connection's server has been told the subscriptions."""
         self._ready: asyncio.Future[None] | None = None
         self._keeper: asyncio.Task[None] | None = None
         self._lost = asyncio.Event()
@@ -114,13 +119,13 @@ class BusClient(asyncio.Protocol):
         self._next_sid += 1
         sid = self._next_sid
         self._subscriptions[sid] = (subject, queue, handler)
-        if self.connected:
+        if self._greeted:
             self._send(f"SUB {subject} {queue} {sid}\r\n".encode())
         return sid
 
     def unsubscribe(self, sid: int) -> None:
         """Stop a subscription; unknown ids are ignored."""
-        if self._subscriptions.pop(sid, None) is not None and self.connected:
+        if self._subscriptions.pop(sid, None) is not None and self._greeted:
             self._send(f"UNSUB {sid}\r\n".encode())
 
     async def request(self, subject: str, payload: bytes = b"", *, headers: bytes = b"", timeout_s: float) -> Message:
@@ -155,7 +160,7 @@ class BusClient(asyncio.Protocol):
             raise BusUnavailableError(self.last_error or "not connected")
         pong: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._pongs.append(pong)
-        self._send(b"PING\r\n")
+        self._send(_PING)
         try:
             await asyncio.wait_for(pong, timeout_s)
         except TimeoutError as error:
@@ -193,11 +198,15 @@ class BusClient(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Fail what waited for this connection and wake the keeper."""
         was_connected, self.connected, self._transport = self.connected, False, None
+        self._greeted = False
+        # A ping of the old connection would be answered on the new one, to somebody who waits for a later ping.
+        self._out = [data for data in self._out if data != _PING]
+        self._out_bytes = sum(map(len, self._out))
         reason = BusUnavailableError(self.last_error or str(exc or "connection closed"))
         if self._ready is not None and not self._ready.done():
             self._ready.set_exception(reason)
         for pong in self._pongs:
-            if not pong.done():
+            if pong is not None and not pong.done():
                 pong.set_exception(reason)
         self._pongs.clear()
         self._lost.set()
@@ -257,8 +266,8 @@ class BusClient(asyncio.Protocol):
         if self._ready is not None and not self._ready.done():
             self._ready.set_result(None)
         elif self._pongs:
-            pong = self._pongs.pop(0)
-            if not pong.done():
+            pong = self._pongs.popleft()
+            if pong is not None and not pong.done():
                 pong.set_result(None)
 
     def _info(self, info: dict[str, Any]) -> None:
@@ -279,6 +288,7 @@ class BusClient(asyncio.Protocol):
         if self._options.user:
             hello |= {"user": self._options.user, "pass": self._options.password}
         subs = "".join(f"SUB {subject} {queue} {sid}\r\n" for sid, (subject, queue, _) in self._subscriptions.items())
+        self._greeted = True
         self._transport.write(f"CONNECT {json.dumps(hello)}\r\n{subs}PING\r\n".encode())
 
     async def _open(self) -> None:
@@ -325,4 +335,5 @@ class BusClient(asyncio.Protocol):
             self.last_error = "server stopped answering pings"
             self._transport.abort()
         else:
-            self._send(b"PING\r\n")
+            self._pongs.append(None)
+            self._send(_PING)

@@ -1,5 +1,6 @@
 """The slim client against a real nats-server: delivery, limits, permissions, kills."""
 
+import asyncio
 import dataclasses
 
 import pytest
@@ -134,3 +135,16 @@ async def test_a_request_nobody_answers_times_out_and_one_nobody_hears_fails_at_
         await asker.request("ctl.inference.all.report", timeout_s=0.1)
     for client in (worker, gateway, asker):
         await client.close()
+
+
+async def test_the_answer_to_a_keepers_ping_does_not_end_a_flush_early(nats: NatsServer) -> None:
+    worker, gateway = await _pair(nats)
+    worker._ping()
+    flushing = asyncio.create_task(worker.flush())
+    await asyncio.sleep(0)
+    worker._operate(b"PONG")
+    await asyncio.sleep(0)
+    assert not flushing.done()
+    await flushing
+    await worker.close()
+    await gateway.close()
