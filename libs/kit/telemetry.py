@@ -1,0 +1,57 @@
+"""Logging: one event per line, JSON for machines, key=value for people; the standard library's loggers join in."""
+
+import logging
+import sys
+from typing import Any, Final
+
+import structlog
+from structlog.typing import EventDict, Processor, WrappedLogger
+
+_PASS_UP: Final = ("uvicorn", "uvicorn.error", "uvicorn.access", "nats", "faststream")
+
+
+def configure_logging(service: str, *, level: str = "INFO") -> None:
+    """Send every log line of this process to stderr, marked with `service`; call once, at start.
+
+    A terminal gets `key=value`, anything else JSON.
+    """
+
+    def name_service(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
+        event["service"] = service
+        return event
+
+    shared: list[Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.stdlib.add_logger_name,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        name_service,
+    ]
+    structlog.configure(
+        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelName(level)),
+        cache_logger_on_first_use=True,
+    )
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=shared,
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *_render()],
+        )
+    )
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(level)
+    for name in _PASS_UP:
+        foreign = logging.getLogger(name)
+        foreign.handlers.clear()
+        foreign.propagate = True
+
+
+def _render() -> list[Any]:
+    """The processors that turn an event into text."""
+    if sys.stderr.isatty():
+        key_value = structlog.processors.KeyValueRenderer(key_order=["timestamp", "level", "event"], drop_missing=True)
+        return [structlog.processors.format_exc_info, key_value]
+    return [structlog.processors.dict_tracebacks, structlog.processors.JSONRenderer()]
