@@ -1,5 +1,6 @@
 """The one door through which time, ids and randomness enter; tests replace them here."""
 
+import random
 import secrets
 import time
 from typing import Final
@@ -31,3 +32,13 @@ def new_instance_id(prefix: str) -> str:
 def new_event_id() -> str:
     """A fresh id for one event."""
     return secrets.token_hex(16)
+
+
+def new_secret() -> str:
+    """A fresh password or key: 43 characters of a URL-safe alphabet, 256 random bits."""
+    return secrets.token_urlsafe(32)
+
+
+def seeded_random(seed: int) -> random.Random:
+    """A repeatable stream of chance for data and tests, never for secrets."""
+    return random.Random(seed)  # noqa: S311

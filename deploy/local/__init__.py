@@ -1,0 +1,1 @@
+"""The local stack: NATS, PostgreSQL, SeaweedFS and our services as supervised processes, all state in one directory."""

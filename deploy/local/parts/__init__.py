@@ -1,0 +1,1 @@
+"""The declarations of the stack's processes, one file per kind."""

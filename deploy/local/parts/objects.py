@@ -1,0 +1,109 @@
+"""Object storage: SeaweedFS in one process, S3 on loopback, keys generated, objects synced before they are answered."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Final
+
+from deploy.local.home import CHECKOUT, Home, write_private
+from deploy.local.part import Part, Tier
+from deploy.local.ports import HOST
+from deploy.local.probes import HttpReady
+from deploy.local.site import Site
+
+BUCKET: Final = "llmos"
+ACCESS_KEY_NAME: Final = "s3_access_key"
+SECRET_KEY_NAME: Final = "s3_secret_key"  # noqa: S105 - a file name
+_VOLUME_BYTES_MB: Final = 1024
+_SERVERS: Final = ("master", "volume", "filer", "admin")
+
+
+def parts(site: Site) -> tuple[Part, ...]:
+    """The server, and the task that makes it sync what it acknowledges."""
+    directory = site.home.directory("objects")
+    _write_security(directory, site.home)
+    _write_identities(directory, site.home)
+    _write_options(directory, site)
+    weed = str(site.programs / "weed")
+    ports = site.ports
+    return (
+        Part(
+            name="objects",
+            title="SeaweedFS (S3)",
+            command=(weed, "-logtostderr=true", f"-config_dir={directory}", "mini", f"-options={directory}/options"),
+            cwd=directory,
+            env={"HOME": str(directory)},
+            tier=Tier.STORE,
+            ready=HttpReady(ports["s3"], "/healthz"),
+            ports={name: port for name, port in ports.items() if name.startswith(("s3", "objects_"))},
+            stop_timeout_s=20.0,
+            leftovers=tuple(
+                socket for port in site.ports.values() for socket in sockets(port)
+            ),
+        ),
+        Part(
+            name="objects-setup",
+            title="S3 durability",
+            command=(sys.executable, "-m", "deploy.local.objects_setup", weed, str(directory), _address(site, "master"),
+                     _address(site, "filer")),
+            cwd=CHECKOUT,
+            tier=Tier.TASK,
+            task=True,
+            after=("objects",),
+        ),
+    )  # fmt: skip
+
+
+def sockets(port: int) -> tuple[Path, ...]:
+    """Files that SeaweedFS makes for the server at `port`, and leaves behind when it is killed."""
+    names = [f"{name}-grpc" for name in ("s3", *_SERVERS)] + ["s3", "filer"]
+    return tuple(Path(f"/tmp/seaweedfs-{name}-{port}.sock") for name in names)  # noqa: S108 - its choice, not ours
+
+
+def _grpc_ports(site: Site) -> dict[str, int]:
+    return {"s3": site.ports["s3_grpc"]} | {name: site.ports[f"objects_{name}_grpc"] for name in _SERVERS}
+
+
+def _address(site: Site, name: str) -> str:
+    """How SeaweedFS writes an address whose two ports are not its usual distance apart."""
+    return f"{HOST}:{site.ports[f'objects_{name}']}.{site.ports[f'objects_{name}_grpc']}"
+
+
+def _write_security(directory: Path, home: Home) -> None:
+    """Keys without which the volume and filer ports, which S3 stands on, refuse everybody."""
+    sections = ("jwt.signing", "jwt.signing.read", "jwt.filer_signing", "jwt.filer_signing.read")
+    text = "".join(f'[{name}]\nkey = "{home.secret("objects_" + name.replace(".", "_"))}"\n' for name in sections)
+    write_private(directory / "security.toml", text)
+
+
+def _write_identities(directory: Path, home: Home) -> None:
+    keys = {"accessKey": home.secret(ACCESS_KEY_NAME), "secretKey": home.secret(SECRET_KEY_NAME)}
+    identity = {"name": "llmos", "credentials": [keys], "actions": ["Admin", "Read", "Write", "List", "Tagging"]}
+    write_private(directory / "identities.json", json.dumps({"identities": [identity]}))
+
+
+def _write_options(directory: Path, site: Site) -> None:
+    """A file, for one of them is a password, and arguments can be read by everyone on the machine."""
+    data = directory / "data"
+    data.mkdir(mode=0o700, exist_ok=True)
+    options: dict[str, object] = {
+        "dir": data,
+        "ip": HOST,
+        "ip.bind": HOST,
+        "bucket": BUCKET,
+        "s3.port": site.ports["s3"],
+        "s3.port.iceberg": 0,
+        "s3.port.lance": 0,
+        "s3.config": directory / "identities.json",
+        "s3.iam": "false",
+        "webdav": "false",
+        "admin.ui": "false",
+        "admin.password": site.home.secret("objects_admin"),
+        "master.telemetry": "false",
+        "master.volumeSizeLimitMB": _VOLUME_BYTES_MB,
+        "volume.max": 0,
+        "volume.preStopSeconds": 0,
+    }
+    options |= {f"{name}.port": site.ports[f"objects_{name}"] for name in _SERVERS}
+    options |= {f"{name}.port.grpc": port for name, port in _grpc_ports(site).items()}
+    write_private(directory / "options", "".join(f"{key}={value}\n" for key, value in options.items()))

@@ -1,0 +1,118 @@
+"""Our own services: the gateway, the scheduler and the inference workers, each `python -m services.<name>`."""
+
+import json
+import sys
+from importlib import metadata
+from typing import Final
+
+from deploy.local.home import CHECKOUT
+from deploy.local.options import usable_cpus
+from deploy.local.part import Part, Tier
+from deploy.local.parts.nats import POOLS, environment
+from deploy.local.ports import HOST
+from deploy.local.probes import HttpReady
+from deploy.local.site import Site
+
+API_KEYS: Final = "api_keys"
+API_KEY_PREFIX: Final = "sk-llmos-"
+_ENGINE_START_TIMEOUT_S: Final = 600.0
+_ENGINE_STOP_TIMEOUT_S: Final = 20.0
+
+
+def parts(site: Site) -> tuple[Part, ...]:
+    """Gateway, scheduler and as many workers as were asked for."""
+    return (*(_worker(site, number) for number in range(site.options.workers)), _scheduler(site), _gateway(site))
+
+
+def _service(name: str) -> tuple[str, ...]:
+    return (sys.executable, "-m", f"services.{name}")
+
+
+def _gateway(site: Site) -> Part:
+    port = site.ports["gateway"]
+    return Part(
+        name="gateway",
+        title="gateway",
+        command=_service("gateway"),
+        cwd=CHECKOUT,
+        inherits=True,
+        env={
+            "GATEWAY_HOST": HOST,
+            "GATEWAY_PORT": str(port),
+            "GATEWAY_POOL": POOLS[0],
+            "GATEWAY_API_KEYS_FILE": str(site.home.secret_file(API_KEYS, prefix=API_KEY_PREFIX)),
+            **environment(site, "GATEWAY_NATS", "gateway"),
+        },
+        tier=Tier.DOOR,
+        after=("nats", "provision"),
+        ready=HttpReady(port, "/readyz"),
+        start_timeout_s=_ENGINE_START_TIMEOUT_S,  # ready means that a worker is ready too
+        ports={"http": port},
+    )
+
+
+def _scheduler(site: Site) -> Part:
+    return Part(
+        name="scheduler",
+        title="scheduler",
+        command=_service("scheduler"),
+        cwd=CHECKOUT,
+        inherits=True,
+        env={
+            "SCHEDULER_POOLS": json.dumps(POOLS),
+            **environment(site, "SCHEDULER_NATS", "scheduler"),
+            **environment(site, "SCHEDULER_SYSTEM", "system"),
+        },
+        tier=Tier.KERNEL,
+        after=("nats", "provision"),
+    )
+
+
+def _worker(site: Site, number: int) -> Part:
+    options = site.options
+    return Part(
+        name=f"inference-{number}",
+        title=f"inference worker {number}",
+        command=_service("inference"),
+        cwd=CHECKOUT,
+        inherits=True,
+        env={
+            "INFERENCE_NAME": f"worker-{number}",
+            "INFERENCE_POOL": POOLS[0],
+            "INFERENCE_MODEL": options.model,
+            "INFERENCE_MODEL_NAME": options.model_name,
+            **environment(site, "INFERENCE_NATS", "inference"),
+        },
+        defaults=engine_environment(workers=options.workers, is_local=options.is_local),
+        tier=Tier.WORKER,
+        after=("nats",),
+        start_timeout_s=_ENGINE_START_TIMEOUT_S,
+        stop_timeout_s=_ENGINE_STOP_TIMEOUT_S,
+    )
+
+
+def engine_environment(*, workers: int, is_local: bool) -> dict[str, str]:
+    """What vLLM and torch are told on this machine; anyone may overrule it by setting the variable."""
+    quiet = {"VLLM_NO_USAGE_STATS": "1", "DO_NOT_TRACK": "1"}
+    if is_local:
+        quiet["HF_HUB_OFFLINE"] = "1"
+    if not _is_cpu_build():
+        return quiet
+    # One core is left to the rest of the stack. Without "nobind" every engine would bind itself to the first core.
+    threads = max(1, (usable_cpus() - 1) // workers)
+    return quiet | {
+        "OMP_NUM_THREADS": str(threads),
+        "VLLM_CPU_OMP_THREADS_BIND": "nobind",
+        "VLLM_CPU_KVCACHE_SPACE": "1",  # GiB
+        "VLLM_ENABLE_V1_MULTIPROCESSING": "0",  # one process less, and half the start
+        "TORCHDYNAMO_DISABLE": "1",  # else the first request with logprobs stalls the engine for ten seconds
+    }
+
+
+def _is_cpu_build() -> bool:
+    """Whether vLLM's CPU distribution is installed; asked of the package list, for importing it takes ten seconds."""
+    try:
+        metadata.version("vllm-cpu")
+    except metadata.PackageNotFoundError:
+        return False
+    return True

@@ -1,0 +1,88 @@
+"""Which loopback ports the stack uses: configured, else those of last time, else free ones."""
+
+import json
+import socket
+import zlib
+from collections.abc import Iterator, Mapping
+from typing import Final
+
+from deploy.local.errors import StackError
+from deploy.local.home import Home, write_private
+
+HOST: Final = "127.0.0.1"
+GATEWAY_DEFAULT: Final = 8000
+# Below the range that the kernel takes outgoing connections from, so that nobody sits on a port between two starts.
+_FIRST: Final = 20_000
+_LAST: Final = 31_999
+
+NAMES: Final = (
+    "gateway",
+    "nats",
+    "postgres",
+    "s3",
+    "s3_grpc",
+    "objects_master",
+    "objects_master_grpc",
+    "objects_volume",
+    "objects_volume_grpc",
+    "objects_filer",
+    "objects_filer_grpc",
+    "objects_admin",
+    "objects_admin_grpc",
+)
+
+
+def choose(home: Home, configured: Mapping[str, int]) -> dict[str, int]:
+    """A free port for each name, and a note of them for the next start.
+
+    Raises:
+        StackError: a configured port is in use.
+    """
+    for name, port in configured.items():
+        if not is_free(port):
+            raise StackError(
+                f"Port {port}, which was asked for the {name}, is in use by another program.",
+                "Choose another one, or stop that program.",
+            )
+    wished = {"gateway": GATEWAY_DEFAULT, **remembered(home)}
+    chosen = dict(configured)
+    spare = _spare(home)
+    for name in NAMES:
+        if name in chosen:
+            continue
+        wanted = wished.get(name, 0)
+        usable = wanted and wanted not in chosen.values() and is_free(wanted)
+        chosen[name] = wanted if usable else next(port for port in spare if port not in chosen.values())
+    write_private(home.ports_file, json.dumps(chosen, indent=1) + "\n")
+    return chosen
+
+
+def is_free(port: int) -> bool:
+    """Whether a server could listen on `port` now."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HOST, port))
+        except OSError:
+            return False
+    return True
+
+
+def remembered(home: Home) -> dict[str, int]:
+    """The ports of the last start; empty before the first."""
+    try:
+        ports = json.loads(home.ports_file.read_text(encoding="utf-8"))
+        return {name: int(ports[name]) for name in NAMES if name in ports}
+    except (OSError, ValueError, TypeError):
+        return {}
+
+
+def _spare(home: Home) -> Iterator[int]:
+    """Free ports, beginning at a place that differs from home to home."""
+    count = _LAST - _FIRST + 1
+    start = zlib.crc32(str(home.root).encode()) % count
+    for offset in range(count):
+        port = _FIRST + (start + offset) % count
+        if is_free(port):
+            yield port
+    raise StackError(f"No port between {_FIRST} and {_LAST} is free.", "Stop something that listens on loopback.")

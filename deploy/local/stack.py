@@ -1,0 +1,20 @@
+"""The composition root of the local stack: which parts there are."""
+
+from deploy.local import ports
+from deploy.local.home import Home
+from deploy.local.options import StackOptions
+from deploy.local.part import Part
+from deploy.local.parts import nats, objects, postgres, services
+from deploy.local.site import Site
+
+
+def build_site(options: StackOptions) -> Site:
+    """Prepare the home and choose the ports."""
+    home = Home(options.home)
+    home.prepare()
+    return Site(home=home, options=options, ports=ports.choose(home, options.ports))
+
+
+def build_parts(site: Site) -> tuple[Part, ...]:
+    """Every process of the stack; the engine comes first because it takes longest."""
+    return (*services.parts(site), *nats.parts(site), *postgres.parts(site), *objects.parts(site))
