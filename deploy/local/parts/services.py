@@ -5,6 +5,7 @@ import sys
 from importlib import metadata
 from typing import Final
 
+from deploy.local.fleet import Fleet, WorkerReady
 from deploy.local.home import CHECKOUT
 from deploy.local.options import usable_cpus
 from deploy.local.part import Part, Tier
@@ -16,12 +17,16 @@ from deploy.local.site import Site
 API_KEYS: Final = "api_keys"
 API_KEY_PREFIX: Final = "sk-llmos-"
 _ENGINE_START_TIMEOUT_S: Final = 600.0
-_ENGINE_STOP_TIMEOUT_S: Final = 20.0
+_ENGINE_STOP_S: Final = 20.0
+_DRAIN_S: Final = 5
+"""How long requests that are running may take when the stack is stopped."""
 
 
 def parts(site: Site) -> tuple[Part, ...]:
     """Gateway, scheduler and as many workers as were asked for."""
-    return (*(_worker(site, number) for number in range(site.options.workers)), _scheduler(site), _gateway(site))
+    fleet = Fleet(site.home, site.ports["nats"])
+    workers = (_worker(site, number, fleet) for number in range(site.options.workers))
+    return (*workers, _scheduler(site), _gateway(site))
 
 
 def _service(name: str) -> tuple[str, ...]:
@@ -41,12 +46,15 @@ def _gateway(site: Site) -> Part:
             "GATEWAY_PORT": str(port),
             "GATEWAY_POOL": POOLS[0],
             "GATEWAY_API_KEYS_FILE": str(site.home.secret_file(API_KEYS, prefix=API_KEY_PREFIX)),
+            "GATEWAY_CACHE_SALT_KEY_FILE": str(site.home.secret_file("cache_salt")),
             **environment(site, "GATEWAY_NATS", "gateway"),
         },
+        defaults={"GATEWAY_DRAIN_TIMEOUT_S": str(_DRAIN_S)},
         tier=Tier.DOOR,
         after=("nats", "provision"),
         ready=HttpReady(port, "/readyz"),
         start_timeout_s=_ENGINE_START_TIMEOUT_S,  # ready means that a worker is ready too
+        stop_timeout_s=_DRAIN_S + 5.0,
         ports={"http": port},
     )
 
@@ -68,8 +76,9 @@ def _scheduler(site: Site) -> Part:
     )
 
 
-def _worker(site: Site, number: int) -> Part:
+def _worker(site: Site, number: int, fleet: Fleet) -> Part:
     options = site.options
+    name = f"worker-{number}"
     return Part(
         name=f"inference-{number}",
         title=f"inference worker {number}",
@@ -77,17 +86,21 @@ def _worker(site: Site, number: int) -> Part:
         cwd=CHECKOUT,
         inherits=True,
         env={
-            "INFERENCE_NAME": f"worker-{number}",
+            "INFERENCE_NAME": name,
             "INFERENCE_POOL": POOLS[0],
             "INFERENCE_MODEL": options.model,
             "INFERENCE_MODEL_NAME": options.model_name,
             **environment(site, "INFERENCE_NATS", "inference"),
         },
-        defaults=engine_environment(workers=options.workers, is_local=options.is_local),
+        defaults={
+            "INFERENCE_DRAIN_TIMEOUT_S": str(_DRAIN_S),
+            **engine_environment(workers=options.workers, is_local=options.is_local),
+        },
         tier=Tier.WORKER,
         after=("nats",),
+        ready=WorkerReady(fleet, name),
         start_timeout_s=_ENGINE_START_TIMEOUT_S,
-        stop_timeout_s=_ENGINE_STOP_TIMEOUT_S,
+        stop_timeout_s=_DRAIN_S + _ENGINE_STOP_S,
     )
 
 

@@ -1,0 +1,60 @@
+"""Hears the beats of the workers, so that the supervisor knows which of them can take work."""
+
+from dataclasses import dataclass
+from typing import Final
+
+import msgspec
+
+from deploy.local.home import Home
+from deploy.local.ports import HOST
+from libs.contracts import subjects
+from libs.contracts.inference import WorkerBeat, WorkerState
+from libs.kit.bus import BusClient, BusOptions, Message
+from libs.kit.clock import monotonic_s
+
+_FRESH_S: Final = 1.5
+"""Workers beat each second; an older beat may be that of a dead process."""
+_USER: Final = "provisioner"
+
+
+class Fleet:
+    """The last beat of each worker, by name; connects to the bus when it is first asked."""
+
+    def __init__(self, home: Home, port: int) -> None:
+        self._home = home
+        self._port = port
+        self._client: BusClient | None = None
+        self._ready_at_s: dict[str, float] = {}
+
+    async def is_ready(self, name: str) -> bool:
+        """Whether the worker called `name` has just said that it takes work."""
+        if self._client is None:
+            self._client = await self._listen()
+        heard_s = self._ready_at_s.get(name)
+        return heard_s is not None and monotonic_s() - heard_s < _FRESH_S
+
+    async def _listen(self) -> BusClient:
+        password = self._home.secret(f"nats_{_USER}")
+        client = BusClient(BusOptions(host=HOST, port=self._port, name="supervisor", user=_USER, password=password))
+        client.subscribe(subjects.ALL_BEATS, self._hear)
+        await client.connect_when_possible()
+        return client
+
+    def _hear(self, message: Message) -> None:
+        beat = msgspec.json.decode(message.payload, type=WorkerBeat)
+        if beat.state is WorkerState.READY:
+            self._ready_at_s[beat.name] = monotonic_s()
+        else:
+            self._ready_at_s.pop(beat.name, None)
+
+
+@dataclass(frozen=True)
+class WorkerReady:
+    """Ready when the worker says so itself."""
+
+    fleet: Fleet
+    worker: str
+
+    async def __call__(self) -> bool:
+        """Ask once."""
+        return await self.fleet.is_ready(self.worker)
