@@ -6,7 +6,7 @@ import random
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import structlog
 
@@ -181,8 +181,8 @@ class BusClient(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Remember the transport; the server speaks first."""
-        assert isinstance(transport, asyncio.Transport)  # noqa: S101 - narrows the type for a TCP connection
-        self._transport = transport
+        # A cast, because uvloop's transports have the methods but not the base class.
+        self._transport = cast("asyncio.Transport", transport)
         self._parser = Parser(self._deliver, self._operate)
         self._writable = True
 
