@@ -1,0 +1,82 @@
+"""What the worker needs of an engine: an ASGI application, and the truth about what it still runs."""
+
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any, Protocol
+
+from libs.contracts.inference import ServedModel, Usage
+
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+ASGIApp = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+
+class EngineRequest(Protocol):
+    """What the engine does on behalf of one execution."""
+
+    @property
+    def usage(self) -> Usage | None:
+        """Tokens spent so far; None while the engine has not begun."""
+
+    @property
+    def running(self) -> bool:
+        """Whether the engine still holds anything of it."""
+
+    async def abort(self) -> None:
+        """Take it out of the engine; return when the engine has confirmed that it no longer runs it."""
+
+
+class Engine(Protocol):
+    """A model server that lives in this process.
+
+    After `start`, `app` answers the routes that `models` name; it is called with one task per request.
+    """
+
+    @property
+    def app(self) -> ASGIApp:
+        """ASGI 3 application with vLLM's HTTP interface."""
+
+    @property
+    def models(self) -> tuple[ServedModel, ...]:
+        """Every name that may stand in a request's `model`."""
+
+    @property
+    def capacity(self) -> int:
+        """Executions that it can usefully hold at the same time."""
+
+    @property
+    def description(self) -> str:
+        """For people: engine, version, device."""
+
+    @property
+    def has_adapters(self) -> bool:
+        """Whether adapters are enabled; prompt log-probabilities are unsafe then."""
+
+    async def start(self, on_fatal: Callable[[str], None]) -> None:
+        """Load the model and be ready; `on_fatal` hears, at most once, why the engine can never answer again."""
+
+    async def stop(self) -> None:
+        """End the engine and its processes."""
+
+    def open(self, request_id: str) -> EngineRequest:
+        """Follow what `app` does from here on in the current task on behalf of `request_id`."""
+
+
+class EngineSettings(Protocol):
+    """What a factory `module:build` may read."""
+
+    @property
+    def model(self) -> str:
+        """Directory or Hugging Face name."""
+
+    @property
+    def model_name(self) -> str:
+        """Name under which it is served."""
+
+    @property
+    def engine_args(self) -> tuple[str, ...]:
+        """Flags for the engine, after our own."""
+
+
+EngineFactory = Callable[[EngineSettings], Engine]

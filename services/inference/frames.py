@@ -1,0 +1,90 @@
+"""The sending half of one execution: collects what the engine's application sends and renders it as frames."""
+
+from typing import Final
+
+from libs.contracts.frames import HEADER_BYTES, Flag, encode, encode_meta
+from libs.contracts.inference import FrameMeta, Usage
+from libs.kit.bus import BusClient
+from libs.kit.errors import ServiceError
+
+_ROOM_FOR_META_BYTES: Final = 4 << 10
+_HEAD: Final = int(Flag.HEAD)
+_LAST: Final = int(Flag.LAST)
+
+
+class FrameWriter:
+    """Numbers the frames of one execution; what is added between two flushes becomes one frame."""
+
+    __slots__ = ("_attempt", "_body", "_content_type", "_flags", "_meta", "_seq", "_status", "_subject")
+
+    def __init__(self, subject: str, attempt: int) -> None:
+        self._subject = subject
+        self._attempt = attempt
+        self._seq = 0
+        self._body: list[bytes] = []
+        self._flags = 0
+        self._status = 0
+        self._content_type = ""
+        self._meta: FrameMeta | None = None
+
+    @property
+    def ended(self) -> bool:
+        """Whether the last frame is written or waits for the next flush."""
+        return bool(self._flags & _LAST)
+
+    def accept(self, bus: BusClient, meta: FrameMeta) -> None:
+        """Publish the first frame at once: the request is taken."""
+        frame = encode(Flag.ACCEPTED, self._attempt, self._seq, meta=encode_meta(meta))
+        bus.publish(self._subject, frame)
+
+    def start(self, status: int, content_type: str) -> None:
+        """Status and media type; they travel with the first bytes."""
+        self._flags |= _HEAD
+        self._status = status
+        self._content_type = content_type
+
+    def add(self, body: bytes) -> None:
+        """Bytes for the client."""
+        self._body.append(body)
+
+    def end(self, usage: Usage | None) -> None:
+        """The answer is complete."""
+        self._meta = FrameMeta(content_type=self._content_type if self._flags & _HEAD else "", usage=usage)
+        self._flags |= _LAST
+
+    def fail(self, error: ServiceError, usage: Usage | None) -> None:
+        """The answer ends here with an error; bytes that wait are not sent any more."""
+        self._body.clear()
+        self._flags = _LAST | Flag.ERROR
+        self._status = error.spec.status
+        self._meta = FrameMeta(code=error.code, message=error.message, param=error.param or "", usage=usage)
+
+    def cancel(self, usage: Usage | None) -> None:
+        """The answer ends here because nobody wants it; bytes that wait are not sent any more."""
+        self._body.clear()
+        self._flags = _LAST | Flag.CANCELLED
+        self._status = 0
+        self._meta = FrameMeta(usage=usage)
+
+    def flush(self, bus: BusClient) -> int:
+        """Publish what was added; more than one frame only where the server's message limit demands it."""
+        body = self._body[0] if len(self._body) == 1 else b"".join(self._body)
+        self._body.clear()
+        limit = bus.max_payload_bytes - HEADER_BYTES - _ROOM_FOR_META_BYTES
+        count = 1
+        while len(body) > limit:
+            self._publish(bus, self._flags & ~_LAST, body[:limit], self._head_meta())
+            body = body[limit:]
+            count += 1
+        self._publish(bus, self._flags, body, self._meta or self._head_meta())
+        return count
+
+    def _publish(self, bus: BusClient, flags: int, body: bytes, meta: FrameMeta | None) -> None:
+        self._seq += 1
+        status, self._status = self._status, 0
+        self._flags &= ~_HEAD
+        raw = encode_meta(meta) if meta is not None else b""
+        bus.publish(self._subject, encode(flags, self._attempt, self._seq, body, status=status, meta=raw))
+
+    def _head_meta(self) -> FrameMeta | None:
+        return FrameMeta(content_type=self._content_type) if self._flags & _HEAD else None
