@@ -1,0 +1,28 @@
+"""`python -m services.gateway`: serve until told to stop."""
+
+import sys
+
+from pydantic import ValidationError
+
+from libs.kit.telemetry import configure_logging
+from services.gateway.app import build_app
+from services.gateway.identity import KeyFileError
+from services.gateway.server import Server
+from services.gateway.settings import Settings
+
+
+def main() -> int:
+    """Read the environment, serve, and return the exit status."""
+    try:
+        settings = Settings()  # type: ignore[call-arg] # the environment fills it
+        configure_logging("gateway", level=settings.log_level)
+        gateway = build_app(settings)
+    except (ValidationError, KeyFileError, OSError) as error:
+        print(f"gateway: {error}", file=sys.stderr)  # noqa: T201 - logging is not configured yet
+        return 2
+    Server(gateway).run()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,112 @@
+"""Everything that is not hot: models, health, metrics, and errors for what does not exist."""
+
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+from fastapi import Depends, FastAPI, Request, Response
+from fastapi.responses import JSONResponse, PlainTextResponse
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from starlette.exceptions import HTTPException
+
+from libs.kit import clock
+from libs.kit.bus import BusClient
+from libs.kit.errors import ServiceError
+from services.gateway.dialects import dialect_of
+from services.gateway.fleet import Fleet, Target
+from services.gateway.identity import Keyring, Principal
+from services.gateway.metrics import Metrics
+from services.gateway.replies import retry_headers
+from services.gateway.watch import Watch
+
+
+def build_admin(*, bus: BusClient, fleet: Fleet, watch: Watch, keyring: Keyring, metrics: Metrics) -> FastAPI:
+    """The small application behind the hot path. It has no interactive pages: those need a CDN."""
+    app = FastAPI(title="llmos gateway", docs_url=None, redoc_url=None)
+    app.add_exception_handler(ServiceError, _render_service_error)
+    app.add_exception_handler(HTTPException, _render_http_error)
+
+    def principal(request: Request) -> Principal:
+        headers = request.headers
+        return keyring.identify(headers.get("authorization", "").encode(), headers.get("x-api-key", "").encode())
+
+    @app.get("/v1/models", dependencies=[Depends(principal)])
+    def list_models() -> JSONResponse:
+        """Every model that can be asked, in a shape that both SDK families read."""
+        data = [_model(target) for target in fleet.targets]
+        ends = {"first_id": data[0]["id"] if data else None, "last_id": data[-1]["id"] if data else None}
+        return JSONResponse({"object": "list", "data": data, "has_more": False, **ends})
+
+    @app.get("/v1/models/{model:path}")
+    def get_model(model: str, _: Annotated[Principal, Depends(principal)]) -> JSONResponse:
+        """One model."""
+        for target in fleet.targets:
+            if target.model == model:
+                return JSONResponse(_model(target))
+        raise ServiceError("model_not_found", f"The model `{model[:200]}` does not exist.", param="model")
+
+    @app.get("/healthz")
+    def healthz() -> PlainTextResponse:
+        """Whether the process answers at all."""
+        return PlainTextResponse("ok")
+
+    @app.get("/readyz")
+    def readyz() -> JSONResponse:
+        """Whether requests can be served, and what is missing if not."""
+        present = {"nats": bus.connected, "worker": fleet.has_ready_worker, "accepting": not watch.draining}
+        missing = [name for name, there in present.items() if not there]
+        body = {"ready": not missing, "missing": missing, "bus_error": bus.last_error}
+        return JSONResponse(body, status_code=503 if missing else 200)
+
+    @app.get("/metrics")
+    def show_metrics() -> Response:
+        """For Prometheus."""
+        return Response(generate_latest(metrics.registry), media_type=CONTENT_TYPE_LATEST)
+
+    return app
+
+
+def _model(target: Target) -> dict[str, Any]:
+    created_s = target.known_since_ms // 1000
+    return {
+        "id": target.model,
+        "object": "model",
+        "created": created_s,
+        "owned_by": "llmos",
+        "type": "model",
+        "display_name": target.model,
+        "created_at": datetime.fromtimestamp(created_s, UTC).isoformat().replace("+00:00", "Z"),
+        "version": target.details.version or None,
+        "max_model_len": target.details.max_model_len or None,
+        "pool": target.pool,
+        "ready_workers": target.ready_workers,
+        "routes": sorted(target.routes),
+    }
+
+
+def _render_service_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, ServiceError)  # noqa: S101 - registered for this type
+    anthropic = "anthropic-version" in request.headers
+    dialect = dialect_of("anthropic" if anthropic else "openai")
+    request_id = clock.new_request_id()
+    status = dialect.status(error)
+    headers = dict.fromkeys(dialect.request_id_headers, request_id.encode())
+    headers |= retry_headers(error, status, work_began=False)
+    response = Response(dialect.body(error, request_id), status_code=status, media_type="application/json")
+    response.raw_headers.extend(headers.items())
+    return response
+
+
+def _render_http_error(request: Request, error: Exception) -> Response:
+    """404 and 405 of the framework, in our shape."""
+    assert isinstance(error, HTTPException)  # noqa: S101 - registered for this type
+    where = f"{request.method} {request.url.path}"
+    if error.status_code == 405:
+        mapped = ServiceError("method_not_allowed", f"{where} is not offered; the path takes another method.")
+    elif error.status_code < 500:
+        mapped = ServiceError("not_found", f"{where} does not exist.")
+    else:
+        mapped = ServiceError("internal_error", "Something broke inside.")
+    response = _render_service_error(request, mapped)
+    for name, value in (error.headers or {}).items():
+        response.headers[name] = value
+    return response

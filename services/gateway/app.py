@@ -1,0 +1,161 @@
+"""The composition root: joins the parts and routes between the hot path and the rest."""
+
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any, Final
+
+import structlog
+
+from libs.contracts import subjects
+from libs.contracts.requests import ROUTES
+from libs.kit import clock
+from libs.kit.bus import BusClient, BusOptions
+from libs.kit.bus.events import EventPublisher
+from libs.kit.errors import ServiceError
+from services.gateway import replies
+from services.gateway.admin import build_admin
+from services.gateway.endpoint import CONNECTION, Endpoint
+from services.gateway.exchange import Exchange
+from services.gateway.fleet import Fleet
+from services.gateway.identity import KeyFileError, Keyring, read_keys
+from services.gateway.metrics import Metrics
+from services.gateway.relay import Relay
+from services.gateway.reports import Reports
+from services.gateway.settings import Settings
+from services.gateway.watch import Watch
+
+log = structlog.get_logger(__name__)
+
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+
+_HOT: Final = {path: route for route in ROUTES.values() for path in (route.path, *route.aliases)}
+
+
+class Gateway:
+    """One gateway process as an ASGI application; importing it connects to nothing."""
+
+    def __init__(self, settings: Settings) -> None:
+        """Join the parts."""
+        self.settings = settings
+        self.instance = clock.new_instance_id("g")
+        keyring = load_keyring(settings)
+        self.metrics = Metrics()
+        self.bus = BusClient(_bus_options(settings, self.instance), on_state=self._on_bus)
+        self.fleet = Fleet(settings.pool)
+        self.relay = Relay(
+            self.bus,
+            self.instance,
+            self.metrics,
+            queue_timeout_s=settings.queue_timeout_s,
+            max_retries=settings.max_retries,
+        )
+        self.events = EventPublisher(
+            self.bus,
+            source=f"gateway/{self.instance}",
+            reply_prefix=subjects.gateway_reply(f"{self.instance}-events", "").rstrip("."),
+        )
+        self._watch = Watch(self.bus, self.instance, self.fleet, self.relay, settings)
+        reports = Reports(self.events, self.metrics)
+        self._endpoint = Endpoint(
+            settings,
+            instance=self.instance,
+            keyring=keyring,
+            fleet=self.fleet,
+            relay=self.relay,
+            watch=self._watch,
+            reports=reports,
+        )
+        self._admin = build_admin(
+            bus=self.bus, fleet=self.fleet, watch=self._watch, keyring=keyring, metrics=self.metrics
+        )
+        self._add_gauges()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request, or the life of the process."""
+        if scope["type"] == "lifespan":
+            await self._live(receive, send)
+            return
+        route = _HOT.get(scope["path"])
+        if route is None:
+            await self._admin(scope, receive, send)
+        elif scope["method"] == "POST":
+            await self._endpoint.serve(route, scope, receive, send)
+        else:
+            exchange = Exchange(route, scope[CONNECTION])
+            exchange.client_request_id = clock.new_request_id()
+            error = ServiceError("method_not_allowed", f"{scope['method']} is not offered here; POST is.")
+            await replies.send_error(exchange, error, send)
+
+    def begin_drain(self) -> None:
+        """Refuse new requests from now on; safe in a signal handler."""
+        self._watch.draining = True
+
+    async def start(self) -> None:
+        """Connect when the bus answers; until then `/readyz` says what is missing."""
+        self.relay.start()
+        self._watch.start()
+        self.events.start()
+        await self.bus.connect_when_possible()
+        log.info("gateway started", instance=self.instance, host=self.settings.host, port=self.settings.port)
+
+    async def stop(self) -> None:
+        """Let the last events be acknowledged, then leave the bus."""
+        await self._watch.stop()
+        await self.events.close()
+        await self.bus.close()
+        log.info("gateway stopped", instance=self.instance)
+
+    async def _live(self, receive: Receive, send: Send) -> None:
+        await receive()
+        await self.start()
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        await self.stop()
+        await send({"type": "lifespan.shutdown.complete"})
+
+    def _on_bus(self, connected: bool) -> None:  # noqa: FBT001 - the bus client's callback
+        self._watch.on_bus(connected=connected)
+        if connected:
+            self.events.resend()
+
+    def _add_gauges(self) -> None:
+        gauge = self.metrics.gauge
+        gauge("in_flight", "Requests in flight.", lambda: len(self.relay))
+        gauge("bus_connected", "1 while the bus is connected.", lambda: self.bus.connected)
+        gauge("bus_reconnects", "Reconnects since the start.", lambda: self.bus.reconnects)
+        gauge("events_pending", "Events not yet acknowledged.", lambda: self.events.pending)
+        gauge("events_dropped", "Events given up.", lambda: self.events.dropped)
+
+
+def build_app(settings: Settings) -> Gateway:
+    """Wire the gateway. Nothing connects until its lifespan starts.
+
+    Raises:
+        KeyFileError: the file of API keys cannot be used.
+    """
+    return Gateway(settings)
+
+
+def load_keyring(settings: Settings) -> Keyring:
+    """Read the API keys.
+
+    Raises:
+        KeyFileError: the file is missing, empty or malformed.
+    """
+    path = settings.api_keys_file
+    try:
+        salt_file = settings.cache_salt_key_file
+        salt_key = salt_file.read_bytes().strip() if salt_file is not None else b""
+        return read_keys(path.read_text(encoding="utf-8").splitlines(), salt_key=salt_key)
+    except OSError as error:
+        raise KeyFileError(f"{error.filename}: {error.strerror}") from error
+    except KeyFileError as error:
+        raise KeyFileError(f"{path}: {error}") from error
+
+
+def _bus_options(settings: Settings, instance: str) -> BusOptions:
+    nats = settings.nats
+    return BusOptions(
+        host=nats.host, port=nats.port, user=nats.user, password=nats.secret(), name=f"gateway.{instance}"
+    )

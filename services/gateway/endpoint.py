@@ -1,0 +1,182 @@
+"""The hot path: one plain ASGI coroutine per request, from the client's headers to its last byte."""
+
+import re
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any, Final
+
+import structlog
+
+from libs.contracts import subjects
+from libs.contracts.inference import Envelope, ServiceClass
+from libs.contracts.requests import RequestBody, RouteContract
+from libs.kit import clock
+from libs.kit.errors import ServiceError
+from services.gateway import replies
+from services.gateway.bodies import ClientGoneError, Receive, decode, read_body
+from services.gateway.exchange import Exchange
+from services.gateway.fleet import Fleet
+from services.gateway.identity import Keyring, Principal
+from services.gateway.inflight import InFlight
+from services.gateway.relay import Relay
+from services.gateway.reports import Reports
+from services.gateway.settings import Settings
+from services.gateway.watch import Watch
+
+log = structlog.get_logger(__name__)
+
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+CONNECTION: Final = "llmos.connection"
+"""Key of the client's connection in the ASGI scope; `services.gateway.server` puts it there."""
+
+_REQUEST_ID: Final = re.compile(rb"[A-Za-z0-9._-]{1,128}")
+_TRACEPARENT: Final = re.compile(rb"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
+_WANTED: Final = frozenset(
+    (b"authorization", b"x-api-key", b"content-length", b"x-request-id", b"x-llmos-class", b"traceparent")
+)
+_CLASSES: Final = {item.value.encode(): item for item in ServiceClass}
+_TIERS: Final = {
+    "priority": ServiceClass.REALTIME,
+    "flex": ServiceClass.BATCH,
+    "batch": ServiceClass.BATCH,
+}
+
+
+class Endpoint:
+    """Serves every route that takes work."""
+
+    def __init__(  # noqa: PLR0913 - the parts that the hot path joins
+        self,
+        settings: Settings,
+        *,
+        instance: str,
+        keyring: Keyring,
+        fleet: Fleet,
+        relay: Relay,
+        watch: Watch,
+        reports: Reports,
+    ) -> None:
+        """Join the parts."""
+        self._settings = settings
+        self._instance = instance
+        self._keyring = keyring
+        self._fleet = fleet
+        self._relay = relay
+        self._watch = watch
+        self._reports = reports
+
+    async def serve(self, route: RouteContract, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
+        """Answer one request and announce its end, whatever happens."""
+        exchange = Exchange(route, scope[CONNECTION])
+        inflight: InFlight | None = None
+        try:
+            inflight = await self._admit(exchange, scope["headers"], receive)
+            self._relay.submit(inflight)
+            exchange.connection.watch(inflight.on_client_gone)
+            await self._answer(exchange, inflight, send)
+        except ServiceError as error:
+            await replies.send_error(exchange, error, send)
+        except ClientGoneError:
+            exchange.cancelled()
+        except Exception:
+            log.exception("request crashed", route=route.path, client_request_id=exchange.client_request_id)
+            await replies.send_error(exchange, ServiceError("internal_error", "Something broke inside."), send)
+        except BaseException:
+            # The server cancels what outlives the drain.
+            exchange.cancelled()
+            raise
+        finally:
+            exchange.connection.watch(None)
+            if inflight is not None:
+                self._relay.forget(inflight)
+            self._reports.finish(exchange, inflight)
+
+    async def _admit(self, exchange: Exchange, raw_headers: list[tuple[bytes, bytes]], receive: Receive) -> InFlight:
+        """Everything between the headers and the queue.
+
+        Raises:
+            ServiceError: the request is refused.
+            ClientGoneError: the client left before it was complete.
+        """
+        headers = {name: value for name, value in raw_headers if name in _WANTED}
+        own_id = clock.new_request_id()
+        given_id = headers.get(b"x-request-id", b"")
+        exchange.client_request_id = given_id.decode() if _REQUEST_ID.fullmatch(given_id) else own_id
+        principal = self._keyring.identify(headers.get(b"authorization", b""), headers.get(b"x-api-key", b""))
+        exchange.principal = principal
+        if self._watch.draining:
+            raise ServiceError("shutting_down", "This gateway is stopping. Send it again.", retry_after_s=1.0)
+        settings = self._settings
+        body = await read_body(
+            receive,
+            headers.get(b"content-length", b""),
+            limit=settings.max_body_bytes,
+            timeout_s=settings.body_timeout_s,
+        )
+        fields = decode(exchange.route, body)
+        exchange.model = fields.model
+        exchange.stream = bool(fields.stream)
+        exchange.service_class = _service_class(headers.get(b"x-llmos-class", b""), fields)
+        envelope = self._envelope(exchange, principal, own_id, fields, headers.get(b"traceparent", b""))
+        return InFlight(
+            exchange,
+            envelope,
+            body,
+            max_buffered_bytes=settings.max_buffer_bytes,
+            max_response_bytes=settings.max_response_bytes,
+        )
+
+    def _envelope(
+        self, exchange: Exchange, principal: Principal, request_id: str, fields: RequestBody, traceparent: bytes
+    ) -> Envelope:
+        path = exchange.route.path
+        now_ms = clock.unix_ms()
+        return Envelope(
+            request_id=request_id,
+            reply=subjects.gateway_reply(self._instance, request_id),
+            route=path,
+            model=fields.model,
+            pool=self._fleet.target(fields.model, path).pool,
+            service_class=exchange.service_class,
+            tenant=principal.tenant,
+            start_by_ms=now_ms + int(self._settings.queue_timeout_s * 1000),
+            deadline_ms=now_ms + int(self._settings.request_timeout_s * 1000),
+            submitted_ms=now_ms,
+            stream=exchange.stream,
+            max_tokens=fields.token_limit(),
+            cache_salt=principal.cache_salt,
+            traceparent=traceparent.decode() if _TRACEPARENT.fullmatch(traceparent) else "",
+        )
+
+    async def _answer(self, exchange: Exchange, inflight: InFlight, send: Send) -> None:
+        """Relay what arrives until the answer, or the client, has ended.
+
+        Raises:
+            ServiceError: the request failed before its first byte.
+        """
+        await inflight.news()
+        if inflight.client_gone:
+            exchange.cancelled()
+            return
+        if inflight.error is not None:
+            raise inflight.error
+        if inflight.streamed:
+            await replies.send_stream(exchange, inflight, send)
+        else:
+            await replies.send_whole(exchange, inflight, send)
+
+
+def _service_class(header: bytes, fields: RequestBody) -> ServiceClass:
+    """The header wins over the body's `service_tier`.
+
+    Raises:
+        ServiceError: `invalid_value`, the header names no class.
+    """
+    if not header:
+        tier = fields.service_tier
+        return ServiceClass.STANDARD if tier is None else _TIERS.get(tier, ServiceClass.STANDARD)
+    found = _CLASSES.get(header)
+    if found is None:
+        raise ServiceError(
+            "invalid_value", "`x-llmos-class` is `realtime`, `standard` or `batch`.", param="x-llmos-class"
+        )
+    return found

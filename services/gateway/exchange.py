@@ -1,0 +1,84 @@
+"""One HTTP request and what the client has received for it so far."""
+
+from collections.abc import Callable
+from typing import Literal, Protocol
+
+from libs.contracts.inference import ServiceClass
+from libs.contracts.requests import RouteContract
+from libs.kit import clock
+from libs.kit.errors import ServiceError
+from services.gateway.dialects import Dialect, dialect_of
+from services.gateway.identity import Principal
+
+
+class Connection(Protocol):
+    """The client's connection, as far as a request may touch it."""
+
+    gone: bool
+    """Whether it is lost."""
+
+    def watch(self, on_lost: Callable[[], None] | None) -> None:
+        """Call `on_lost` once when the connection is lost; None ends that."""
+
+    def abort(self) -> None:
+        """Drop it at once, with whatever waits to be sent."""
+
+
+class Exchange:
+    """The client's side of a request; kept until it is announced as completed."""
+
+    __slots__ = (
+        "arrived_s",
+        "client_request_id",
+        "connection",
+        "dialect",
+        "error_code",
+        "first_byte_s",
+        "model",
+        "outcome",
+        "principal",
+        "response_bytes",
+        "route",
+        "sending_since_s",
+        "service_class",
+        "status",
+        "stream",
+        "work_began",
+    )
+
+    def __init__(self, route: RouteContract, connection: Connection) -> None:
+        """Begin with the arrival of the request's headers."""
+        self.connection = connection
+        self.arrived_s = clock.monotonic_s()
+        self.route = route
+        self.dialect: Dialect = dialect_of(route.dialect, route.path)
+        self.client_request_id = ""
+        self.principal: Principal | None = None
+        self.model = ""
+        self.stream = False
+        self.service_class = ServiceClass.STANDARD
+        self.status = 0
+        """HTTP status sent to the client; 0 while none is."""
+        self.first_byte_s = 0.0
+        self.response_bytes = 0
+        self.sending_since_s = 0.0
+        """When the send that is in progress began; 0 while none is."""
+        self.outcome: Literal["ok", "error", "cancelled"] = "ok"
+        self.error_code = ""
+        self.work_began = False
+        """Whether an engine has taken it at least once, so that a client's own retry would repeat work."""
+
+    @property
+    def started(self) -> bool:
+        """Whether the client has seen anything of the answer."""
+        return self.status != 0
+
+    def failed(self, error: ServiceError) -> None:
+        """Remember how it ended."""
+        self.outcome = "error"
+        self.error_code = error.spec.code
+
+    def cancelled(self) -> None:
+        """The client went away, or was cut off."""
+        self.outcome = "cancelled"
+        self.error_code = "client_closed_request"

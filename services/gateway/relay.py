@@ -1,0 +1,252 @@
+"""Between the bus and the requests in flight: submits them, gives each frame to its request, retries, calls off."""
+
+from typing import Final
+
+import msgspec
+import structlog
+
+from libs.contracts import subjects
+from libs.contracts.frames import Flag, Frame, FrameError, decode, is_publish_ack
+from libs.contracts.inference import ENVELOPE_HEADER, Cancel
+from libs.kit import clock
+from libs.kit.bus import BusClient, BusError, Message
+from libs.kit.errors import ServiceError
+from services.gateway.inflight import UNPINNED, InFlight, Verdict
+from services.gateway.metrics import Metrics
+
+log = structlog.get_logger(__name__)
+
+BUS_RETRY_S: Final = 1.0
+QUEUE_RETRY_S: Final = 2.0
+_TOO_MANY: Final = 429
+_ACCEPTED: Final = int(Flag.ACCEPTED)
+
+_encode = msgspec.json.Encoder().encode
+
+
+class _StoreError(msgspec.Struct):
+    code: int = 0
+    description: str = ""
+
+
+class _PublishAck(msgspec.Struct):
+    error: _StoreError | None = None
+
+
+_decode_ack = msgspec.json.Decoder(_PublishAck).decode
+
+
+class Relay:
+    """Owns every request in flight of this process, by request id and by the worker that answers it."""
+
+    def __init__(
+        self, bus: BusClient, instance: str, metrics: Metrics, *, queue_timeout_s: float, max_retries: int
+    ) -> None:
+        """Prepare; nothing is heard before `start`."""
+        self._bus = bus
+        self._instance = instance
+        self._metrics = metrics
+        self._queue_timeout_s = queue_timeout_s
+        self._max_retries = max_retries
+        self._prefix_len = len(subjects.gateway_reply(instance, ""))
+        self._requests: dict[str, InFlight] = {}
+        self._by_worker: dict[str, dict[str, InFlight]] = {}
+
+    def __len__(self) -> int:
+        return len(self._requests)
+
+    def start(self) -> None:
+        """Listen for the answers to every request of this process."""
+        self._bus.subscribe(subjects.gateway_reply(self._instance, "*"), self._on_reply)
+
+    def requests(self) -> list[InFlight]:
+        """Every request in flight, to be walked while it changes."""
+        return list(self._requests.values())
+
+    def of_worker(self, worker: str) -> list[InFlight]:
+        """The requests that `worker` answers."""
+        return list(self._by_worker.get(worker, {}).values())
+
+    def submit(self, inflight: InFlight) -> None:
+        """Put a request into its queue; what becomes of it arrives as frames.
+
+        Raises:
+            ServiceError: `bus_unavailable`.
+        """
+        if not self._bus.connected:
+            raise bus_unavailable()
+        self._requests[inflight.envelope.request_id] = inflight
+        try:
+            self._publish(inflight)
+        except BusError as error:
+            del self._requests[inflight.envelope.request_id]
+            raise bus_unavailable() from error
+
+    def forget(self, inflight: InFlight) -> None:
+        """The exchange is over; an execution that still runs is called off."""
+        request_id = inflight.envelope.request_id
+        if self._requests.pop(request_id, None) is None:
+            return
+        self._disown(inflight)
+        if not inflight.ended:
+            self.call_off(request_id, None)
+
+    def end(self, inflight: InFlight, error: ServiceError) -> None:
+        """End a request with `error` and stop every execution of it."""
+        if not inflight.ended:
+            inflight.fail(error)
+            self.call_off(inflight.envelope.request_id, None)
+
+    def lose(self, inflight: InFlight, why: str) -> None:
+        """The worker that answered is gone: start again if the client has seen nothing, else end with an error."""
+        if inflight.ended:
+            return
+        envelope = inflight.envelope
+        log.warning("execution lost", request_id=envelope.request_id, worker=inflight.worker, why=why)
+        self._disown(inflight)
+        # It may be alive behind a broken network and should not work for nobody.
+        self.call_off(envelope.request_id, inflight.attempt if inflight.attempt != UNPINNED else None)
+        if inflight.exchange.started:
+            inflight.fail(ServiceError("worker_lost", "The worker that was answering died. Send the request again."))
+        elif envelope.retry >= self._max_retries:
+            inflight.fail(_quarantined(envelope.retry))
+        else:
+            self._resubmit(inflight)
+
+    def resend_unconfirmed(self) -> None:
+        """After a reconnect: repeat submissions that may never have arrived; the stream removes duplicates."""
+        for inflight in self.requests():
+            if not inflight.ended and not inflight.stored and inflight.attempt == UNPINNED:
+                self._publish_or_fail(inflight)
+
+    def call_off(self, request_id: str, attempt: int | None) -> None:
+        """Tell schedulers and workers that nobody wants it any more."""
+        try:
+            self._bus.publish(subjects.cancel(request_id), _encode(Cancel(attempt)))
+        except BusError as error:
+            # The worker stops it by itself once this gateway's beats are missing or the deadline has passed.
+            log.warning("cancel not sent", request_id=request_id, error=str(error))
+
+    def _resubmit(self, inflight: InFlight) -> None:
+        self._metrics.retries.inc()
+        now_ms = clock.unix_ms()
+        inflight.restart(
+            msgspec.structs.replace(
+                inflight.envelope,
+                retry=inflight.envelope.retry + 1,
+                submitted_ms=now_ms,
+                start_by_ms=now_ms + int(self._queue_timeout_s * 1000),
+            )
+        )
+        self._publish_or_fail(inflight)
+
+    def _publish_or_fail(self, inflight: InFlight) -> None:
+        try:
+            self._publish(inflight)
+        except BusError:
+            inflight.fail(bus_unavailable())
+
+    def _publish(self, inflight: InFlight) -> None:
+        envelope = inflight.envelope
+        # Values are JSON, hex and a checked traceparent: none can hold a line break.
+        trace = b"traceparent: %b\r\n" % envelope.traceparent.encode() if envelope.traceparent else b""
+        headers = b"NATS/1.0\r\n%b: %b\r\nNats-Msg-Id: %b:%d\r\n%b\r\n" % (
+            _ENVELOPE_NAME,
+            _encode(envelope),
+            envelope.request_id.encode(),
+            envelope.retry,
+            trace,
+        )
+        subject = subjects.submit(envelope.pool, envelope.service_class)
+        self._bus.publish(subject, inflight.body, reply=envelope.reply, headers=headers)
+
+    def _on_reply(self, message: Message) -> None:
+        """Everything that concerns one request arrives here."""
+        request_id = message.subject[self._prefix_len :]
+        inflight = self._requests.get(request_id)
+        payload = message.payload
+        if not payload or is_publish_ack(payload):
+            if inflight is not None:
+                _on_publish_ack(inflight, payload)
+            return
+        try:
+            frame = decode(payload)
+        except FrameError as error:
+            log.error("not a frame", request_id=request_id, error=str(error))
+            if inflight is not None:
+                self.end(inflight, ServiceError("internal_error", "The answer could not be read."))
+            return
+        verdict = Verdict.FOREIGN if inflight is None else inflight.take_frame(frame)
+        if verdict:
+            self._act(verdict, request_id, inflight, frame)
+
+    def _act(self, verdict: Verdict, request_id: str, inflight: InFlight | None, frame: Frame) -> None:
+        """What a frame's verdict asks for, besides its effect on the request."""
+        if inflight is None or verdict is Verdict.FOREIGN:
+            self._metrics.foreign_frames.inc()
+            if frame.flags & _ACCEPTED:
+                self.call_off(request_id, frame.attempt)
+        elif verdict is Verdict.PINNED:
+            self._by_worker.setdefault(inflight.worker, {})[request_id] = inflight
+        elif verdict is Verdict.BROKEN:
+            self.call_off(request_id, frame.attempt)
+        elif verdict is Verdict.LOST:
+            self.lose(inflight, "ended by the worker")
+        elif inflight.streamed:
+            self.cut_off(inflight, "fell too far behind")
+        else:
+            self.end(inflight, ServiceError("internal_error", "The answer is too large."))
+
+    def cut_off(self, inflight: InFlight, why: str) -> None:
+        """A client does not read: stop the execution and drop the connection."""
+        log.warning("client cut off", request_id=inflight.envelope.request_id, why=why)
+        self._metrics.slow_clients.inc()
+        self.end(inflight, ServiceError("client_closed_request", f"The client {why}."))
+        inflight.on_client_gone()
+        inflight.exchange.connection.abort()
+
+    def _disown(self, inflight: InFlight) -> None:
+        owned = self._by_worker.get(inflight.worker)
+        if owned is not None:
+            owned.pop(inflight.envelope.request_id, None)
+            if not owned:
+                del self._by_worker[inflight.worker]
+
+
+_ENVELOPE_NAME: Final = ENVELOPE_HEADER.encode()
+
+
+def bus_unavailable() -> ServiceError:
+    """There is no way to the workers just now."""
+    return ServiceError(
+        "bus_unavailable", "The message bus cannot be reached. Try again soon.", retry_after_s=BUS_RETRY_S
+    )
+
+
+def _quarantined(retries: int) -> ServiceError:
+    if not retries:
+        return ServiceError("worker_lost", "The worker that was to answer died. Send the request again.")
+    return ServiceError(
+        "request_quarantined", f"This request has lost {retries + 1} workers and is not tried again. Do not repeat it."
+    )
+
+
+def _on_publish_ack(inflight: InFlight, payload: bytes) -> None:
+    """The stream's answer to a submission; nothing at all means that no stream listens."""
+    try:
+        error = _decode_ack(payload).error if payload else _StoreError()
+    except msgspec.DecodeError:
+        log.error("not a publish acknowledgement", request_id=inflight.envelope.request_id)
+        return
+    if error is None:
+        inflight.stored = True
+    elif inflight.attempt == UNPINNED:
+        # The server gives one code (10077) to every store failure; only the text tells a full queue from a broken disk.
+        if error.code == _TOO_MANY or error.description.startswith("maximum "):
+            full = ServiceError(
+                "queue_full", "Too many requests are waiting. Try again soon.", retry_after_s=QUEUE_RETRY_S
+            )
+            inflight.fail(full)
+        else:
+            log.error("submission refused", error=error.description or "no stream listens")
+            inflight.fail(bus_unavailable())
