@@ -1,0 +1,1 @@
+"""One module per command; each has `run`, whose parameters are the command's options."""

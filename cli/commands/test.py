@@ -1,0 +1,60 @@
+"""`./llmos test`."""
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Final
+
+import typer
+
+from cli import ui
+from cli.suites import EVERYDAY, SUITES, Suite
+from deploy.local.home import CHECKOUT
+
+CONTEXT: Final = {"ignore_unknown_options": True, "allow_extra_args": True}
+_PROGRAMS: Final = Path(sys.executable).parent
+_CHECKS: Final = (
+    ("ruff", ("ruff", "check", "--quiet", ".")),
+    ("formatting", ("ruff", "format", "--check", "--quiet", ".")),
+    ("types", ("mypy",)),
+    ("import rules", ("lint-imports",)),
+)
+_NO_TESTS_COLLECTED: Final = 5
+
+
+def run(context: typer.Context) -> None:
+    """[SUITE] [PYTEST ARGUMENT]…: a suite by name, or any arguments for pytest alone."""
+    arguments = list(context.args)
+    if arguments and arguments[0] in SUITES:
+        suite = SUITES[arguments.pop(0)]
+    else:
+        suite = SUITES[EVERYDAY] if not arguments else Suite("what was asked for")
+    failed = _check() if suite.with_checks else []
+    code = _pytest([*suite.pytest_arguments, *arguments]) if suite.with_tests else 0
+    if failed:
+        ui.fail(f"Failed checks: {', '.join(failed)}.", "Their findings are above the tests' output.")
+    raise typer.Exit(code or (1 if failed else 0))
+
+
+def _check() -> list[str]:
+    """Run the static checks; show the output of those that find something; returns their names."""
+    failed = []
+    for name, (program, *arguments) in _CHECKS:
+        with ui.out.status(name, spinner="dots"):
+            result = subprocess.run(
+                (str(_PROGRAMS / program), *arguments), cwd=CHECKOUT, check=False, capture_output=True, text=True
+            )
+        ui.say(f"{ui.BAD if result.returncode else ui.WELL} {name}")
+        if result.returncode:
+            failed.append(name)
+            sys.stdout.write(result.stdout + result.stderr)
+            sys.stdout.flush()
+    return failed
+
+
+def _pytest(arguments: list[str]) -> int:
+    """Run pytest with its output untouched, so that its summary is the last thing said."""
+    code = subprocess.run((sys.executable, "-m", "pytest", *arguments), cwd=CHECKOUT, check=False).returncode
+    if code == _NO_TESTS_COLLECTED:
+        ui.fail("No test was found.", f"Suites: {', '.join(SUITES)}")
+    return code

@@ -1,0 +1,29 @@
+"""The named test suites; `everyday` is what `./llmos test` and continuous integration run."""
+
+from dataclasses import dataclass
+from typing import Final
+
+EVERYDAY: Final = "everyday"
+LONG_MARKERS: Final = ("vllm", "stack", "faults")
+
+
+@dataclass(frozen=True)
+class Suite:
+    """A set of tests, and whether the static checks go with it."""
+
+    sentence: str
+    pytest_arguments: tuple[str, ...] = ()
+    with_checks: bool = False
+    with_tests: bool = True
+
+
+SUITES: Final = {
+    EVERYDAY: Suite(
+        "checks, and every test that is not long", ("-m", f"not ({' or '.join(LONG_MARKERS)})"), with_checks=True
+    ),
+    "checks": Suite("ruff, formatting, types and import rules only", with_checks=True, with_tests=False),
+    "vllm": Suite("the real engine", ("-m", "vllm")),
+    "stack": Suite("twenty starts and stops of the whole stack in a row", ("-m", "stack")),
+    "faults": Suite("kills and failures under load", ("-m", "faults")),
+    "all": Suite("everything there is", with_checks=True),
+}
