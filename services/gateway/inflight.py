@@ -18,6 +18,7 @@ _HEAD: Final = int(Flag.HEAD)
 _LAST: Final = int(Flag.LAST)
 _ERROR: Final = int(Flag.ERROR)
 _CANCELLED: Final = int(Flag.CANCELLED)
+_WORKER_GONE: Final = frozenset(("worker_lost", "shutting_down"))
 _ENDS_BADLY: Final = _ERROR | _CANCELLED
 
 
@@ -48,6 +49,7 @@ class InFlight:
         "buffered_bytes",
         "client_gone",
         "content_type",
+        "deaths",
         "ended",
         "envelope",
         "error",
@@ -76,6 +78,8 @@ class InFlight:
         self.max_buffered_bytes = max_buffered_bytes
         self.max_response_bytes = max_response_bytes
         self.client_gone = False
+        self.deaths = 0
+        """Workers that died while they answered it."""
         self.ended = False
         self.error: ServiceError | None = None
         self.usage: Usage | None = None
@@ -176,7 +180,7 @@ class InFlight:
     def _end_badly(self, frame: Frame) -> Verdict:
         meta = frame.meta
         self.usage = meta.usage
-        if frame.flags & _CANCELLED or meta.code == "worker_lost":
+        if frame.flags & _CANCELLED or meta.code in _WORKER_GONE:
             # Nobody here called it off: the worker is being stopped, or its engine died.
             return Verdict.LOST
         self.fail(ServiceError(meta.code, meta.message or "The engine failed.", param=meta.param or None))

@@ -19,6 +19,8 @@ log = structlog.get_logger(__name__)
 BUS_RETRY_S: Final = 1.0
 QUEUE_RETRY_S: Final = 2.0
 _TOO_MANY: Final = 429
+_POISONOUS: Final = 2
+"""Workers that may die on a request before it is blamed."""
 _ACCEPTED: Final = int(Flag.ACCEPTED)
 
 _encode = msgspec.json.Encoder().encode
@@ -97,19 +99,24 @@ class Relay:
             inflight.fail(error)
             self.call_off(inflight.envelope.request_id, None)
 
-    def lose(self, inflight: InFlight, why: str) -> None:
-        """The worker that answered is gone: start again if the client has seen nothing, else end with an error."""
+    def lose(self, inflight: InFlight, why: str, *, dead: bool = True) -> None:
+        """The worker that answered is gone: start again if the client has seen nothing, else end with an error.
+
+        `dead` tells a death, which the request may have caused, from an orderly stop, which it cannot have.
+        """
         if inflight.ended:
             return
         envelope = inflight.envelope
         log.warning("execution lost", request_id=envelope.request_id, worker=inflight.worker, why=why)
         self._disown(inflight)
-        # It may be alive behind a broken network and should not work for nobody.
-        self.call_off(envelope.request_id, inflight.attempt if inflight.attempt != UNPINNED else None)
+        inflight.deaths += dead
+        if inflight.attempt != UNPINNED:
+            # It may be alive behind a broken network and should not work for nobody.
+            self.call_off(envelope.request_id, inflight.attempt)
         if inflight.exchange.started:
             inflight.fail(ServiceError("worker_lost", "The worker that was answering died. Send the request again."))
         elif envelope.retry >= self._max_retries:
-            inflight.fail(_quarantined(envelope.retry))
+            inflight.fail(_given_up(inflight.deaths))
         else:
             self._resubmit(inflight)
 
@@ -191,7 +198,7 @@ class Relay:
         elif verdict is Verdict.BROKEN:
             self.call_off(request_id, frame.attempt)
         elif verdict is Verdict.LOST:
-            self.lose(inflight, "ended by the worker")
+            self.lose(inflight, "ended by the worker", dead=frame.meta.code == "worker_lost")
         elif inflight.streamed:
             self.cut_off(inflight, "fell too far behind")
         else:
@@ -223,12 +230,10 @@ def bus_unavailable() -> ServiceError:
     )
 
 
-def _quarantined(retries: int) -> ServiceError:
-    if not retries:
-        return ServiceError("worker_lost", "The worker that was to answer died. Send the request again.")
-    return ServiceError(
-        "request_quarantined", f"This request has lost {retries + 1} workers and is not tried again. Do not repeat it."
-    )
+def _given_up(deaths: int) -> ServiceError:
+    if deaths < _POISONOUS:
+        return ServiceError("worker_lost", "The worker that was to answer is gone. Send the request again.")
+    return ServiceError("request_quarantined", f"{deaths} workers died on this request. It is not tried again.")
 
 
 def _on_publish_ack(inflight: InFlight, payload: bytes) -> None:
