@@ -11,6 +11,8 @@ import msgspec
 
 ENVELOPE_HEADER: Final = "Llmos-Envelope"
 ATTEMPT_HEADER: Final = "Llmos-Attempt"
+CONNECTION_NAME_PREFIX: Final = "inference."
+"""A worker's connection to the bus is named this and its id, so that the server's news of its end can be understood."""
 
 
 class ServiceClass(StrEnum):

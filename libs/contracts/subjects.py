@@ -4,7 +4,11 @@ Grammar: `cmd.` commands (JetStream work queues), `evt.` events (JetStream logs)
 (core NATS, never stored), `dlq.` dead letters. `ctl.<service>.<instance>.<verb>` names the service it concerns.
 """
 
+import re
 from typing import Final
+
+_TOKEN: Final = re.compile(r"[A-Za-z0-9_-]{1,128}")
+_GATEWAY_REPLY: Final = re.compile(r"rpl\.gateway\.[A-Za-z0-9_-]{1,128}\.[A-Za-z0-9_-]{1,128}")
 
 SUBMIT_PREFIX: Final = "cmd.inference.request.submit.v1"
 COMPLETED: Final = "evt.inference.request.completed.v1"
@@ -64,6 +68,16 @@ def worker_lost(scheduler: str) -> str:
 def gateway_reply(gateway: str, request_id: str) -> str:
     """Where the frames of one request go; the gateway process holds one wildcard subscription for all of them."""
     return f"rpl.gateway.{gateway}.{request_id}"
+
+
+def is_token(text: str) -> bool:
+    """Whether `text` may stand between two dots of a subject; anything else could change where a message goes."""
+    return _TOKEN.fullmatch(text) is not None
+
+
+def is_gateway_reply(subject: str) -> bool:
+    """Whether `subject` is one that `gateway_reply` makes."""
+    return _GATEWAY_REPLY.fullmatch(subject) is not None
 
 
 def scheduler_reply(scheduler: str, token: str) -> str:
