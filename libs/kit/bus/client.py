@@ -1,6 +1,7 @@
 """The connection: publish, subscribe, request, and reconnect for ever."""
 
 import asyncio
+import contextlib
 import json
 import random
 from collections import deque
@@ -127,6 +128,14 @@ class BusClient(asyncio.Protocol):
         """Stop a subscription; unknown ids are ignored."""
         if self._subscriptions.pop(sid, None) is not None and self._greeted:
             self._send(f"UNSUB {sid}\r\n".encode())
+
+    async def retire(self, sid: int) -> None:
+        """Stop a subscription, but handle everything that the server had sent for it already."""
+        if self._greeted:
+            self._send(f"UNSUB {sid}\r\n".encode())
+            with contextlib.suppress(BusUnavailableError, BusTimeoutError):
+                await self.flush()
+        self._subscriptions.pop(sid, None)
 
     async def request(self, subject: str, payload: bytes = b"", *, headers: bytes = b"", timeout_s: float) -> Message:
         """Publish and wait for one answer.

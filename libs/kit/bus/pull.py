@@ -82,15 +82,16 @@ class PullConsumer:
         self._watch = asyncio.create_task(self._watchdog(), name=f"pull-{self._next_subject}")
 
     async def stop(self) -> None:
-        """Pull nothing more; what was handed to the handler stays the caller's."""
+        """Pull nothing more; what was or is being delivered goes to the handler and stays the caller's."""
         if self._again is not None:
             self._again.cancel()
         if self._watch is not None:
             self._watch.cancel()
             await asyncio.gather(self._watch, return_exceptions=True)
         if self._sid is not None:
-            self._bus.unsubscribe(self._sid)
-            self._sid = None
+            sid, self._sid = self._sid, None
+            # What the server has sent already would otherwise be nobody's until its lease runs out.
+            await self._bus.retire(sid)
 
     def restart(self) -> None:
         """Pull anew after a reconnect: the server has forgotten the old pull."""
@@ -99,6 +100,8 @@ class PullConsumer:
 
     def _pull(self) -> None:
         self._again = None
+        if self._sid is None:
+            return
         self._generation += 1
         self._remaining = self._batch
         self._heard_s = clock.monotonic_s()
