@@ -1,0 +1,1 @@
+"""The kernel: decides which waiting request runs next and on which worker, and hands it over."""

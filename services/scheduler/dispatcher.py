@@ -1,0 +1,338 @@
+"""Takes requests in, offers them to workers, and follows each until somebody else owns it or it is over."""
+
+from dataclasses import dataclass
+from typing import Final
+
+import msgspec
+import structlog
+
+from libs.contracts.frames import make_attempt
+from libs.contracts.inference import Handover, Released, WorkerBeat, WorkerState
+from libs.kit import clock
+from libs.kit.bus import BusOverloadedError, BusPayloadError, Message, PulledMessage, status_of
+from services.scheduler.domain.held import Held
+from services.scheduler.domain.offers import Offer, Offers
+from services.scheduler.domain.queue import WaitingQueue
+from services.scheduler.domain.workers import Registry, Worker
+from services.scheduler.errors import SubmissionError
+from services.scheduler.intake import read
+from services.scheduler.ledger import Ledger
+from services.scheduler.stats import Stats
+from services.scheduler.voice import Voice
+
+log = structlog.get_logger(__name__)
+
+_decode_handover: Final = msgspec.json.Decoder(Handover).decode
+_REFUSED_FOREVER: Final = {
+    "unknown_model": ("model_not_found", "The model is not loaded any more; see /v1/models."),
+    "invalid": ("invalid_value", "The worker could not read the request."),
+}
+_LATE_S: Final = 30.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limits:
+    """How patient a dispatcher is."""
+
+    accept_timeout_s: float
+    beat_timeout_s: float
+    grace_s: float
+    """How long a suspected worker may take to show that it lives."""
+    max_doubtful: int
+    """Executions of one request that may have started unseen before it is given up."""
+
+
+class Dispatcher:
+    """One pool: its queue, its workers, the offers between them.
+
+    Every method is a plain function called from the event loop; none waits.
+    """
+
+    def __init__(self, pool: str, voice: Voice, ledger: Ledger, limits: Limits, stats: Stats) -> None:
+        self.pool = pool
+        self.stats = stats
+        self.ledger = ledger
+        self.queue = WaitingQueue()
+        self.registry = Registry(beat_timeout_s=limits.beat_timeout_s)
+        self.offers = Offers(timeout_s=limits.accept_timeout_s)
+        self.open = True
+        """False while the bus is away and during shutdown: nothing is offered."""
+        self.stopping = False
+        self._voice = voice
+        self._limits = limits
+
+    # What comes from the stream
+
+    def on_pulled(self, pulled: PulledMessage) -> None:
+        """Take one submitted request in."""
+        self.stats.pulled += 1
+        if pulled.delivery > 1:
+            self.stats.redelivered += 1
+        try:
+            held = read(pulled)
+        except SubmissionError as error:
+            self._reject(pulled, error)
+            return
+        if self.ledger.repeats(held):
+            return
+        older = self.ledger.get(held.request_id)
+        if older is not None:
+            self.queue.remove(older.request_id)
+            self.ledger.superseded(older)
+        self._admit(held)
+
+    def _reject(self, pulled: PulledMessage, error: SubmissionError) -> None:
+        self.stats.invalid += 1
+        log.error("submission cannot be read", pool=self.pool, reason=str(error), subject=pulled.message.subject)
+        if error.reply:
+            attempt = make_attempt(error.retry, pulled.delivery, 1)
+            self._voice.fail(error.reply, attempt, "internal_error", "The request could not be scheduled.")
+        self._voice.refuse_forever(pulled.ack_subject)
+
+    def _admit(self, held: Held) -> None:
+        self.ledger.hold(held)
+        if self.stopping:
+            self.ledger.given_back(held)
+        elif self.ledger.is_called_off(held.request_id):
+            self.ledger.cancelled(held)
+        elif held.envelope.start_by_ms < clock.unix_ms():
+            self._timed_out(held)
+        else:
+            self.queue.push(held)
+            self.pump()
+
+    # What workers say
+
+    def on_beat(self, beat: WorkerBeat) -> None:
+        """A worker of this pool says how it is."""
+        if beat.state is WorkerState.STOPPED:
+            self.lose(beat.worker, "")
+            return
+        now_s = clock.monotonic_s()
+        if beat.worker not in self.registry.workers:
+            log.info("worker is here", pool=self.pool, worker=beat.worker, name=beat.name, capacity=beat.capacity)
+        worker = self.registry.beat(beat, now_s)
+        offers = self.offers.of_worker(worker)
+        if offers:
+            running = {(run.request_id, run.attempt) for run in beat.running}
+            for offer in offers:
+                if offer.execution in running:
+                    # It runs, so it was accepted; the answer was lost.
+                    self.offers.withdraw(offer)
+                    self._on_accepted(offer)
+        self._has_room(worker)
+
+    def on_released(self, released: Released) -> None:
+        """Executions on one worker ended."""
+        worker = self.registry.workers.get(released.worker)
+        if worker is None:
+            return
+        for run in released.ended:
+            execution = (run.request_id, run.attempt)
+            if run.request_id in self.ledger and (offer := self.offers.of_execution(worker, execution)):
+                self.offers.withdraw(offer)
+                self._on_accepted(offer)
+            self.registry.release(worker, execution)
+        self._has_room(worker)
+
+    def on_answer(self, token: str, message: Message) -> None:
+        """A worker answers an offer, or the server says that nobody hears it."""
+        if not message.payload and status_of(message.headers):
+            if (offer := self.offers.answer(token)) is not None:
+                self._on_deaf(offer)
+                self.pump()
+            return
+        try:
+            answer = _decode_handover(message.payload)
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            log.error("answer cannot be read", pool=self.pool, reason=str(error))
+            return
+        offer = self.offers.answer(token)
+        if offer is None:
+            return
+        self.registry.answered(offer.worker)
+        if answer.accepted:
+            self._on_accepted(offer)
+        else:
+            self._on_refused(offer, answer.reason)
+        self._has_room(offer.worker)
+
+    def _on_accepted(self, offer: Offer) -> None:
+        if not offer.held.settled:
+            # A late answer finds the request waiting again.
+            self.queue.remove(offer.held.request_id)
+            self.ledger.accepted(offer.held)
+
+    def _on_refused(self, offer: Offer, reason: str) -> None:
+        self.stats.refused[reason] += 1
+        self.registry.release(offer.worker, offer.execution)
+        if reason in {"full", "draining"}:
+            self.registry.refused(offer.worker, draining=reason == "draining")
+        if offer.late or offer.held.settled:
+            return
+        if reason in {"full", "draining"}:
+            self._return(offer.held)
+            return
+        log.error("worker refused a request", pool=self.pool, worker=offer.worker.id, reason=reason)
+        code, text = _REFUSED_FOREVER.get(reason, ("internal_error", "The worker could not take the request."))
+        self.ledger.failed(offer.held, code, text)
+
+    def _on_deaf(self, offer: Offer) -> None:
+        """Nobody listens where the worker should: it took nothing, and may be dead."""
+        self.stats.refused["deaf"] += 1
+        self.registry.release(offer.worker, offer.execution)
+        self.registry.refused(offer.worker, draining=False)
+        self.registry.suspect(offer.worker, clock.monotonic_s())
+        if not offer.late and not offer.held.settled:
+            self._return(offer.held)
+
+    # What happens to workers
+
+    def suspect(self, worker_id: str) -> bool:
+        """There is news that a worker's connection ended; False if it is not one of ours."""
+        worker = self.registry.workers.get(worker_id)
+        if worker is not None:
+            self.registry.suspect(worker, clock.monotonic_s())
+        return worker is not None
+
+    def lose(self, worker_id: str, reason: str) -> None:
+        """A worker is gone; `reason` says how that was seen, and is empty if it left in an orderly way."""
+        worker = self.registry.remove(worker_id)
+        if worker is None:
+            return
+        log.info("worker is gone", pool=self.pool, worker=worker_id, reason=reason or "stopped")
+        if reason:
+            self.stats.lost[reason] += 1
+            self._voice.announce_loss(worker_id, reason)
+        for offer in self.offers.of_worker(worker):
+            self.offers.withdraw(offer)
+            if not offer.late and not offer.held.settled:
+                offer.held.doubtful += 1
+                self._return(offer.held)
+        self.pump()
+
+    # What the client wants
+
+    def cancel(self, request_id: str) -> bool:
+        """Call a request off; False if it is not held here."""
+        held = self.ledger.get(request_id)
+        if held is None:
+            return False
+        if self.queue.remove(request_id) is not None:
+            self.ledger.cancelled(held)
+        else:
+            held.cancelled = True
+        return True
+
+    # The clock
+
+    def sweep(self, proven_s: float) -> bool:
+        """End what has waited too long; `proven_s` is when the bus was last seen to work.
+
+        Returns:
+            Whether something can only be decided once the bus is proven to work: silence may be the bus's fault.
+        """
+        now_s = clock.monotonic_s()
+        for held in self.queue.expired(clock.unix_ms()):
+            self._timed_out(held)
+        if not self.open:
+            return False
+        for worker in self.registry.end_rests(now_s):
+            self.queue.wake(worker.models.keys())
+        for offer in self.offers.overdue(proven_s):
+            self._on_unanswered(offer, now_s)
+        self.offers.forget_late(now_s - _LATE_S)
+        suspects = self.registry.suspects(now_s)
+        for worker in suspects:
+            if worker.suspected_s is not None and proven_s >= worker.suspected_s + self._limits.grace_s:
+                overdue = now_s - worker.last_beat_s > self._limits.beat_timeout_s
+                self.lose(worker.id, "silent" if overdue else "disconnected")
+        self.pump()
+        return bool(suspects) or self.offers.any_past(now_s)
+
+    def extend_leases(self) -> None:
+        """Tell JetStream that everything held is still ours."""
+        for held in self.ledger.all():
+            self._voice.keep(held)
+
+    def resume(self) -> None:
+        """The bus is back: nobody is judged by the time it was away."""
+        now_s = clock.monotonic_s()
+        self.registry.forgive(now_s)
+        self.offers.restart(now_s)
+        self.extend_leases()
+        self.open = not self.stopping
+        self.pump()
+
+    def hand_back_waiting(self) -> None:
+        """Shutdown: take nothing more, and give the next scheduler what was not offered."""
+        self.stopping, self.open = True, False
+        for held in self.queue.drain():
+            self.ledger.given_back(held)
+
+    def hand_back_offered(self) -> None:
+        """Shutdown: nobody has answered for these."""
+        for offer in self.offers.open_offers():
+            self.offers.withdraw(offer)
+            if not offer.held.settled:
+                self.ledger.given_back(offer.held)
+
+    def _on_unanswered(self, offer: Offer, now_s: float) -> None:
+        self.stats.unanswered += 1
+        self.registry.unanswered(offer.worker, now_s)
+        if not offer.held.settled:
+            offer.held.doubtful += 1
+            self._return(offer.held)
+
+    # Matching
+
+    def pump(self) -> None:
+        """Offer requests for as long as one that waits and a worker with room fit."""
+        now_ms = clock.unix_ms()
+        while self.open and self.registry.open_workers and self.queue:
+            match = self.queue.take(self.registry.choose)
+            if match is None:
+                return
+            held, worker = match
+            if held.envelope.start_by_ms < now_ms:
+                self._timed_out(held)
+            elif not self._offer(held, worker):
+                return
+
+    def _offer(self, held: Held, worker: Worker) -> bool:
+        """Offer one request; False if nothing more can be sent now."""
+        now_s = clock.monotonic_s()
+        execution = (held.request_id, held.attempt)
+        offer = self.offers.make(held, worker, execution, now_s)
+        try:
+            self._voice.hand_over(offer)
+        except BusOverloadedError:
+            self.offers.withdraw(offer)
+            self.queue.push(held)
+            return False
+        except BusPayloadError as error:
+            self.offers.withdraw(offer)
+            self.ledger.failed(held, "request_too_large", str(error))
+            return True
+        self.stats.handed_over += 1
+        self.registry.assign(worker, execution, now_s)
+        return True
+
+    def _has_room(self, worker: Worker) -> None:
+        if worker.open:
+            self.queue.wake(worker.models.keys())
+        self.pump()
+
+    def _return(self, held: Held) -> None:
+        """Put a request back at its place, unless it is called off or has been tried too often."""
+        if held.cancelled:
+            self.ledger.cancelled(held)
+        elif self.stopping:
+            self.ledger.given_back(held)
+        elif held.doubtful >= self._limits.max_doubtful:
+            self.ledger.failed(held, "no_worker", "No worker answered for the request; try again.")
+        else:
+            self.queue.push(held)
+
+    def _timed_out(self, held: Held) -> None:
+        self.ledger.failed(held, "queue_timeout", "No worker was free in time; try again later.")

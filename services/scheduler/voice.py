@@ -1,0 +1,97 @@
+"""Everything that the scheduler says on the bus."""
+
+from typing import Final
+
+import msgspec
+import structlog
+
+from libs.contracts import frames, subjects
+from libs.contracts.errors import spec_of
+from libs.contracts.frames import Flag
+from libs.contracts.inference import ATTEMPT_HEADER, ENVELOPE_HEADER, Cancel, FrameMeta, WorkerLost
+from libs.kit.bus import BusClient, BusOverloadedError
+from services.scheduler.domain.held import Held
+from services.scheduler.domain.offers import Offer
+from services.scheduler.stats import Stats
+
+log = structlog.get_logger(__name__)
+
+_RUN_HEADERS: Final = f"NATS/1.0\r\n{ENVELOPE_HEADER}: %b\r\n{ATTEMPT_HEADER}: %d\r\n\r\n".encode()
+_ACK: Final = b"+ACK"
+_NAK: Final = b"-NAK"
+_MORE_TIME: Final = b"+WPI"
+_TERM: Final = b"+TERM"
+_encode: Final = msgspec.json.Encoder().encode
+_CANCEL_ALL: Final = _encode(Cancel())
+
+
+class Voice:
+    """Speaks for one scheduler of one pool.
+
+    What is said to JetStream or a gateway while too many bytes wait already is dropped and counted: JetStream then
+    delivers the message again, and it is settled at that time.
+    """
+
+    def __init__(self, bus: BusClient, instance: str, token_prefix: str, stats: Stats) -> None:
+        self._bus = bus
+        self._instance = instance
+        self._token_prefix = token_prefix
+        self._stats = stats
+
+    def hand_over(self, offer: Offer) -> None:
+        """Ask a worker to run a request; the answer comes with the offer's token.
+
+        Raises:
+            BusPayloadError: larger than the server takes.
+            BusOverloadedError: too much waits to be sent.
+        """
+        held, attempt = offer.held, offer.execution[1]
+        self._bus.publish(
+            subjects.run(offer.worker.id),
+            held.body,
+            reply=subjects.scheduler_reply(self._instance, self._token_prefix + offer.token),
+            headers=_RUN_HEADERS % (held.raw_envelope, attempt),
+        )
+
+    def done(self, held: Held) -> None:
+        """Settle the stream message: the request is somebody else's now, or over."""
+        self._say(held.ack_subject, _ACK)
+
+    def give_back(self, held: Held) -> None:
+        """Let JetStream deliver the message to the next scheduler at once."""
+        self._say(held.ack_subject, _NAK)
+
+    def keep(self, held: Held) -> None:
+        """Extend the lease on the message."""
+        self._say(held.ack_subject, _MORE_TIME)
+
+    def refuse_forever(self, ack_subject: str) -> None:
+        """Take a message that can never be scheduled out of the stream."""
+        self._say(ack_subject, _TERM)
+
+    def fail(self, reply: str, attempt: int, code: str, message: str) -> bool:
+        """End a request towards its gateway with an error; False if that was dropped."""
+        meta = frames.encode_meta(FrameMeta(code=code, message=message))
+        frame = frames.encode(Flag.ERROR | Flag.LAST, attempt, 0, status=spec_of(code).status, meta=meta)
+        return self._say(reply, frame)
+
+    def confirm_cancel(self, held: Held) -> bool:
+        """Tell the gateway that a cancelled request will not run; False if that was dropped."""
+        return self._say(held.envelope.reply, frames.encode(Flag.CANCELLED | Flag.LAST, held.attempt, 0))
+
+    def repeat_cancel(self, request_id: str) -> None:
+        """Cancel once more, for a worker that may have heard it before it had the request."""
+        self._say(subjects.cancel(request_id), _CANCEL_ALL)
+
+    def announce_loss(self, worker_id: str, reason: str) -> None:
+        """Tell the gateways that a worker is dead."""
+        self._say(subjects.worker_lost(self._instance), _encode(WorkerLost(worker_id, reason)))
+
+    def _say(self, subject: str, payload: bytes) -> bool:
+        try:
+            self._bus.publish(subject, payload)
+        except BusOverloadedError:
+            self._stats.unsaid += 1
+            log.warning("bus overloaded, not said", subject=subject)
+            return False
+        return True
