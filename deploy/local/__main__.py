@@ -12,6 +12,7 @@ import select
 import signal
 import subprocess
 import sys
+from pathlib import Path
 from typing import Final
 
 import msgspec
@@ -34,7 +35,7 @@ def main() -> None:
     """Guard one supervisor from its start to the end of its last descendant."""
     configure_logging()
     options = msgspec.json.decode(sys.argv[1], type=StackOptions)
-    home = Home(options.home)
+    home = Home(Path(options.home))
     held = lock.acquire(home)
     if held is None:
         sys.exit(ALREADY_RUNNING)

@@ -111,10 +111,18 @@ class Stack:
                 raise StackError(f"The stack did not stop within {timeout_s:g} s.", "See: ./llmos logs supervisor")
             time.sleep(_POLL_S)
         self._release()
-        found = [] if was_running or not self.home.root.exists() else processes.strays(self.home)
-        if found:
+        return was_running or self._clean_up()
+
+    def _clean_up(self) -> bool:
+        """Take away what an earlier stack has left; returns whether any of its processes still ran."""
+        if not self.home.root.exists() or (held := lock.acquire(self.home)) is None:
+            return False
+        try:
+            found = processes.strays(self.home)
             asyncio.run(recover(self.home))
-        return was_running or bool(found)
+        finally:
+            os.close(held)
+        return bool(found)
 
     def _raise_if_over(self, last: StackState | None) -> None:
         """A guardian that has ended before the stack was ready will not make it ready."""

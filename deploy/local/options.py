@@ -19,7 +19,8 @@ _MOST_WORKERS: Final = 64
 class StackOptions(msgspec.Struct, frozen=True, kw_only=True):
     """One stack, as asked for."""
 
-    home: Path
+    home: str
+    """The directory that holds the state."""
     model: str = str(STARTER)
     """A local directory, or a name on Hugging Face."""
     workers: int = 1
@@ -60,15 +61,17 @@ def options_from(
     count = workers if workers is not None else _number(environment, "LLMOS_WORKERS") or 1
     _check("The number of workers", count, most=_MOST_WORKERS)
     return StackOptions(
-        home=home_from(environment).root,
-        model=_model(model or environment.get("LLMOS_MODEL") or str(STARTER)),
+        home=str(home_from(environment).root),
+        model=_model(model or environment.get("LLMOS_MODEL") or str(STARTER), environment),
         workers=count,
         ports=ports,
     )
 
 
-def _model(wanted: str) -> str:
-    """An absolute path for a directory; a Hugging Face name as it is."""
+def _model(wanted: str, environment: Mapping[str, str]) -> str:
+    """An absolute path for a directory; a Hugging Face name as it is; anything for an engine of the caller's own."""
+    if "INFERENCE_ENGINE" in environment:
+        return wanted
     path = Path(wanted).expanduser()
     if path.is_dir():
         return str(path.resolve())

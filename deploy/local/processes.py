@@ -85,17 +85,19 @@ def session_members(session: int) -> list[int]:
 
 
 def strays(home: Home) -> list[int]:
-    """Living processes that belong to `home`: they carry its marker, or write to its logs.
+    """Living processes that belong to `home`, but for the one that asks and its ancestors.
 
-    Programs that set their own title overwrite their environment, so the marker alone would miss them.
+    They carry its marker, or write to its logs: programs that set their own title overwrite their environment, so the
+    marker alone would miss them.
     """
     marker = f"{MARKER}={home.stack_id()}".encode()
     logs = f"{home.logs.resolve()}/"
+    asking = {os.getpid(), *_ancestors(os.getpid())}
     return [
         process.pid
         for process in table()
         if not process.zombie
-        and process.pid != os.getpid()
+        and process.pid not in asking
         and (marker in _environment(process.pid) or _writes_below(process.pid, logs))
     ]
 
@@ -150,6 +152,12 @@ def send(pids: Collection[int], what: signal.Signals) -> None:
     for pid in pids:
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, what)
+
+
+def _ancestors(pid: int) -> Iterator[int]:
+    while (process := look(pid)) is not None and process.parent > 0:
+        pid = process.parent
+        yield pid
 
 
 def _environment(pid: int) -> list[bytes]:

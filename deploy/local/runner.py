@@ -105,6 +105,7 @@ class PartRunner:
         self._process, self.state.pid = None, 0
         await self._end_family(process.pid)
         if self.part.task and code == 0:
+            self.state.ready_ms = unix_ms()
             self._become(PartPhase.DONE)
             self.ready.set()
             return ""

@@ -1,5 +1,7 @@
 """The composition root of the local stack: which parts there are."""
 
+from pathlib import Path
+
 from deploy.local import ports
 from deploy.local.home import Home
 from deploy.local.options import StackOptions
@@ -10,11 +12,11 @@ from deploy.local.site import Site
 
 def build_site(options: StackOptions) -> Site:
     """Prepare the home and choose the ports."""
-    home = Home(options.home)
+    home = Home(Path(options.home))
     home.prepare()
     return Site(home=home, options=options, ports=ports.choose(home, options.ports))
 
 
 def build_parts(site: Site) -> tuple[Part, ...]:
-    """Every process of the stack; the engine comes first because it takes longest."""
-    return (*services.parts(site), *nats.parts(site), *postgres.parts(site), *objects.parts(site))
+    """Every process of the stack, in the order in which people read them."""
+    return (*nats.parts(site), *postgres.parts(site), *objects.parts(site), *services.parts(site))

@@ -5,6 +5,7 @@ import logging
 import os
 import signal
 import sys
+from pathlib import Path
 
 import msgspec
 
@@ -32,7 +33,7 @@ def main() -> None:
         asyncio.run(_supervise(options, guardian))
     except StackError as error:
         log.error("%s", error)
-        _record_failure(Home(options.home), error)
+        _record_failure(Home(Path(options.home)), error)
         sys.exit(1)
 
 
