@@ -1,0 +1,77 @@
+"""Puts schedulers, worker doubles and a gateway double on one server, and clears them away."""
+
+import asyncio
+import os
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from libs.testkit.nats_server import NatsServer
+from libs.testkit.wait import until
+from services.scheduler.app import Scheduler, build_app
+from services.scheduler.dispatcher import Dispatcher
+from services.scheduler.settings import Settings
+from tests.integration.scheduler.doubles import GatewayDouble, WorkerDouble
+
+ROOT = Path(__file__).resolve().parents[3]
+
+
+class Stage:
+    """What a test has started."""
+
+    def __init__(self, server: NatsServer, gateway: GatewayDouble) -> None:
+        self.server = server
+        self.gateway = gateway
+        self.workers: list[WorkerDouble] = []
+        self.schedulers: list[Scheduler] = []
+        self.processes: list[subprocess.Popen[bytes]] = []
+
+    async def scheduler(self, **settings: object) -> Dispatcher:
+        """Start a scheduler in this process; returns its one pool's dispatcher."""
+        values = {"nats": self.server.settings("scheduler"), "system": self.server.settings("system")} | settings
+        app = build_app(Settings.model_validate(values))
+        self.schedulers.append(app)
+        await app.start()
+        await until(lambda: app.dispatchers[0].open, what="the scheduler's connection")
+        return app.dispatchers[0]
+
+    def scheduler_process(self, **environment: str) -> subprocess.Popen[bytes]:
+        """Start a scheduler as a process of its own."""
+        variables = {
+            "PATH": os.environ["PATH"],
+            **self.server.environment("SCHEDULER_NATS__", "scheduler"),
+            **self.server.environment("SCHEDULER_SYSTEM__", "system"),
+            **environment,
+        }
+        process = subprocess.Popen([sys.executable, "-m", "services.scheduler"], cwd=ROOT, env=variables)
+        self.processes.append(process)
+        return process
+
+    async def worker(self, worker_id: str, *, capacity: int = 2, models: tuple[str, ...] = ("m",)) -> WorkerDouble:
+        worker = await WorkerDouble(self.server, worker_id, capacity=capacity, models=models).start()
+        self.workers.append(worker)
+        return worker
+
+    async def known(self, dispatcher: Dispatcher, *workers: WorkerDouble) -> None:
+        """Wait until the scheduler has heard of `workers`."""
+        await until(lambda: all(worker.id in dispatcher.registry.workers for worker in workers), what="beats")
+
+
+@asynccontextmanager
+async def stage(server: NatsServer, *, repairs: bool = False) -> AsyncIterator[Stage]:
+    """A stage with a gateway on it."""
+    made = Stage(server, await GatewayDouble(server, repairs=repairs).start())
+    try:
+        yield made
+    finally:
+        for process in made.processes:
+            if process.poll() is None:
+                process.kill()
+            await asyncio.to_thread(process.wait, 10)
+        for app in made.schedulers:
+            await app.stop()
+        for worker in made.workers:
+            await worker.cut()
+        await made.gateway.bus.close()
