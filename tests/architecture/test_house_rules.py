@@ -14,7 +14,8 @@ ROOT: Final = Path(__file__).resolve().parents[2]
 CODE: Final = ("libs", "services", "cli", "deploy")
 SUBJECT: Final = re.compile(r"^(cmd|evt|ctl|rpl|dlq)\.[a-z*<{]")
 SPELLS_SUBJECTS: Final = ("libs/contracts/", "deploy/nats/permissions.py")
-READS_ENVIRONMENT: Final = ("cli/", "deploy/local/", "libs/testkit/")
+# vLLM takes some settings from the environment only; its adapter sets them before the import.
+READS_ENVIRONMENT: Final = ("cli/", "deploy/local/", "libs/testkit/", "services/inference/engines/flags.py")
 HEAVY: Final = ("vllm", "torch", "transformers")
 
 
