@@ -70,6 +70,7 @@ class FakeRequest:
     def __init__(self, engine: "FakeEngine", request_id: str) -> None:
         self.request_id = request_id
         self.usage: Usage | None = None
+        self.refusal = ""
         self._engine = engine
         self._task: asyncio.Task[Any] | None = None
         self._freed: asyncio.Event | None = None

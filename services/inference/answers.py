@@ -15,7 +15,7 @@ _ENGINE_ERROR: Final = "The engine failed on this request. Trying again may help
 _CONTEXT: Final = re.compile(
     r"maximum context length|longer than the maximum model length|max_model_len", re.IGNORECASE
 )
-_ADVICE: Final = re.compile(r" ?To increase this limit, set the \w+ environment variable\.?")
+_ADVICE: Final = re.compile(r" ?To [^.]*?\bset the (?:environment variable [^.]*|\w+ environment variable)\.?")
 _DETAIL: Final = re.compile(r" ?\(parameter=\w+, value=.*\)$", re.DOTALL)
 _FIRST_PROBLEM: Final = re.compile(r"'msg': (?:'([^']*)'|\"([^\"]*)\")")
 _ADDRESS: Final = re.compile(r"\b0x[0-9a-fA-F]+\b")
@@ -35,16 +35,16 @@ class _Answer(msgspec.Struct, frozen=True):
 _decode = msgspec.json.Decoder(_Answer).decode
 
 
-def from_answer(status: int, body: bytes) -> ServiceError:
-    """The meaning of an answer with `status` of 400 or more."""
+def from_answer(status: int, body: bytes, refusal: str = "") -> ServiceError:
+    """The meaning of an answer with `status` of 400 or more; `refusal` is what the engine itself had against it."""
     try:
         detail = _decode(body).error
     except msgspec.DecodeError:
         detail = _Detail()
-    return _translate(status, detail)
+    return _translate(status, detail, refusal)
 
 
-def from_event(chunk: bytes) -> ServiceError:
+def from_event(chunk: bytes, refusal: str = "") -> ServiceError:
     """The meaning of an error event inside a stream (see `ERROR_EVENTS`)."""
     start = chunk.find(b"data: ")
     end = chunk.find(b"\n", start)
@@ -52,20 +52,24 @@ def from_event(chunk: bytes) -> ServiceError:
         detail = _decode(chunk[start + 6 : end if end > 0 else None]).error
     except msgspec.DecodeError:
         detail = _Detail()
-    return _translate(detail.code if isinstance(detail.code, int) else 500, detail)
+    return _translate(detail.code if isinstance(detail.code, int) else 500, detail, refusal)
 
 
-def from_exception() -> ServiceError:
-    """The meaning of an exception that left the application: nothing that a client should read."""
-    return ServiceError("engine_error", _ENGINE_ERROR)
+def from_exception(refusal: str = "") -> ServiceError:
+    """The meaning of an exception that left the application, or of its silence."""
+    return _translate(500, _Detail(), refusal)
 
 
-def _translate(status: int, detail: _Detail) -> ServiceError:
+def _translate(status: int, detail: _Detail, refusal: str) -> ServiceError:
+    if status >= 500 and refusal:
+        status, detail = 400, _Detail(message=refusal)
     if status >= 500:
         return ServiceError("engine_error", _ENGINE_ERROR)
     message = clean(detail.message)
+    if status == 404 and not message:
+        return ServiceError("unsupported_route", "This model does not answer this endpoint.")
     if status == 404:
-        return ServiceError("model_not_found", message or "No such model or endpoint here.", param=detail.param)
+        return ServiceError("model_not_found", message, param=detail.param)
     if _CONTEXT.search(detail.message):
         return ServiceError("context_length_exceeded", message, param=_param(detail.param))
     return ServiceError("invalid_value", message or "The engine refused the request.", param=_param(detail.param))

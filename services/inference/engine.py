@@ -17,7 +17,11 @@ class EngineRequest(Protocol):
 
     @property
     def usage(self) -> Usage | None:
-        """Tokens spent so far; None while the engine has not begun."""
+        """Tokens spent so far; None while the engine has said nothing."""
+
+    @property
+    def refusal(self) -> str:
+        """Why the engine would not begin, if the fault is the client's; else empty."""
 
     @property
     def running(self) -> bool:

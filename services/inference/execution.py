@@ -76,7 +76,7 @@ class Execution:
         self._asked = False
         self._status = 0
         self._failed = False
-        self._refusal: list[bytes] = []
+        self._error_body: list[bytes] = []
         self._marked = False
 
     def accept(self, bus: BusClient, meta: FrameMeta) -> None:
@@ -121,7 +121,7 @@ class Execution:
             await self._engine.app(self._scope(len(body)), self._receive, self._send)
             if not self._writer.ended and self._stop is None:
                 log.error("the application ended without an answer", request=self.envelope.request_id)
-                self._fail(answers.from_exception())
+                self._fail(answers.from_exception(self._refusal()))
         except ServiceError as error:
             self._fail(error)
         except asyncio.CancelledError:
@@ -130,8 +130,9 @@ class Execution:
         except Exception:
             # Whatever one request did to the application, the others go on.
             if self._stop is None:
-                log.exception("the application failed", request=self.envelope.request_id)
-                self._fail(answers.from_exception())
+                if not self._refusal():
+                    log.exception("the application failed", request=self.envelope.request_id)
+                self._fail(answers.from_exception(self._refusal()))
         finally:
             if self._stop is None:
                 self._end("error" if self._failed else "ok")
@@ -187,12 +188,12 @@ class Execution:
         if self._writer.ended:
             return
         if self._status >= _ERROR_STATUS:
-            self._refusal.append(body)
+            self._error_body.append(body)
             if not more:
-                self._fail(answers.from_answer(self._status, b"".join(self._refusal)))
+                self._fail(answers.from_answer(self._status, b"".join(self._error_body), self._refusal()))
             return
         if body.startswith(answers.ERROR_EVENTS):
-            self._fail(answers.from_event(body))
+            self._fail(answers.from_event(body, self._refusal()))
             return
         if body:
             self._writer.add(body)
@@ -201,6 +202,9 @@ class Execution:
         if not more:
             self._writer.end(self._request.usage if self._request else None)
         self._mark()
+
+    def _refusal(self) -> str:
+        return self._request.refusal if self._request is not None else ""
 
     def _mark(self) -> None:
         if not self._marked:

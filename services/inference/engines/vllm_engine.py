@@ -17,7 +17,7 @@ from starlette.middleware.cors import CORSMiddleware
 from vllm import AsyncEngineArgs, PoolingParams, PoolingRequestOutput, RequestOutput, SamplingParams, TokensPrompt
 from vllm.entrypoints.launchers.api_server.app_state import init_app_state
 from vllm.entrypoints.launchers.app import build_app
-from vllm.exceptions import VLLMNotFoundError, VLLMValidationError
+from vllm.exceptions import VLLMClientError, VLLMNotFoundError, VLLMValidationError
 from vllm.lora.request import LoRARequest
 from vllm.platforms import current_platform
 from vllm.sampling_params import RequestOutputKind
@@ -91,6 +91,10 @@ class EngineClient(AsyncLLM):
                     if incremental or output.finished:
                         watch.count_tokens(output.outputs)
                     yield output
+        except VLLMClientError as error:
+            # Some endpoints of the application turn it into an error of the server.
+            watch.refuse(str(error))
+            raise
         finally:
             watch.end(request_id)
 

@@ -46,9 +46,10 @@ class Watch:
     """One execution's share of the engine; it may need several engine requests."""
 
     def __init__(self, engine: Aborter) -> None:
+        self.refusal = ""
         self._engine = engine
         self._live: list[str] = []
-        self._began = False
+        self._answered = False
         self._aborted = False
         self._prompt_tokens = 0
         self._cached_tokens = 0
@@ -57,8 +58,8 @@ class Watch:
 
     @property
     def usage(self) -> Usage | None:
-        """Tokens so far, summed over prompts and choices; None if the engine was never asked."""
-        if not self._began:
+        """Tokens so far, summed over prompts and choices; None before the engine's first output."""
+        if not self._answered:
             return None
         return Usage(
             prompt_tokens=self._prompt_tokens,
@@ -88,15 +89,19 @@ class Watch:
         """
         if self._aborted:
             raise asyncio.CancelledError
-        self._began = True
         self._live.append(engine_id)
 
     def end(self, engine_id: str) -> None:
         """The engine runs `engine_id` no longer."""
         self._live.remove(engine_id)
 
+    def refuse(self, why: str) -> None:
+        """The engine would not begin; the client's fault."""
+        self.refusal = why
+
     def count_prompt(self, output: Output) -> None:
         """Count the prompt, once per engine request."""
+        self._answered = True
         self._prompt_tokens += len(output.prompt_token_ids or ())
         self._cached_tokens += output.num_cached_tokens or 0
 

@@ -1,0 +1,39 @@
+"""The fake engine with a process of its own beside it, as real engines have."""
+
+import multiprocessing
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Protocol
+
+from libs.testkit.fake_engine import FakeEngine
+
+_LONG_S = 3_600.0
+
+
+class Settings(Protocol):
+    """What `build` reads."""
+
+    @property
+    def model(self) -> str:
+        """File that gets the child's process id."""
+
+
+class EngineWithChild(FakeEngine):
+    """Starts the child as vLLM starts its engine: by `multiprocessing`, spawned from the main thread."""
+
+    def __init__(self, pid_file: Path) -> None:
+        super().__init__()
+        self._pid_file = pid_file
+
+    async def start(self, on_fatal: Callable[[str], None]) -> None:
+        """Start the child and note its process id."""
+        await super().start(on_fatal)
+        child = multiprocessing.get_context("spawn").Process(target=time.sleep, args=(_LONG_S,), daemon=True)
+        child.start()
+        self._pid_file.write_text(str(child.pid), encoding="utf-8")
+
+
+def build(settings: Settings) -> EngineWithChild:
+    """The factory."""
+    return EngineWithChild(Path(settings.model))
