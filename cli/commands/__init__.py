@@ -1,1 +1,17 @@
 """One module per command; each has `run`, whose parameters are the command's options."""
+
+from typing import Final
+
+COMMANDS: Final = {
+    "up": "Start the whole stack and watch over it",
+    "demo": "Start the stack and ask the model some questions",
+    "chat": "Talk to the model",
+    "status": "What runs, where, and how to reach it",
+    "logs": "What the processes say",
+    "down": "Stop everything",
+    "doctor": "Check this machine and this checkout",
+    "test": "Run the checks and the tests",
+    "bench": "Measure, beside other systems",
+    "lock": "Resolve the dependencies again and write the lock files",
+}
+HELP: Final = ("help", "-h", "--help")

@@ -76,14 +76,12 @@ def _ask_all(talk_module: "Future[ModuleType]", state: StackState, api_key: str)
         if number == 0:
             answer = talk.ask(messages)
             _print_piece(answer.text.strip())
-            how = "in one piece"
         else:
             answer = talk.stream(messages, _print_piece)
-            how = "streamed"
         if not answer.text.strip():
             raise StackError(f"The model answered nothing to {question!r}.", "See: ./llmos logs")
         ui.out.print()
-        ui.out.print(Text(f"{_INDENT}{_figures(answer, how)}\n", style="dim"))
+        ui.out.print(Text(f"{_INDENT}{_figures(answer)}\n", style="dim"), soft_wrap=True)
 
 
 def questions(model: str) -> Sequence[str]:
@@ -96,8 +94,8 @@ def _print_piece(piece: str) -> None:
     ui.out.print(piece.replace("\n", f"\n{_INDENT}"), end="", markup=False, soft_wrap=True)
 
 
-def _figures(answer: "Answer", how: str) -> str:
-    return (
-        f"{how}  ·  first token {answer.first_token_s * 1000:.0f} ms  ·  {answer.tokens_per_s:.0f} tokens/s"
-        f"  ·  {answer.tokens} tokens  ·  {answer.worker or 'unnamed worker'}"
-    )
+def _figures(answer: "Answer") -> str:
+    first = f"{answer.first_token_s * 1000:.0f} ms"
+    begin = f"streamed  ·  first token after {first}" if answer.streamed else f"in one piece  ·  after {first}"
+    rate = f"{answer.tokens} tokens  ·  {answer.tokens_per_s:.0f} tokens/s"
+    return f"{begin}  ·  {rate}  ·  {answer.worker or 'unnamed worker'}"

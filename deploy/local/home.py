@@ -60,6 +60,7 @@ class Home:
         """File that holds the secret `name`; a fresh secret the first time, the same for ever after."""
         path = self.secrets / name
         if not path.exists():
+            private_directory(self.secrets)
             write_private(path, f"{prefix}{new_secret()}\n")
         return path
 
