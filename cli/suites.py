@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Final
 
 EVERYDAY: Final = "everyday"
-LONG_MARKERS: Final = ("vllm", "stack", "faults")
+LONG_MARKERS: Final = ("vllm", "slow", "stack")
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ SUITES: Final = {
     ),
     "checks": Suite("ruff, formatting, types and import rules only", with_checks=True, with_tests=False),
     "vllm": Suite("the real engine", ("-m", "vllm")),
-    "stack": Suite("twenty starts and stops of the whole stack in a row", ("-m", "stack")),
-    "faults": Suite("kills and failures under load", ("-m", "faults")),
+    "stack": Suite("starts, kills and stops of the whole stack, again and again", ("-m", "stack")),
+    "faults": Suite("kills and failures at random, under load", ("-m", "slow and not vllm")),
     "all": Suite("everything there is", with_checks=True),
 }

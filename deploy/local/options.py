@@ -54,8 +54,8 @@ def options_from(
         StackError: a value is not what it must be.
     """
     ports = {name: _number(environment, key) for name in NAMES if environment.get(key := f"LLMOS_{name.upper()}_PORT")}
-    if port is not None:
-        ports["gateway"] = port
+    if port is not None or environment.get("LLMOS_PORT"):
+        ports["gateway"] = port if port is not None else _number(environment, "LLMOS_PORT")
     for name, value in ports.items():
         _check(f"The port of the {name}", value, most=65_535)
     count = workers if workers is not None else _number(environment, "LLMOS_WORKERS") or 1
