@@ -1,6 +1,7 @@
 """The fake engine with a process of its own beside it, as real engines have."""
 
 import multiprocessing
+import os
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -16,7 +17,7 @@ class Settings(Protocol):
 
     @property
     def model(self) -> str:
-        """File that gets the child's process id."""
+        """File into which the child writes its process id."""
 
 
 class EngineWithChild(FakeEngine):
@@ -27,11 +28,15 @@ class EngineWithChild(FakeEngine):
         self._pid_file = pid_file
 
     async def start(self, on_fatal: Callable[[str], None]) -> None:
-        """Start the child and note its process id."""
+        """Start the child."""
         await super().start(on_fatal)
-        child = multiprocessing.get_context("spawn").Process(target=time.sleep, args=(_LONG_S,), daemon=True)
-        child.start()
-        self._pid_file.write_text(str(child.pid), encoding="utf-8")
+        multiprocessing.get_context("spawn").Process(target=_live, args=(self._pid_file,), daemon=True).start()
+
+
+def _live(pid_file: Path) -> None:
+    """What the child does: tell its process id, then outlast any test."""
+    pid_file.write_text(str(os.getpid()), encoding="utf-8")
+    time.sleep(_LONG_S)
 
 
 def build(settings: Settings) -> EngineWithChild:

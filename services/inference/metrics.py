@@ -30,11 +30,11 @@ class Metrics:
 
     @classmethod
     def served_on(cls, port: int) -> "Metrics":
-        """Counters in the process-wide registry, readable on loopback unless `port` is 0."""
-        metrics = cls(REGISTRY)
-        if port:
-            start_http_server(port, addr="127.0.0.1")
-        return metrics
+        """Counters that Prometheus can read on loopback, beside the engine's; private ones if `port` is 0."""
+        if not port:
+            return cls()
+        start_http_server(port, addr="127.0.0.1")
+        return cls(REGISTRY)
 
     def watch(self, *, running: Callable[[], int], frames: Callable[[], int]) -> None:
         """Read these when somebody asks, instead of counting twice."""

@@ -1,0 +1,72 @@
+"""Which work a worker takes, and what it says when it does not."""
+
+from libs.contracts import subjects
+from libs.contracts.frames import Flag, make_attempt
+from libs.contracts.inference import Handover, Running
+from libs.testkit.wait import until
+from libs.testkit.worker_double import chat, envelope
+from tests.integration.inference.rig import Rig
+
+
+async def test_a_full_worker_refuses_and_takes_again_when_one_ends(rig: Rig) -> None:
+    held = [envelope() for _ in range(8)]
+    for env in held:
+        assert (await rig.double.hand_over(rig.worker, env, chat(user="hang"))).accepted
+    extra = envelope()
+    assert await rig.double.hand_over(rig.worker, extra, chat()) == Handover(accepted=False, reason="full")
+    assert rig.engine.slots == 8
+    rig.double.cancel(held[0].request_id)
+    await until(lambda: Running(held[0].request_id, 1) in rig.double.released)
+    assert (await rig.double.hand_over(rig.worker, extra, chat())).accepted
+
+
+async def test_an_unknown_model_is_refused_and_every_name_of_the_model_is_known(rig: Rig) -> None:
+    refused = await rig.double.hand_over(rig.worker, envelope(model="nope"), chat())
+    assert refused == Handover(accepted=False, reason="unknown_model")
+    for model in ("helpdesk", "helpdesk@champion", "helpdesk@sha256:fa4efa4efa4e"):
+        answer = await rig.double.run(rig.worker, envelope(model=model), chat())
+        assert f'"model":"{model}"'.encode() in answer.body
+
+
+async def test_unreadable_work_is_refused(rig: Rig) -> None:
+    reply = await rig.double.scheduler.request(subjects.run(rig.worker), b"{}", timeout_s=5)
+    assert b'"reason":"invalid"' in reply.payload
+
+
+async def test_a_reply_subject_that_is_no_gateways_is_refused(rig: Rig) -> None:
+    aside = envelope(reply="ctl.inference.cancel.x")
+    assert await rig.double.hand_over(rig.worker, aside, chat()) == Handover(accepted=False, reason="invalid")
+
+
+async def test_the_same_request_handed_over_twice_runs_once(rig: Rig) -> None:
+    env = envelope()
+    first, second = make_attempt(0, 1, 0), make_attempt(0, 1, 1)
+    assert (await rig.double.hand_over(rig.worker, env, chat(user="hang"), first)).accepted
+    assert (await rig.double.hand_over(rig.worker, env, chat(user="hang"), second)).accepted
+    await until(lambda: Running(env.request_id, second) in rig.double.released)
+    assert rig.engine.slots == 1
+    answer = await rig.double.frames(env.request_id, 1)
+    assert [frame.flags for frame in answer.frames] == [Flag.ACCEPTED]
+    assert Running(env.request_id, first) not in rig.double.released
+
+
+async def test_a_later_retry_replaces_the_one_that_the_gateway_gave_up(rig: Rig) -> None:
+    env = envelope()
+    old, new = make_attempt(0, 1, 0), make_attempt(1, 1, 0)
+    assert (await rig.double.hand_over(rig.worker, env, chat(user="hang"), old)).accepted
+    again = envelope(env.request_id, retry=1)
+    answer = await rig.double.run(rig.worker, again, chat(), new)
+    await until(lambda: Running(env.request_id, old) in rig.double.released)
+    assert {frame.attempt for frame in answer.frames if frame.flags & Flag.LAST} == {new}
+    assert rig.engine.slots == 0
+
+
+async def test_a_beat_names_what_runs(rig: Rig) -> None:
+    env = envelope()
+    await rig.double.hand_over(rig.worker, env, chat(user="hang"), 7)
+    rig.double.beats.clear()
+    rig.double.report()
+    beat = await rig.double.beat_where(lambda beat: bool(beat.running), timeout_s=0.5)
+    assert beat.running == (Running(env.request_id, 7),)
+    assert (beat.capacity, beat.pool, beat.engine) == (8, "default", "fake engine")
+    assert [model.name for model in beat.models] == ["helpdesk", "helpdesk@champion", "helpdesk@sha256:fa4efa4efa4e"]

@@ -1,0 +1,103 @@
+"""The worker as a process: signals, exit statuses, crashes, children."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from libs.contracts.frames import Flag
+from libs.contracts.inference import WorkerState
+from libs.testkit.fake_engine import CRASH_STATUS
+from libs.testkit.nats_server import NatsServer
+from libs.testkit.platform import Platform
+from libs.testkit.wait import until
+from libs.testkit.worker_double import Double, chat, envelope
+
+
+@pytest.fixture
+def platform(nats: NatsServer, tmp_path: Path) -> Iterator[Platform]:
+    platform = Platform(tmp_path, nats)
+    yield platform
+    platform.__exit__()
+
+
+async def started(platform: Platform, double: Double) -> tuple[subprocess.Popen[bytes], str]:
+    """Start one worker process and wait for its first beat."""
+    await double.start()
+    platform.start("worker-0")
+    beat = await double.beat_where(lambda beat: beat.state is WorkerState.READY, timeout_s=30)
+    return platform.processes["worker-0"], beat.worker
+
+
+async def test_sigterm_drains_and_ends_with_0(platform: Platform) -> None:
+    double = Double(platform.nats)
+    process, worker = await started(platform, double)
+    env = envelope()
+    await double.hand_over(worker, env, chat(stream=True, max_tokens=20, user="pace-10ms"))
+    process.send_signal(signal.SIGTERM)
+    await until(lambda: process.poll() is not None)
+    assert process.returncode == 0
+    assert double.answers[env.request_id].last.flags == Flag.LAST
+    assert double.log[-1] == "beat:stopped"
+    await double.stop()
+
+
+async def test_a_dead_engine_ends_the_process_with_1(platform: Platform) -> None:
+    double = Double(platform.nats)
+    process, worker = await started(platform, double)
+    answer = await double.run(worker, envelope(), chat(user="fatal"))
+    await until(lambda: process.poll() is not None)
+    assert process.returncode == 1
+    assert answer.last.meta.code == "engine_error"
+    await double.stop()
+
+
+async def test_a_crash_leaves_the_stream_without_an_end(platform: Platform) -> None:
+    double = Double(platform.nats)
+    process, worker = await started(platform, double)
+    env = envelope()
+    await double.hand_over(worker, env, chat(stream=True, max_tokens=9, user="die-after-3"))
+    await until(lambda: process.poll() is not None)
+    answer = await double.frames(env.request_id, 4)
+    assert process.returncode == CRASH_STATUS
+    assert not answer.ended
+    assert answer.body.count(b'"delta":{"content"') == 3
+    await double.stop()
+
+
+def test_children_of_a_killed_worker_die_with_it(tmp_path: Path) -> None:
+    pid_file = tmp_path / "pid"
+    environment = {
+        "PATH": os.environ["PATH"],
+        "INFERENCE_ENGINE": "libs.testkit.engine_with_child:build",
+        "INFERENCE_MODEL": str(pid_file),
+        "INFERENCE_NATS__PORT": "1",
+    }
+    worker = subprocess.Popen([sys.executable, "-m", "services.inference"], env=environment)
+    try:
+        wait_for(lambda: pid_file.exists() and bool(pid_file.read_text()))
+        child = int(pid_file.read_text())
+    finally:
+        worker.kill()
+        worker.wait()
+    wait_for(lambda: not alive(child))
+
+
+def alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().split()[2] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+def wait_for(condition: object, timeout_s: float = 30.0) -> None:
+    assert callable(condition)
+    deadline_s = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < deadline_s, "the condition did not hold in time"
+        time.sleep(0.02)
