@@ -13,7 +13,7 @@ class Settings(BaseSettings):
         env_prefix="INFERENCE_", env_nested_delimiter="__", frozen=True, extra="forbid", protected_namespaces=()
     )
 
-    nats: NatsSettings = NatsSettings(user="inference")
+    nats: NatsSettings = NatsSettings()
     name: str = "worker-0"
     """What an operator calls this worker."""
     pool: str = "default"
