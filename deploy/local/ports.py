@@ -46,13 +46,13 @@ def choose(home: Home, configured: Mapping[str, int]) -> dict[str, int]:
             )
     wished = {"gateway": GATEWAY_DEFAULT, **remembered(home)}
     chosen = dict(configured)
-    spare = _spare(home)
+    for name, port in wished.items():
+        if name not in chosen and port not in chosen.values() and is_free(port):
+            chosen[name] = port
+    spare = (port for port in _free_ports(home) if port not in chosen.values())
     for name in NAMES:
-        if name in chosen:
-            continue
-        wanted = wished.get(name, 0)
-        usable = wanted and wanted not in chosen.values() and is_free(wanted)
-        chosen[name] = wanted if usable else next(port for port in spare if port not in chosen.values())
+        if name not in chosen:
+            chosen[name] = next(spare)
     write_private(home.ports_file, json.dumps(chosen, indent=1) + "\n")
     return chosen
 
@@ -77,7 +77,7 @@ def remembered(home: Home) -> dict[str, int]:
         return {}
 
 
-def _spare(home: Home) -> Iterator[int]:
+def _free_ports(home: Home) -> Iterator[int]:
     """Free ports, beginning at a place that differs from home to home."""
     count = _LAST - _FIRST + 1
     start = zlib.crc32(str(home.root).encode()) % count

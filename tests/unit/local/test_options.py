@@ -1,0 +1,50 @@
+"""Options: the command line over the environment over the defaults; wrong values are explained."""
+
+from pathlib import Path
+
+import pytest
+
+from deploy.local.errors import StackError
+from deploy.local.options import STARTER, STARTER_NAME, home_from, options_from
+
+
+def test_the_command_line_wins_over_the_environment(tmp_path: Path) -> None:
+    environment = {"LLMOS_HOME": str(tmp_path), "LLMOS_WORKERS": "2", "LLMOS_PORT": "9001", "LLMOS_NATS_PORT": "9002"}
+
+    assert options_from(environment).ports == {"nats": 9002, "gateway": 9001}
+    assert options_from(environment, port=9003, workers=3).ports["gateway"] == 9003
+    assert (options_from(environment).workers, options_from(environment, workers=3).workers) == (2, 3)
+    assert home_from(environment).root == tmp_path
+
+
+def test_the_starter_is_served_under_its_own_name(tmp_path: Path) -> None:
+    options = options_from({"LLMOS_HOME": str(tmp_path)})
+
+    assert (options.model, options.model_name) == (str(STARTER), STARTER_NAME)
+
+
+def test_a_directory_is_served_under_its_last_name_and_a_hub_name_whole(tmp_path: Path) -> None:
+    model = tmp_path / "my-model"
+    model.mkdir()
+
+    local, hub = options_from({}, model=str(model)), options_from({}, model="Qwen/Qwen3-0.6B")
+
+    assert (local.model_name, local.is_local) == ("my-model", True)
+    assert (hub.model_name, hub.is_local) == ("Qwen/Qwen3-0.6B", False)
+
+
+@pytest.mark.parametrize(
+    "environment",
+    [
+        {"LLMOS_WORKERS": "many"},
+        {"LLMOS_WORKERS": "-1"},
+        {"LLMOS_PORT": "70000"},
+        {"LLMOS_POSTGRES_PORT": "http"},
+        {"LLMOS_MODEL": "/no/such/directory"},
+        {"LLMOS_MODEL": "./no/such"},
+    ],
+)
+def test_a_wrong_value_is_an_error_that_names_it(environment: dict[str, str]) -> None:
+    value = next(iter(environment.values()))
+    with pytest.raises(StackError, match=value.removeprefix("./").removeprefix("/")):
+        options_from(environment)
