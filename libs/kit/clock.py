@@ -3,6 +3,7 @@
 import random
 import secrets
 import time
+from functools import lru_cache
 from typing import Final
 
 REQUEST_ID_BYTES: Final = 12
@@ -42,3 +43,15 @@ def new_secret() -> str:
 def seeded_random(seed: int) -> random.Random:
     """A repeatable stream of chance for data and tests, never for secrets."""
     return random.Random(seed)  # noqa: S311
+
+
+def rfc3339(unix_time_ms: int) -> str:
+    """A Unix time as `2026-11-22T03:04:05.678Z`."""
+    seconds, ms = divmod(unix_time_ms, 1_000)
+    return f"{_second(seconds)}.{ms:03d}Z"
+
+
+@lru_cache(maxsize=4)
+def _second(unix_s: int) -> str:
+    """Events come in order, so most of them share their second with the one before."""
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(unix_s))

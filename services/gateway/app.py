@@ -83,7 +83,6 @@ class Gateway:
             await self._endpoint.serve(route, scope, receive, send)
         else:
             exchange = Exchange(route, scope[CONNECTION])
-            exchange.client_request_id = clock.new_request_id()
             error = ServiceError("method_not_allowed", f"{scope['method']} is not offered here; POST is.")
             await replies.send_error(exchange, error, send)
 

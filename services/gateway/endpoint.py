@@ -98,9 +98,9 @@ class Endpoint:
             ClientGoneError: the client left before it was complete.
         """
         headers = {name: value for name, value in raw_headers if name in _WANTED}
-        own_id = clock.new_request_id()
-        given_id = headers.get(b"x-request-id", b"")
-        exchange.client_request_id = given_id.decode() if _REQUEST_ID.fullmatch(given_id) else own_id
+        given_id = headers.get(b"x-request-id")
+        if given_id is not None and _REQUEST_ID.fullmatch(given_id):
+            exchange.client_request_id = given_id.decode()
         principal = self._keyring.identify(headers.get(b"authorization", b""), headers.get(b"x-api-key", b""))
         exchange.principal = principal
         if self._watch.draining:
@@ -116,7 +116,7 @@ class Endpoint:
         exchange.model = fields.model
         exchange.stream = bool(fields.stream)
         exchange.service_class = _service_class(headers.get(b"x-llmos-class", b""), fields)
-        envelope = self._envelope(exchange, principal, own_id, fields, headers.get(b"traceparent", b""))
+        envelope = self._envelope(exchange, principal, fields, headers.get(b"traceparent", b""))
         return InFlight(
             exchange,
             envelope,
@@ -125,10 +125,9 @@ class Endpoint:
             max_response_bytes=settings.max_response_bytes,
         )
 
-    def _envelope(
-        self, exchange: Exchange, principal: Principal, request_id: str, fields: RequestBody, traceparent: bytes
-    ) -> Envelope:
+    def _envelope(self, exchange: Exchange, principal: Principal, fields: RequestBody, traceparent: bytes) -> Envelope:
         path = exchange.route.path
+        request_id = exchange.request_id
         now_ms = clock.unix_ms()
         return Envelope(
             request_id=request_id,

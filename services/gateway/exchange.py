@@ -37,6 +37,7 @@ class Exchange:
         "model",
         "outcome",
         "principal",
+        "request_id",
         "response_bytes",
         "route",
         "sending_since_s",
@@ -52,7 +53,10 @@ class Exchange:
         self.arrived_s = clock.monotonic_s()
         self.route = route
         self.dialect: Dialect = dialect_of(route.dialect, route.path)
-        self.client_request_id = ""
+        self.request_id = clock.new_request_id()
+        """The platform's own; unguessable, because it names the reply subject."""
+        self.client_request_id = self.request_id
+        """What the client sees: its own `x-request-id`, else ours."""
         self.principal: Principal | None = None
         self.model = ""
         self.stream = False

@@ -1,56 +1,73 @@
-"""What Prometheus can read of a gateway; label children are looked up once and kept."""
+"""What Prometheus can read of a gateway.
 
-from collections.abc import Callable
+The numbers of the hot path are plain lists and dictionaries, rendered only when Prometheus asks: the client library's
+histograms take locks and cost about 1.5 µs per value, three times per request.
+"""
+
+from bisect import bisect_left
+from collections.abc import Callable, Iterable, Iterator
 from typing import Final
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
+from prometheus_client import CollectorRegistry, Counter, Gauge, ProcessCollector
+from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily
+from prometheus_client.metrics_core import Metric
+from prometheus_client.registry import Collector
 
 from services.gateway.exchange import Exchange
 
-_SECONDS: Final = (0.005, 0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24, 20.48, 40.96, 81.92)
+BOUNDS_S: Final = (0.005, 0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24, 20.48, 40.96, 81.92)
 
 
-class _RouteMetrics:
-    """The children of one route."""
+class Durations:
+    """How long something took, in seconds, by bucket."""
 
-    def __init__(self, metrics: "Metrics", route: str) -> None:
-        self.first_byte = metrics.first_byte.labels(route)
-        self.total = metrics.total.labels(route)
-        self.sent = metrics.sent_bytes.labels(route)
+    __slots__ = ("counts", "sum_s")
+
+    def __init__(self) -> None:
+        """Begin empty; the last bucket has no upper bound."""
+        self.counts = [0] * (len(BOUNDS_S) + 1)
+        self.sum_s = 0.0
+
+    def add(self, seconds: float) -> None:
+        """Count one value."""
+        self.counts[bisect_left(BOUNDS_S, seconds)] += 1
+        self.sum_s += seconds
+
+    def buckets(self) -> list[tuple[str, float]]:
+        """Upper bounds and cumulative counts, as the exposition format wants them."""
+        total = 0
+        rows = []
+        for bound, count in zip((*map(str, BOUNDS_S), "+Inf"), self.counts, strict=True):
+            total += count
+            rows.append((bound, float(total)))
+        return rows
 
 
-class Metrics:
+class _RouteNumbers:
+    """The numbers of one route."""
+
+    __slots__ = ("first_byte", "outcomes", "queue", "response_bytes", "total")
+
+    def __init__(self) -> None:
+        self.outcomes: dict[tuple[str, int], int] = {}
+        self.first_byte = Durations()
+        self.queue = Durations()
+        self.total = Durations()
+        self.response_bytes = 0
+
+
+class Metrics(Collector):
     """Counters, gauges and histograms of one gateway process."""
 
     def __init__(self) -> None:
         """Each process, and each application in a test, has a registry of its own."""
         self.registry = CollectorRegistry()
-        registry = self.registry
-        ProcessCollector(registry=registry)
-        self.requests = Counter(
-            "llmos_gateway_requests", "Requests that ended.", ("route", "outcome", "status"), registry=registry
-        )
-        self.first_byte = Histogram(
-            "llmos_gateway_first_byte_seconds",
-            "Arrival to first body byte.",
-            ("route",),
-            buckets=_SECONDS,
-            registry=registry,
-        )
-        self.total = Histogram(
-            "llmos_gateway_request_seconds", "Arrival to end.", ("route",), buckets=_SECONDS, registry=registry
-        )
-        self.queue = Histogram(
-            "llmos_gateway_queue_seconds", "Submission to acceptance.", buckets=_SECONDS, registry=registry
-        )
-        self.sent_bytes = Counter("llmos_gateway_response_bytes", "Body bytes sent.", ("route",), registry=registry)
-        self.retries = Counter("llmos_gateway_retries", "Requests submitted again.", registry=registry)
-        self.foreign_frames = Counter(
-            "llmos_gateway_foreign_frames", "Frames of executions that do not answer.", registry=registry
-        )
-        self.slow_clients = Counter("llmos_gateway_slow_clients", "Clients cut off.", registry=registry)
-        self._outcomes: dict[tuple[str, str, int], Counter] = {}
-        self._routes: dict[str, _RouteMetrics] = {}
+        self._routes: dict[str, _RouteNumbers] = {}
+        ProcessCollector(registry=self.registry)
+        self.registry.register(self)
+        self.retries = self._counter("retries", "Requests submitted again.")
+        self.foreign_frames = self._counter("foreign_frames", "Frames of executions that do not answer.")
+        self.slow_clients = self._counter("slow_clients", "Clients cut off because they did not read.")
 
     def gauge(self, name: str, text: str, read: Callable[[], float]) -> None:
         """Show a value that is read only when Prometheus asks."""
@@ -58,18 +75,41 @@ class Metrics:
 
     def count(self, exchange: Exchange, *, total_s: float, queue_ms: int) -> None:
         """Count one finished exchange."""
-        route = exchange.route.path
-        key = (route, exchange.outcome, exchange.status)
-        outcome = self._outcomes.get(key)
-        if outcome is None:
-            outcome = self._outcomes[key] = self.requests.labels(route, exchange.outcome, str(exchange.status))
-        outcome.inc()
-        children = self._routes.get(route)
-        if children is None:
-            children = self._routes[route] = _RouteMetrics(self, route)
-        children.total.observe(total_s)
+        numbers = self._routes.get(exchange.route.path)
+        if numbers is None:
+            numbers = self._routes[exchange.route.path] = _RouteNumbers()
+        outcome = (exchange.outcome, exchange.status)
+        numbers.outcomes[outcome] = numbers.outcomes.get(outcome, 0) + 1
+        numbers.total.add(total_s)
         if exchange.work_began:
-            self.queue.observe(queue_ms / 1000)
+            numbers.queue.add(queue_ms / 1000)
         if exchange.first_byte_s:
-            children.first_byte.observe(exchange.first_byte_s - exchange.arrived_s)
-            children.sent.inc(exchange.response_bytes)
+            numbers.first_byte.add(exchange.first_byte_s - exchange.arrived_s)
+            numbers.response_bytes += exchange.response_bytes
+
+    def collect(self) -> Iterator[Metric]:
+        """Render the numbers of the hot path."""
+        requests = CounterMetricFamily(
+            "llmos_gateway_requests", "Requests that ended.", labels=("route", "outcome", "status")
+        )
+        sent = CounterMetricFamily("llmos_gateway_response_bytes", "Body bytes sent.", labels=("route",))
+        for route, numbers in self._routes.items():
+            for (outcome, status), count in numbers.outcomes.items():
+                requests.add_metric((route, outcome, str(status)), count)
+            sent.add_metric((route,), numbers.response_bytes)
+        yield requests
+        yield sent
+        rows = self._routes.items()
+        yield _family("first_byte", "Arrival to first body byte.", ((route, row.first_byte) for route, row in rows))
+        yield _family("queue", "Submission to acceptance.", ((route, row.queue) for route, row in rows))
+        yield _family("request", "Arrival to end.", ((route, row.total) for route, row in rows))
+
+    def _counter(self, name: str, text: str) -> Counter:
+        return Counter(f"llmos_gateway_{name}", text, registry=self.registry)
+
+
+def _family(name: str, text: str, rows: Iterable[tuple[str, Durations]]) -> HistogramMetricFamily:
+    family = HistogramMetricFamily(f"llmos_gateway_{name}_seconds", text, labels=("route",))
+    for route, durations in rows:
+        family.add_metric((route,), durations.buckets(), durations.sum_s)
+    return family

@@ -43,9 +43,10 @@ def _event(exchange: Exchange, inflight: InFlight | None, total_s: float) -> Req
     principal = exchange.principal
     first_byte_s = exchange.first_byte_s
     return RequestCompleted(
-        id=clock.new_event_id(),
+        # One exchange ends once, so its id makes a good event id: repeats are recognised as such.
+        id=f"{exchange.request_id}-completed",
         time_ms=clock.unix_ms(),
-        request_id=inflight.envelope.request_id if inflight else "",
+        request_id=exchange.request_id,
         client_request_id=exchange.client_request_id,
         tenant=principal.tenant if principal else "",
         key_id=principal.key_id if principal else "",
@@ -77,7 +78,7 @@ def _log(exchange: Exchange, inflight: InFlight | None, total_s: float) -> None:
         route=exchange.route.path,
         model=exchange.model[:100],
         client_request_id=exchange.client_request_id,
-        request_id=inflight.envelope.request_id if inflight else "",
+        request_id=exchange.request_id,
         tenant=exchange.principal.tenant if exchange.principal else "",
         worker=inflight.worker if inflight else "",
         retries=inflight.envelope.retry if inflight else 0,

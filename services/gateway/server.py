@@ -1,5 +1,6 @@
 """uvicorn as this gateway runs it: plain ASGI in, and a handle on each client's connection."""
 
+import asyncio
 from collections.abc import Callable
 from types import FrameType
 from typing import Final
@@ -14,6 +15,43 @@ _BACKSTOP_S: Final = 5.0
 _KEEP_ALIVE_S: Final = 75
 
 
+class OneWritePerTick(asyncio.Transport):
+    """A transport that sends everything written in one loop tick with one system call.
+
+    The server writes head and body of an answer one by one, and each system call costs several times a decoding.
+    """
+
+    def __init__(self, transport: asyncio.Transport) -> None:
+        """Write to `transport`."""
+        super().__init__()
+        self._inner = transport
+        self._parts: list[bytes] = []
+        self._call_soon = asyncio.get_running_loop().call_soon
+        self.is_closing = transport.is_closing  # type: ignore[method-assign] # delegation without a call in between
+        self.get_extra_info = transport.get_extra_info  # type: ignore[method-assign] # as above
+        self.pause_reading = transport.pause_reading  # type: ignore[method-assign] # as above
+        self.resume_reading = transport.resume_reading  # type: ignore[method-assign] # as above
+        self.abort = transport.abort  # type: ignore[method-assign] # as above
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        """Send it at the end of this tick."""
+        if not self._parts:
+            self._call_soon(self._flush)
+        self._parts.append(bytes(data))
+
+    def close(self) -> None:
+        """Send what waits, then close."""
+        self._flush()
+        self._inner.close()
+
+    def _flush(self) -> None:
+        parts = self._parts
+        if parts:
+            self._parts = []
+            if not self.is_closing():
+                self._inner.write(parts[0] if len(parts) == 1 else b"".join(parts))
+
+
 class ClientConnection(HttpToolsProtocol):
     """One client's connection; a request may watch it and drop it.
 
@@ -23,6 +61,10 @@ class ClientConnection(HttpToolsProtocol):
 
     gone = False
     _on_lost: Callable[[], None] | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as the base class
+        """Collect what is written."""
+        super().connection_made(OneWritePerTick(transport))
 
     def watch(self, on_lost: Callable[[], None] | None) -> None:
         """Call `on_lost` once when the connection is lost, at once if it is; None ends that."""

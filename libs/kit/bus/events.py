@@ -2,9 +2,7 @@
 
 import asyncio
 import itertools
-from collections import OrderedDict
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Final
 
 import structlog
@@ -18,10 +16,6 @@ log = structlog.get_logger(__name__)
 
 _SWEEP_S: Final = 0.5
 _POLL_S: Final = 0.01
-_HEADERS: Final = (
-    "NATS/1.0\r\nNats-Msg-Id: {id}\r\nce-id: {id}\r\nce-type: {type}\r\nce-source: {source}\r\nce-time: {time}\r\n"
-    "ce-specversion: 1.0\r\ncontent-type: application/json\r\n\r\n"
-)
 
 
 @dataclass(slots=True)
@@ -46,11 +40,14 @@ class EventPublisher:
     ) -> None:
         """Prepare; `reply_prefix` is where acknowledgements come, so the bus user may listen on `<reply_prefix>.*`."""
         self._bus = bus
-        self._source = source
+        self._constant = (
+            f"ce-source: {source}\r\nce-specversion: 1.0\r\ncontent-type: application/json\r\n\r\n".encode()
+        )
         self._reply_prefix = reply_prefix
         self._max_pending = max_pending
         self._resend_after_s = resend_after_s
-        self._pending: OrderedDict[int, _Pending] = OrderedDict()
+        self._pending: dict[int, _Pending] = {}
+        """By number, oldest publish first."""
         self._numbers = itertools.count(1)
         self._sweeper: asyncio.Task[None] | None = None
         self.dropped = 0
@@ -73,8 +70,8 @@ class EventPublisher:
         if len(self._pending) >= self._max_pending:
             self.dropped += 1
             return
-        time = datetime.fromtimestamp(time_ms / 1000, UTC).isoformat(timespec="milliseconds")
-        headers = _HEADERS.format(id=event_id, type=subject, source=self._source, time=time).encode()
+        lines = f"NATS/1.0\r\nNats-Msg-Id: {event_id}\r\nce-id: {event_id}\r\nce-type: {subject}\r\n"
+        headers = f"{lines}ce-time: {clock.rfc3339(time_ms)}\r\n".encode() + self._constant
         number = next(self._numbers)
         self._pending[number] = event = _Pending(subject, headers, payload, 0.0)
         self._send(number, event)
@@ -127,5 +124,5 @@ class EventPublisher:
                     break
                 self.resent += event.sent_s > 0
                 self._send(number, event)
-                if event.sent_s:
-                    self._pending.move_to_end(number)
+                if event.sent_s > overdue_s:
+                    self._pending[number] = self._pending.pop(number)
