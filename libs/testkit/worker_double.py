@@ -82,7 +82,7 @@ class Double:
 
     def __init__(self, server: NatsServer) -> None:
         self.gateway = BusClient(server.options("gateway"))
-        self.scheduler = BusClient(server.options("scheduler", inbox_prefix="rpl.scheduler.s1"))  # type: ignore[arg-type]
+        self.scheduler = BusClient(server.options("scheduler", inbox_prefix=subjects.scheduler_reply("s1", "handover")))  # type: ignore[arg-type]
         self.answers: dict[str, Answer] = {}
         self.released: list[Running] = []
         self.beats: list[WorkerBeat] = []
@@ -94,7 +94,7 @@ class Double:
         """Connect and listen."""
         await self.gateway.connect()
         await self.scheduler.connect()
-        self.gateway.subscribe(f"rpl.gateway.{GATEWAY}.*", self._on_frame)
+        self.gateway.subscribe(subjects.gateway_reply(GATEWAY, "*"), self._on_frame)
         self.scheduler.subscribe(subjects.ALL_RELEASED, self._on_released)
         self.scheduler.subscribe(subjects.ALL_BEATS, self._on_beat)
         await self.gateway.flush()

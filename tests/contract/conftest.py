@@ -1,0 +1,68 @@
+"""One real vLLM worker for all tests that need one: it takes half a minute to start."""
+
+import json
+import urllib.request
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+
+from deploy.nats.provision import provision
+from libs.contracts.inference import Envelope
+from libs.testkit.nats_server import NatsServer
+from libs.testkit.platform import ROOT, VLLM_ENGINE, Platform
+from libs.testkit.ports import free_port
+from libs.testkit.worker_double import Answer, Double
+
+STARTER = ROOT / "deploy" / "starter" / "helpdesk"
+START_TIMEOUT_S = 240.0
+ENGINE_ARGS = ("--max-num-seqs", "16", "--enable-lora")
+"""Adapters enabled, because that is the engine with the dangerous fields."""
+
+
+@dataclass
+class VllmWorker:
+    """A worker process with real vLLM, and doubles of the scheduler and the gateway."""
+
+    platform: Platform
+    double: Double
+    id: str
+    metrics_port: int
+
+    async def run(self, env: Envelope, body: bytes) -> Answer:
+        """Hand one request over and wait for its end."""
+        return await self.double.run(self.id, env, body, timeout_s=60)
+
+    def metric(self, name: str) -> float:
+        """A figure of vLLM's own, summed over its labels."""
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.metrics_port}/metrics", timeout=5) as response:
+            lines = response.read().decode().splitlines()
+        return sum(float(line.rsplit(" ", 1)[1]) for line in lines if line.startswith(f"{name}{{"))
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def vllm_worker(_nats_session: NatsServer, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[VllmWorker]:
+    """The starter model in a real engine."""
+    await provision(_nats_session.settings("provisioner"), ("default",))
+    directory: Path = tmp_path_factory.mktemp("vllm")
+    port = free_port()
+    platform = Platform(
+        directory,
+        _nats_session,
+        engine=VLLM_ENGINE,
+        model=str(STARTER),
+        environment={"INFERENCE_METRICS_PORT": str(port), "INFERENCE_ENGINE_ARGS": json.dumps(ENGINE_ARGS)},
+    )
+    double = Double(_nats_session)
+    await double.start()
+    platform.start("worker-0")
+    try:
+        beat = await double.beat_where(lambda beat: beat.engine.startswith("vllm"), timeout_s=START_TIMEOUT_S)
+        yield VllmWorker(platform, double, beat.worker, port)
+    except AssertionError as error:
+        raise AssertionError(platform.logs()) from error
+    finally:
+        platform.__exit__()
+        await double.stop()
