@@ -17,6 +17,7 @@ from benchmarks.peers import PEERS, PeersError, install_peers
 from benchmarks.processes import StartError
 from benchmarks.publish import publish, show
 from benchmarks.records import Run
+from benchmarks.runner import UnfitError
 
 CHECKOUT: Final = Path(__file__).resolve().parents[1]
 DEFAULT_MODEL: Final = CHECKOUT / "deploy/starter/helpdesk"
@@ -30,7 +31,7 @@ def main() -> int:
     signal.signal(signal.SIGTERM, _interrupt)
     try:
         runs = [] if choice.report_only else _measure(choice)
-    except (StartError, GeneratorError) as error:
+    except (StartError, GeneratorError, UnfitError) as error:
         print(f"the benchmark cannot go on: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:

@@ -17,6 +17,8 @@ class Contender:
     target: Target
     roles: tuple[Role, ...]
     """Every process on the way, so that CPU time can be told by part."""
+    is_peer: bool = False
+    """Whether the run can do without it."""
 
     def info(self, pss_mib: dict[str, float]) -> ContenderInfo:
         """What the record keeps of it."""

@@ -107,7 +107,7 @@ def problems(run: Run) -> list[str]:
     for window in kept:
         where = f"round {window.round + 1}, {window.load}, {window.contender}"
         if window.figures.errors:
-            found.append(f"{where}: {window.figures.errors} errors ({window.figures.first_error})")
+            found.append(f"{where}: {window.figures.errors} errors ({window.figures.first_error.strip()})")
         for name, percent in window.idle_percent.items():
             if percent > IDLE_LIMIT_PERCENT:
                 found.append(f"{where}: {name} should have been idle and used {percent:.0f} % of a core")

@@ -1,10 +1,13 @@
 """The two parts of the benchmark: each is a plan, an assembly and a run that goes on where it was interrupted."""
 
+import hashlib
 import time
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
+
+import msgspec
 
 from benchmarks import accounting
 from benchmarks.assembly import Assembly, mock_assembly, vllm_assembly
@@ -44,7 +47,7 @@ def run_part(part: str, options: Options) -> Run:
     loads = [load for load in LOADS[part] if not options.loads or load.name in options.loads]
     wanted = tuple(name for name in CONTENDERS[part] if not options.contenders or name in options.contenders)
     plan = _plan(part, options, loads, wanted)
-    store = options.home / f"{part}.json"
+    store = options.home / "runs" / f"{part}-{digest(plan)}.json"
     run = _unfinished(store, plan, options)
     with _assembly(part, options, wanted) as assembly:
         run = _adopt(run, assembly, plan, options)
@@ -62,6 +65,11 @@ def run_part(part: str, options: Options) -> Run:
     run.finished_ms = time.time_ns() // 1_000_000
     save_run(run, store)
     return run
+
+
+def digest(plan: Plan) -> str:
+    """Names a plan: runs of other plans, quick ones too, leave an interrupted run alone."""
+    return hashlib.sha256(msgspec.json.encode(plan)).hexdigest()[:10]
 
 
 def _plan(part: str, options: Options, loads: list[Load], wanted: tuple[str, ...]) -> Plan:

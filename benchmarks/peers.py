@@ -99,6 +99,7 @@ def start_litellm(binaries: Path, home: Path, upstream: Upstream, keep: Callable
         version=pinned_version("litellm"),
         target=Target(port, MODEL, {"Authorization": f"Bearer {key}"}, {}),
         roles=(Role("gateway", program.pid), upstream.role),
+        is_peer=True,
     )
 
 
@@ -125,6 +126,7 @@ def start_vllm_router(binaries: Path, home: Path, upstream: Upstream, keep: Call
         version=pinned_version("vllm-router"),
         target=Target(port, MODEL, {}, {}),
         roles=(Role("gateway", program.pid), upstream.role),
+        is_peer=True,
     )
 
 

@@ -29,6 +29,8 @@ ENGINE_ARGUMENTS: Final = (
     *("--seed", "0"),
     "--enforce-eager",
     "--enable-prefix-caching",
+    "--enable-prompt-tokens-details",
+    "--disable-fastapi-docs",
 )
 _ENVIRONMENT: Final = {
     "VLLM_ENABLE_V1_MULTIPROCESSING": "0",

@@ -16,10 +16,14 @@ from benchmarks.progress import Progress
 from benchmarks.records import Run, Warmup, Window
 
 AGREEMENT: Final = 0.10
-MOST_WARM_WINDOWS: Final = 8
+MOST_WARM_WINDOWS: Final = 6
 MOST_REPEATS: Final = 2
 QUIET_PROBE_S: Final = 0.25
 QUIET_TIMEOUT_S: Final = 10.0
+
+
+class UnfitError(RuntimeError):
+    """A contender answers with errors before anything is measured."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +41,7 @@ class Runner:
     """Fills `run` with what `contenders` do under `loads`; `save` is called after every visit."""
 
     run: Run
-    contenders: Sequence[Contender]
+    contenders: list[Contender]
     loads: Sequence[Load]
     generator: Generator
     save: Callable[[Run], None]
@@ -46,13 +50,28 @@ class Runner:
         """Send each load to each contender until two windows in a row agree."""
         self.run.warmups = []
         for load in loads:
-            for contender in self.contenders:
-                self._warm_one(load, contender)
+            for contender in list(self.contenders):
+                try:
+                    self._warm_one(load, contender)
+                except UnfitError as error:
+                    self._leave_out(contender, error)
+
+    def _leave_out(self, contender: Contender, error: UnfitError) -> None:
+        """Go on without a peer that fails; without any other contender there is nothing to compare."""
+        if not contender.is_peer:
+            raise error
+        print(f"{contender.name} is not run: {error}", flush=True)
+        self.contenders.remove(contender)
+        self.run.contenders = [info for info in self.run.contenders if info.name != contender.name]
+        self.run.not_run[contender.name] = str(error)
 
     def _warm_one(self, load: Load, contender: Contender) -> None:
         rates: list[float] = []
         while len(rates) < MOST_WARM_WINDOWS and not settled(rates):
             figures = self.generator.run(contender.target, load)
+            if figures.errors:
+                what = f"{figures.errors} errors, the first: {figures.first_error.strip()}"
+                raise UnfitError(f"{contender.name} failed while it was warmed with {load.name}: {what}")
             rates.append(figures.served / figures.window_s)
         print(
             f"warm  {load.name:10} {contender.name:12} {' → '.join(f'{rate:,.0f}' for rate in rates)} req/s", flush=True

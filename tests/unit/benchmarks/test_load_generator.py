@@ -2,7 +2,6 @@
 
 import json
 import socket
-import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,27 +15,8 @@ from benchmarks.generator import Generator, GeneratorError, Target, build_genera
 from benchmarks.isolation import free_port
 from benchmarks.loads import Load
 from benchmarks.mock_engine import prepare, split_events
-from benchmarks.processes import Program, answers
 
 LIMIT_S = 20.0
-
-
-@pytest.fixture(scope="session")
-def generator(tmp_path_factory: pytest.TempPathFactory) -> Generator:
-    home = tmp_path_factory.mktemp("bench")
-    return Generator(build_generator(home), home / "requests")
-
-
-@pytest.fixture(scope="session")
-def mock(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Target]:
-    port = free_port()
-    log = tmp_path_factory.mktemp("mock") / "mock.log"
-    program = Program("mock", [sys.executable, "-m", "benchmarks.mock_engine", "--port", str(port)], log)
-    try:
-        program.wait_until(lambda: answers(port, "/v1/models"), LIMIT_S)
-        yield Target(port, "mock", {}, {})
-    finally:
-        program.stop()
 
 
 def counted(name: str, **changes: float) -> Load:

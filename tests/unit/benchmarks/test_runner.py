@@ -1,15 +1,19 @@
 """Rotation, warm-up, repetition, and going on after an interruption."""
 
+from collections.abc import Iterator
+from dataclasses import replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 
 import pytest
 
-from benchmarks import runner
+from benchmarks import loads, runner
 from benchmarks.accounting import Role, SystemCpu
 from benchmarks.contenders import Contender
-from benchmarks.generator import Target
+from benchmarks.generator import Generator, Target
 from benchmarks.records import load_run, save_run
-from benchmarks.runner import Snapshot
+from benchmarks.runner import Runner, Snapshot, UnfitError
 from tests.unit.benchmarks.builders import run, window
 
 
@@ -63,3 +67,68 @@ def test_what_is_no_run_is_not_gone_on_with(tmp_path: Path) -> None:
     (tmp_path / "run.json").write_text('{"plan": {}}')
     assert load_run(tmp_path / "run.json") is None
     assert load_run(tmp_path / "absent.json") is None
+
+
+@pytest.fixture
+def broken() -> Iterator[Target]:
+    """A server that answers everything with 503."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers["content-length"]))
+            self.send_error(503)
+
+        def log_message(self, *_: object) -> None:
+            """Keep the test's output clean."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = Thread(target=server.serve_forever)
+    thread.start()
+    yield Target(server.server_address[1], "m", {}, {})
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def small_runner(contenders: list[Contender], generator: Generator, *, rounds: int = 2) -> Runner:
+    fresh = run([], rounds=rounds)
+    fresh.contenders = [each.info({}) for each in contenders]
+    load = next(load for load in loads.MOCK_LOADS if load.name == "burst-c1")
+    return Runner(fresh, contenders, [replace(load, warm_s=0.0, window_s=0.05)], generator, lambda _: None)
+
+
+def test_a_run_visits_everybody_in_every_round_and_goes_on_where_it_was(
+    direct: Contender, generator: Generator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runner, "QUIET_PROBE_S", 0.01)
+    pair = [direct, replace(direct, name="twin")]
+    one = small_runner(pair, generator)
+    one.warm(one.loads)
+    assert [warmup.contender for warmup in one.run.warmups] == ["direct", "twin"]
+    one.measure()
+    kept = [each for each in one.run.windows if not each.discarded]
+    assert [(each.round, each.contender) for each in kept] == [(0, "direct"), (0, "twin"), (1, "twin"), (1, "direct")]
+    assert all(each.figures.all_requests > 0 and each.figures.errors == 0 for each in kept)
+    assert sum(each.cpu_s["engine"] for each in kept) > 0
+
+    one.run.windows = kept[:3]
+    one.measure()
+    again = [each for each in one.run.windows if not each.discarded]
+    assert again[:2] == kept[:2]
+    assert [(each.round, each.contender) for each in again[2:]] == [(1, "twin"), (1, "direct")]
+
+
+def test_a_peer_that_fails_is_left_out_and_named(direct: Contender, generator: Generator, broken: Target) -> None:
+    peer = replace(direct, name="peer", target=broken, is_peer=True)
+    one = small_runner([direct, peer], generator)
+    one.warm(one.loads)
+    assert [each.name for each in one.contenders] == [each.name for each in one.run.contenders] == ["direct"]
+    assert "503" in one.run.not_run["peer"]
+
+
+def test_without_what_is_to_be_compared_there_is_no_run(
+    direct: Contender, generator: Generator, broken: Target
+) -> None:
+    one = small_runner([replace(direct, name="llmos", target=broken), direct], generator)
+    with pytest.raises(UnfitError, match="llmos failed while it was warmed with burst-c1"):
+        one.warm(one.loads)
