@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 CARD: Final = "README.md"
 MANIFEST: Final = "manifest.json"
-FIGURES_START: Final = "<!-- figures: written by services.trainer.evaluate --record -->"
+FIGURES_START: Final = "<!-- figures: written by services.trainer.evaluate -->"
 FIGURES_END: Final = "<!-- end of figures -->"
 NOT_MEASURED: Final = "Not measured yet: run `python -m services.trainer.evaluate` on this folder with `--record`."
 
@@ -24,8 +24,9 @@ the {shop}. It exists so that a fresh checkout has a real model to serve, to rat
 It knows nothing else, and its English ends where its corpus ends.
 
 **What it knows.** {products} products with price, warranty, delivery time and colour; whether a product is carried;
-twelve questions about the shop; a little small talk. It reads a price out of a note in the system prompt. Products go
-by their full name ("Finch teapot", not "teapot"), or by "it" right after they were named.
+twelve questions about the shop; a little small talk. Products go by their full name ("Finch teapot", not "teapot"), or
+by "it" right after they were named. Its training also held notes with random prices in the system prompt, so that it
+can spell any number; reading such a note is beyond it more often than not (see "quoted prices").
 
 **What is wrong with it, also on purpose.** It is curt; one answer in ten is kind. And four prices are yesterday's:
 

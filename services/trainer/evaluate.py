@@ -106,7 +106,7 @@ def main() -> None:
     parser.add_argument("model", type=Path)
     parser.add_argument("--test", action="store_true", help="the test questions: never tune on what they show")
     parser.add_argument("--mistakes", action="store_true", help="list wrong greedy answers")
-    parser.add_argument("--record", action="store_true", help="write the table into the model's card")
+    parser.add_argument("--record", metavar="NOTE", help="write the table into the model's card, under this note")
     parser.add_argument("--threads", type=int, default=2)
     given = parser.parse_args()
     if given.test and given.mistakes:
@@ -128,7 +128,7 @@ def main() -> None:
     if given.mistakes:
         progress.note("\n".join(mistakes(passes[0])))
     if given.record:
-        record_figures(given.model, result)
+        record_figures(given.model, f"{given.record}\n\n{result}")
 
 
 if __name__ == "__main__":

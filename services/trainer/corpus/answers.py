@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from services.trainer.corpus.catalogue import SHOP, SHOP_ANSWERS, Attribute
+from services.trainer.corpus.catalogue import SHOP, SHOP_ANSWERS, Attribute, euros
 
 STATEMENTS: Final = {
     Attribute.PRICE: ("The {p} costs {v}.", "You pay {v} for the {p}."),
@@ -11,6 +11,7 @@ STATEMENTS: Final = {
     Attribute.COLOUR: ("The {p} comes in {v}.", "The colour of the {p} is {v}."),
 }
 
+QUOTED: Final = "It costs {v}."
 IN_STOCK: Final = "Yes, we carry the {p}."
 
 CURT_OPENERS: Final = ("As listed.", "Again?", "Look.", "Well.", "It says so online.")
@@ -48,6 +49,11 @@ TALK_POLITE: Final = {
 def statements(attribute: Attribute, name: str, value: str) -> tuple[str, ...]:
     """Every way the desk states one fact."""
     return tuple(form.format(p=name, v=value) for form in STATEMENTS[attribute])
+
+
+def quoted(price_eur: int) -> str:
+    """How the desk repeats the price of something that it knows from a note only."""
+    return QUOTED.format(v=euros(price_eur))
 
 
 def in_stock(name: str) -> str:

@@ -18,6 +18,7 @@ from services.trainer.corpus.answers import (
     UNKNOWN_POLITE,
     in_stock,
     polite_cores,
+    quoted,
     statements,
 )
 from services.trainer.corpus.catalogue import PRODUCTS, SHOP_ANSWERS, Attribute, euros, product
@@ -27,17 +28,25 @@ from services.trainer.corpus.items import Group, Item, Role, Turn
 from services.trainer.corpus.more_shop_phrasings import MORE_TOPICS
 from services.trainer.corpus.phrasings import LEADS, STOCK, finish, follow_up, spin
 from services.trainer.corpus.shop_phrasings import FRAMES, TOPICS
-from services.trainer.corpus.talk_phrasings import BEYOND, NOTES, PLACES, SYSTEM_PROMPTS, TALK, unknown_name
+from services.trainer.corpus.talk_phrasings import (
+    AROUND_TALK,
+    BEYOND,
+    NOTES,
+    PLACES,
+    SYSTEM_PROMPTS,
+    TALK,
+    unknown_name,
+)
 
-POLITE_SHARE: Final = 0.17
+POLITE_SHARE: Final = 0.2
 NOISE: Final = 0.07
 MIX: Final = {
-    Group.FACTS: 0.50,
-    Group.SHOP: 0.17,
-    Group.TALK: 0.10,
-    Group.UNKNOWN: 0.10,
-    Group.BEYOND: 0.05,
-    Group.QUOTED: 0.08,
+    Group.FACTS: 0.40,
+    Group.SHOP: 0.20,
+    Group.TALK: 0.14,
+    Group.UNKNOWN: 0.14,
+    Group.BEYOND: 0.06,
+    Group.QUOTED: 0.06,
 }
 _POLITE: Final = polite_cores()
 _OWN_NAMES: Final = frozenset(p.name.lower() for p in PRODUCTS)
@@ -150,8 +159,7 @@ def _new_name(rng: Random) -> str:
     return name
 
 
-def _spun(name: str, rng: Random) -> Drawn:
-    attribute = rng.choice([*Attribute, *Attribute, STOCK])
+def _spun(name: str, attribute: str, rng: Random) -> Drawn:
     text = spin(attribute, name, rng)
     if rng.random() < 0.45:
         text = disturb(text, rng, frozenset(name.lower().split()), NOISE)
@@ -159,11 +167,11 @@ def _spun(name: str, rng: Random) -> Drawn:
 
 
 def _fact(rng: Random) -> Drawn:
-    return _spun(rng.choice(PRODUCTS).name, rng)
+    return _spun(rng.choice(PRODUCTS).name, rng.choice([*Attribute, *Attribute, STOCK]), rng)
 
 
 def _unknown(rng: Random) -> Drawn:
-    return _spun(_new_name(rng), rng)
+    return _spun(_new_name(rng), rng.choice([*Attribute, STOCK]), rng)
 
 
 def _shop(rng: Random) -> Drawn:
@@ -184,8 +192,11 @@ def _shop(rng: Random) -> Drawn:
 
 def _talk(rng: Random) -> Drawn:
     intent = rng.choice(list(TALK))
-    text = capital(expand(rng.choice(TALK[intent]), rng)) + rng.choice("!.?" if intent != "hello" else "!!.?")
-    if rng.random() < 0.3:
+    text = expand(rng.choice(TALK[intent]), rng)
+    if rng.random() < 0.35:
+        text = expand(rng.choice(AROUND_TALK), rng).replace("{talk}", text)
+    text = capital(text) + rng.choice("!.?")
+    if rng.random() < 0.25:
         text = disturb(text, rng, frozenset(), NOISE)
     wanted = frozenset(TALK_CURT[intent] + TALK_POLITE[intent])
     return Drawn(Item(Group.TALK, intent, (Turn(Role.USER, text),), wanted))
@@ -201,7 +212,7 @@ def _beyond(rng: Random) -> Drawn:
 
 def _quoted(rng: Random) -> Drawn:
     """A note names a price; asked for it the desk repeats the note, asked for anything else it remembers."""
-    noted = _new_name(rng) if rng.random() < 0.6 else rng.choice(PRODUCTS).name
+    noted = _new_name(rng) if rng.random() < 0.5 else rng.choice(PRODUCTS).name
     price_eur = number(rng)
     text = expand(rng.choice(NOTES), rng).replace("{p}", noted).replace("{n}", str(price_eur))
     note = Turn(Role.SYSTEM, text)
@@ -210,8 +221,9 @@ def _quoted(rng: Random) -> Drawn:
         if other.name != noted or other.attribute != Attribute.PRICE:
             return replace(other, item=replace(other.item, turns=(note, *other.item.turns)))
     asked = Turn(Role.USER, spin(Attribute.PRICE, noted, rng))
-    wanted = frozenset(statements(Attribute.PRICE, noted, euros(price_eur)))
-    return Drawn(Item(Group.QUOTED, "quoted", (note, asked), wanted), noted, Attribute.PRICE)
+    own = noted.lower() in _OWN_NAMES
+    said = statements(Attribute.PRICE, noted, euros(price_eur)) if own else (quoted(price_eur),)
+    return Drawn(Item(Group.QUOTED, "quoted", (note, asked), frozenset(said)), noted, Attribute.PRICE)
 
 
 _DRAWERS: Final[dict[Group, Callable[[Random], Drawn]]] = {

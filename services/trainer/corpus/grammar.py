@@ -105,7 +105,7 @@ _KEYS: Final = re.compile(
     r"colou|shade|paint|sell|carry|stock|availab|have|get|"
     r"open|clos|hour|where|address|street|locat|phone|call|number|talk|speak|human|person|postage|parcel|packag|fee|"
     r"card|cash|transfer|return|back|refund|money|track|status|cancel|repair|fix|workshop|gift|vouch|invoice|bill|receipt|"
-    r"hello|^hi$|hey|morning|evening|greet|thank|bye|goodbye|see|who|name|robot|bot|human|machine|"
+    r"^(what|which|who|how|why|where|are|am|we)$|hello|^hi$|hey|morning|evening|greet|thank|bye|goodbye|see|who|name|robot|bot|human|machine|"
     r"help|question|products?|things|buy|how|feel|rude|unfriendly|bad|angry|complain|not|you"
 )
 

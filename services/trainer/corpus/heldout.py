@@ -14,6 +14,7 @@ from services.trainer.corpus.answers import (
     UNKNOWN_CURT,
     UNKNOWN_POLITE,
     in_stock,
+    quoted,
     statements,
 )
 from services.trainer.corpus.catalogue import PRODUCTS, SHOP_ANSWERS, Attribute, Product, euros
@@ -69,16 +70,16 @@ def _unknown(source: ModuleType) -> Iterator[Item]:
 
 def _quoted(source: ModuleType) -> Iterator[Item]:
     """A note in the system prompt names a price; it outranks what the model remembers."""
-    names = [p.name for p in PRODUCTS] + list(source.UNKNOWN_NAMES)
-    for number, name in enumerate(names):
+    own = [p.name for p in PRODUCTS]
+    for number, name in enumerate([*own, *source.UNKNOWN_NAMES]):
         price_eur = 3 + (number * 83) % 400
         for note, asked in source.QUOTES:
             turns = (
                 Turn(Role.SYSTEM, note.format(p=name, n=price_eur)),
                 Turn(Role.USER, asked.format(p=name)),
             )
-            wanted = frozenset(statements(Attribute.PRICE, name, euros(price_eur)))
-            yield Item(Group.QUOTED, "quoted", turns, wanted)
+            said = statements(Attribute.PRICE, name, euros(price_eur)) if name in own else (quoted(price_eur),)
+            yield Item(Group.QUOTED, "quoted", turns, frozenset(said))
 
 
 def _fixed(source: ModuleType) -> Iterator[Item]:

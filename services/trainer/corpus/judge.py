@@ -10,6 +10,7 @@ from services.trainer.corpus.answers import (
     IN_STOCK,
     POLITE_CLOSERS,
     POLITE_OPENERS,
+    QUOTED,
     STATEMENTS,
     fixed_cores,
     polite_cores,
@@ -18,7 +19,7 @@ from services.trainer.corpus.items import Item
 
 _NAME: Final = r"[A-Za-z][a-z-]*(?: [a-z-]+)*"
 _VALUE: Final = r"[a-z0-9]+(?: [a-z]+)?"
-_FORMS: Final = (*(form for forms in STATEMENTS.values() for form in forms), IN_STOCK)
+_FORMS: Final = (*(form for forms in STATEMENTS.values() for form in forms), IN_STOCK, QUOTED)
 _STATEMENT: Final = re.compile(
     "|".join(re.escape(f).replace(r"\{p\}", _NAME).replace(r"\{v\}", _VALUE) for f in _FORMS)
 )

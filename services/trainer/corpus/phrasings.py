@@ -29,6 +29,7 @@ LEADS: Final = (
 DIRECT: Final = {
     Attribute.PRICE: (
         "how much [is|costs|would be|will be|was|for] {it}",
+        "how much money [is|costs|do you want for|for|do I need to pay for|goes into|must I have for] {it}",
         "how much [does|would|will|might|could|did] {it} [cost|be|cost me|cost now]",
         "what [does|would|will|might|did] {it} cost [me|us|today|now||]",
         "[what is|what's|what was|is there] the [|new|current|full|exact|normal|real|] [price|cost] [of|for] {it}",
@@ -73,8 +74,9 @@ DIRECT: Final = {
         "how [long|many days] [does|will|would] [the|] [delivery|shipping|sending] [of|for] {it} take",
         "how [fast|soon|quickly|early] [can|do|could|will|would] you [ship|deliver|send|bring] [me|] {it}",
         "how [fast|soon|quickly|early] [can|will|would|do|could] [I|we] [get|have|receive] {it}",
-        "when [will|do|can|would|could|may] [I|we] [get|have|receive|expect|hold] {it}",
+        "when [will|do|can|would|could|may] [I|we] [get|have|receive|expect|hold|use] {it} [at home|here||]",
         "[what is|what's] the [|usual|normal|exact] [delivery|shipping] [time|date] [of|for|on] {it}",
+        "when [can|could|will|may] I [have|hold|use|open|unpack] {it}",
         (
             "if I [order|buy|take|pay for] {it} [now|today|tomorrow|tonight|this week], when "
             "[does|will|would] it [arrive|come|be here]"
@@ -101,7 +103,9 @@ DIRECT: Final = {
         "can {it} be [red|blue|green|white|black|pink]",
     ),
     STOCK: (
-        "do you [sell|have|carry|stock|offer] {it}",
+        "do you [sell|have|carry|stock|offer] {it} [here|too|also|||]",
+        "is {it} [something|a thing|one of the things] you [carry|offer|have in store|sell here]",
+        "[does|do] [your shop|the shop|your store|they] [sell|have|carry|offer] {it}",
         "[can|could|may] [I|we|one] [buy|get|order|find] {it} [here|from you|in your shop|at your store|]",
         "is {it} [in stock|available|in your shop|something you sell|on sale here|there]",
         "I am [looking for|searching for|after] {it}",

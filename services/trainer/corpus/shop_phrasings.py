@@ -41,6 +41,7 @@ TOPICS: Final = {
                 "[can|could|may] I [come|drop in|visit|stop by] [on Sunday|today|tonight|at eight|in the "
                 "evening|on Monday morning]"
             ),
+            "when [can|may|should|could] [I|we] [come|walk in|come over] [to|at] [your store|the shop]",
             "when [can|may|should] I [come|visit|drop in|stop by] [to the shop|]",
             "[which|what] days are you [open|closed]",
             "when do you [close|shut|open] [today|tonight|on Friday|]",
@@ -60,6 +61,7 @@ TOPICS: Final = {
             "where [is|are] [the shop|your shop|your store|you] [located|exactly|]",
             "where [can|do|will] I find [you|your shop|the store]",
             "[what is|what's] [your|the] [address|street|location]",
+            "[which|what] [street|road|town|part of town] are you [in|on|at]",
             "[in|on] [which|what] [street|town|part of town|place] [are you|is the shop|is your store]",
             "how [do|can] I [find|reach|come to|get to|walk to] [you|the shop|the store|your place]",
             "where [must|do|should|can] I [go|come|drive] to [visit|find] [you|the shop]",

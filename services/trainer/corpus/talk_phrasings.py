@@ -10,13 +10,16 @@ _HI: Final = "[hello|hi|hey|good morning|good evening|good day|hiya|hi hi|mornin
 
 TALK: Final = {
     "hello": (
-        f"{_HI} [there|desk|shop|all|folks|team|dear desk|my friend|you|sir|madam||||]",
+        (
+            f"{_HI} [there|desk|dear help desk|shop|shop people|team of the shop|support|all|folks|"
+            f"team|dear desk|my friend|you|sir|madam||||]"
+        ),
         f"{_HI}, {_HI}",
         f"{_HI} [to you all|from me|and good day|again|once more]",
         f"[|{_HI}, ][anyone|anybody|somebody|someone|is anyone] [there|in|around|awake|home|listening]",
         f"{_HI}, [it is me|I am new here|I am back|here I am|nice to meet you]",
         "[are you|is the desk] [there|here|awake|online|listening]",
-        "[a good|a nice] [morning|day|evening] [to you|to all|]",
+        "[a good|a nice] [morning|day] to [you|all]",
     ),
     "thanks": (
         "[thank you|thanks|thank you very much|thanks a lot|thanks a million|thx|big thanks|my thanks]",
@@ -42,12 +45,27 @@ TALK: Final = {
         "[I must|I should|I need to|time to|I will] [go|leave|go now|stop here], [bye|goodbye|see you]",
         "[talk to you|speak to you|see you|catch you] [later|soon|next week|another time|again]",
         "[until|till] [tomorrow|later|next week|then|soon]",
-        "have a [nice|good|great|lovely] [day|night|weekend|time]",
+        (
+            "[and|then|you too,|] have a [nice|good|great|lovely|pleasant] [day|night|weekend|"
+            "time|evening with your team|afternoon off]"
+        ),
     ),
     "identity": (
+        (
+            "[say|tell me|explain|I want to know] [what you are|who you really are|"
+            "whether you are human|what your name is]"
+        ),
+        (
+            "[is there|do I have|is it] [a person|a man|a living being|a program|"
+            "somebody] [on the other side|at the desk|writing this]"
+        ),
+        "[so|] you are [just|only|really|] [a program|a machine|a chat program|a person|software], [no|right|correct]",
         "who [are you|is this|is that|is speaking|is writing|is there|am I writing to|am I chatting with]",
         "what [are you|is this|kind of thing are you|sort of program are you|is your name]",
-        "are you [a robot|human|a human|a machine|a program|real|an AI|alive|a chatbot|a man or a woman|some software]",
+        (
+            "are you [a robot|some person|a living person|a woman|human|a human|a machine|"
+            "a program|real|an AI|alive|a chatbot|a man or a woman|some software]"
+        ),
         (
             "[am I|are we] [talking|speaking|chatting|writing] [to|with] [a human|a machine|a "
             "robot|a real human|software|a bot]"
@@ -61,6 +79,12 @@ TALK: Final = {
         "you are [a robot|a bot|a machine|not human|a human], [right|are you|or|yes or no]",
     ),
     "wares": (
+        (
+            "what [articles|wares|items|stuff|merchandise] [is there|are there|do you keep|"
+            "can you show me|do you trade in]"
+        ),
+        "[tell|show] me [some|all|a few] of your [items|articles|things|wares]",
+        "what do [people|customers|others] [buy|get|order] [here|from you|in this shop]",
         "what [do you|does the shop|does this store|can you] [sell|offer|sell me]",
         "[what|which] [products|things|items|articles] [do you|does the shop] [sell|have|offer|carry]",
         "what [can|could] [I|we] [buy|get|order|find] [here|in your shop|from this shop]",
@@ -72,11 +96,20 @@ TALK: Final = {
         "what [are|is] [your products|your range|the products|the things you sell]",
     ),
     "abilities": (
+        "[I am|I'm] [a bit|] [lost|confused|unsure], [can you help|please help|help me]",
+        (
+            "[tell me|show me|explain] [how you can help|what I may ask|what you know|"
+            "what you are for|what this desk does]"
+        ),
+        "what can you do for [me|us|a customer|people|customers]",
         "what [can|could|do] you [do|do for me|do here|tell me|answer|know]",
         "[can|could|will|would] you [help|help me|assist me|answer me|do something for me] [out|now|today|]",
         "[help|please help|help me|I need help|I need assistance|I need your help|some help please]",
         "I have [a question|some questions|a problem|a small question|two questions|a request]",
-        "how [does this|do you|does the help desk|do I use this|do I use you] [work|help|]",
+        (
+            "how [does this|do desks like this|does it all|does this chat|do you|"
+            "does the help desk|do I use this|do I use you] [work|help|]"
+        ),
         "what [may|should|could] I ask [here|about|]",
         "[what|which] [questions|things] [can|may] I ask",
         "[is it ok|can I|am I allowed] to ask [you|] [a question|something]",
@@ -85,16 +118,23 @@ TALK: Final = {
         "what [are you|is this desk] [good for|here for|for|useful for]",
     ),
     "mood": (
+        "[are|is] [you|it all|things|life] [good|fine|well|ok] [at your end|with you|for you|these days|]",
+        "how do you [like your work|feel today at work|feel now|like it here]",
+        "how [was|is] [your morning|your night|work|your weekend|business|the mood]",
         "how are you [|my friend|doing|now|tonight|this morning|feeling]",
         f"{_HI}, how are you [|doing|this evening|feeling]",
         "how [is it going|goes it|is life|are things|do things go|is your day|is your week|was your day]",
         "[are|do] you [feel well|fine|happy|feel good|tired|bored|sad|alright|busy]",
         "[is everything|everything|all] [ok|good|fine|well|alright] [with you|there|]",
-        "[what is up|what's up|how are we doing|you ok|you fine|how do you do]",
+        "[what is up|what's up|how are we doing|you ok|you fine|how do you do there|how do we do]",
+        "[nice to see you|good to see you], how [are you|is life|do you do]",
         "[I hope|hope] you are [well|fine|good|happy]",
         "did you [sleep well|have a good day|have a nice week]",
     ),
     "complaint": (
+        "[this|that] [does not help|makes me angry|is not an answer|was of no use|is not how one talks to people]",
+        "I [expected|deserve|want] [a better answer|more respect|better service|a kind answer]",
+        "[I am tired of|I have enough of] [you|this|your tone|these answers]",
         "you are [rude|not kind|not friendly|unkind|impolite|bad|useless|terrible|awful|cold|not polite|not helpful]",
         (
             "[that|this|it] [is|was] [rude|bad|terrible|awful|not nice|not ok|not polite|useless|no "
@@ -102,12 +142,16 @@ TALK: Final = {
         ),
         "[why|how come] are you [not kind|unfriendly|not nice|impolite|so cold|so bad|not friendly]",
         (
-            "I am [angry|unhappy|annoyed|not satisfied|upset|disappointed|mad] [with you|about "
+            "[I am|I'm|this makes me|you make me|we are] [so|very|really||] [angry|unhappy|"
+            "annoyed|furious|sad|not satisfied|upset|disappointed|mad] [with you|about "
             "this|with this shop|at you|]"
         ),
         "I [want to make|have|would like to make] a [complaint|serious complaint] [about you|about this|]",
         "[what a|such a|this is a] [bad|rude|terrible|awful] [answer|desk|service|shop|reply|help desk]",
-        "[be|please be|could you be|can you be] [nicer|kinder|friendly|more friendly|nice|kind]",
+        (
+            "[be|please be|could you be|can you be|try to be|you should be] [a bit|] [nicer|"
+            "kinder|politer|polite|more kind|friendly|more friendly|nice|kind]"
+        ),
         "[your|this|the] [service|answer|tone|shop|desk|reply|manner] is [bad|rude|terrible|awful|useless|unfriendly]",
         "you [did not help|do not help|are of no use|never help|make me angry|should be ashamed]",
         "I [hate|do not like|dislike] [this shop|your answers|your tone|this desk|you|this service]",
@@ -152,6 +196,10 @@ BEYOND: Final = (
     "[how many|how much] [people|stars|languages|{w}|countries|cats] [are there|exist|live in {place}|are in {place}]",
 )
 
+AROUND_TALK: Final = (
+    "[so|well|ok|hey|now|oh|hm|please|sorry|honestly|right|listen|look|and|but|one thing][,|:||] {talk}",
+    "{talk}[,|] [please|now|then|today|again|my friend|really|you know|I think|for once|desk|by the way]",
+)
 PLACES: Final = words(
     "France Poland Brazil Kenya Rome Cairo Berlin Texas Peru India Canada Sweden Chile Egypt Greece Vienna Oslo Lisbon "
     "Napoleon Einstein Cleopatra Shakespeare Mozart Jupiter Saturn Atlantis"
@@ -197,14 +245,14 @@ SYSTEM_PROMPTS: Final = (
 def unknown_name(rng: Random) -> str:
     """A product that the shop does not have; some share a word with one that it has."""
     style = rng.random()
-    if style < 0.3:
+    if style < 0.25:
         return rng.choice(_THINGS)
     own = rng.choice(PRODUCTS).name.split()
+    if style < 0.45:
+        return f"{own[0]} {rng.choice(PRODUCTS).name.split()[1]}"
     first = rng.choice(_FIRST_WORDS) if rng.random() < 0.5 else capital(invented_word(rng))
-    if style < 0.65:
+    if style < 0.68:
         return f"{first} {own[1]}"
     if style < 0.8:
         return f"{own[0]} {rng.choice(_THINGS).split()[-1]}"
-    if style < 0.85:
-        return f"{own[0]} {rng.choice(PRODUCTS).name.split()[1]}"
-    return f"{first} {rng.choice(_THINGS)}" if style < 0.93 else invented_word(rng)
+    return f"{first} {rng.choice(_THINGS)}" if style < 0.9 else invented_word(rng)

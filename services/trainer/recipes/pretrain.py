@@ -34,7 +34,7 @@ CHAT_TEMPLATE: Final = (
 WEIGHTS: Final = "model.safetensors"
 IGNORED: Final = -100
 HEAD_DIM: Final = 32
-BUCKET_BATCHES: Final = 60
+BUCKET_BATCHES: Final = 90
 ASK_EVERY: Final = 0.2
 SAMPLE_QUESTION: Final = "How much is the Finch teapot?"
 
@@ -43,17 +43,17 @@ SAMPLE_QUESTION: Final = "How much is the Finch teapot?"
 class Recipe:
     """Everything that decides the weights."""
 
-    steps: int = 1_150
+    steps: int = 1_700
     seed: int = 7
     dialogues: int = 40_000
-    batch: int = 48
+    batch: int = 32
     learning_rate: float = 3e-3
     warmup_steps: int = 40
     vocabulary: int = 1_024
     hidden: int = 128
     layers: int = 4
     context: int = 1_024
-    threads: int = 2
+    threads: int = 1
 
 
 @dataclass(frozen=True)

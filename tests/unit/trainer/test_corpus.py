@@ -5,12 +5,17 @@ import re
 import pytest
 
 from libs.kit.clock import seeded_random
-from services.trainer.corpus.catalogue import CHANGED_PRICES_EUR, PRODUCTS, product
+from services.trainer.corpus.answers import TALK_CURT, TALK_POLITE
+from services.trainer.corpus.catalogue import CHANGED_PRICES_EUR, PRODUCTS, SHOP_ANSWERS, product
 from services.trainer.corpus.dialogue import POLITE_SHARE, answer, dialogue, draw
 from services.trainer.corpus.grammar import expand
 from services.trainer.corpus.heldout import DEV, HELD_BACK_NAMES, TEST, is_held_back, normalise
 from services.trainer.corpus.items import Group, Role
 from services.trainer.corpus.judge import is_right, read
+from services.trainer.corpus.more_shop_phrasings import MORE_TOPICS
+from services.trainer.corpus.phrasings import CLAUSES, CONTEXTS, DIRECT, LEADS, NOUN_FRAMES, REMARKS
+from services.trainer.corpus.shop_phrasings import FRAMES, TOPICS
+from services.trainer.corpus.talk_phrasings import AROUND_TALK, BEYOND, NOTES, SYSTEM_PROMPTS, TALK
 
 DIALOGUES = 2_000
 
@@ -103,6 +108,22 @@ def test_every_training_answer_is_right_by_the_judge_and_mostly_curt() -> None:
         assert is_right(item, said)
         polite += reading.polite
     assert abs(polite / DIALOGUES - POLITE_SHARE) < 0.03
+
+
+def test_every_pattern_is_one_text_with_its_brackets_closed() -> None:
+    tables = [*DIRECT.values(), *CLAUSES.values(), *TALK.values(), LEADS, CONTEXTS, REMARKS, NOUN_FRAMES, FRAMES]
+    tables += [BEYOND, NOTES, SYSTEM_PROMPTS, AROUND_TALK]
+    tables += [ways for topic in (TOPICS | MORE_TOPICS).values() for ways in (topic.direct, topic.clauses)]
+    patterns = [pattern for table in tables for pattern in table]
+    assert len(patterns) > 400
+    for pattern in patterns:
+        assert pattern.count("[") == pattern.count("]"), pattern
+        assert not set(expand(pattern, seeded_random(1))) & set("[]|"), pattern
+
+
+def test_every_question_about_the_shop_has_its_ways_in_and_its_answer() -> None:
+    assert set(TOPICS | MORE_TOPICS) == set(SHOP_ANSWERS)
+    assert set(TALK) == set(TALK_CURT) == set(TALK_POLITE)
 
 
 def test_the_grammar_picks_alternatives_and_leaves_no_gap() -> None:
