@@ -1,10 +1,10 @@
-"""The named test suites; `everyday` is what `./llmos test` and continuous integration run."""
+"""The named test suites; `standard` is what `./llmos test` and continuous integration run."""
 
 from dataclasses import dataclass
 from typing import Final
 
-EVERYDAY: Final = "everyday"
-LONG_MARKERS: Final = ("vllm", "slow", "stack")
+STANDARD: Final = "standard"
+LONG_MARKERS: Final = ("slow", "stack")
 
 
 @dataclass(frozen=True)
@@ -18,8 +18,15 @@ class Suite:
 
 
 SUITES: Final = {
-    EVERYDAY: Suite(
-        "checks, and every test that is not long", ("-m", f"not ({' or '.join(LONG_MARKERS)})"), with_checks=True
+    STANDARD: Suite(
+        "checks, and every test that is not long; real vLLM included",
+        ("-m", f"not ({' or '.join(LONG_MARKERS)})"),
+        with_checks=True,
+    ),
+    "quick": Suite(
+        "the same without real vLLM: the everyday loop",
+        ("-m", f"not ({' or '.join((*LONG_MARKERS, 'vllm'))})"),
+        with_checks=True,
     ),
     "checks": Suite("ruff, formatting, types and import rules only", with_checks=True, with_tests=False),
     "vllm": Suite("the real engine", ("-m", "vllm")),

@@ -8,7 +8,7 @@ from typing import Final
 import typer
 
 from cli import ui
-from cli.suites import EVERYDAY, SUITES, Suite
+from cli.suites import STANDARD, SUITES, Suite
 from deploy.local.home import CHECKOUT
 
 CONTEXT: Final = {"ignore_unknown_options": True, "allow_extra_args": True}
@@ -28,7 +28,7 @@ def run(context: typer.Context) -> None:
     if arguments and arguments[0] in SUITES:
         suite = SUITES[arguments.pop(0)]
     else:
-        suite = SUITES[EVERYDAY] if not arguments else Suite("what was asked for")
+        suite = SUITES[STANDARD] if not arguments else Suite("what was asked for")
     failed = _check() if suite.with_checks else []
     code = _pytest([*suite.pytest_arguments, *arguments]) if suite.with_tests else 0
     if failed:

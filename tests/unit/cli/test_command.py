@@ -11,7 +11,7 @@ import pytest
 
 from cli.commands import COMMANDS
 from cli.commands.demo import questions
-from cli.suites import EVERYDAY, LONG_MARKERS, SUITES
+from cli.suites import STANDARD, LONG_MARKERS, SUITES
 from deploy.local.home import CHECKOUT
 from libs.kit.clock import monotonic_s
 
@@ -91,11 +91,11 @@ def test_folders_of_the_current_directory_do_not_shadow_ours(tmp_path: Path) -> 
     assert _llmos(tmp_path / "home", "status", cwd=tmp_path).returncode == 1
 
 
-def test_the_everyday_suite_leaves_out_what_has_a_suite_of_its_own() -> None:
-    expression = SUITES[EVERYDAY].pytest_arguments[1]
+def test_the_standard_suite_leaves_out_what_has_a_suite_of_its_own() -> None:
+    expression = SUITES[STANDARD].pytest_arguments[1]
 
     assert all(marker in expression for marker in LONG_MARKERS)
-    assert SUITES[EVERYDAY].with_checks
+    assert SUITES[STANDARD].with_checks
 
 
 def test_the_demo_asks_what_the_model_can_know() -> None:
