@@ -7,7 +7,7 @@ from cli import settings, ui
 from cli.progress import StartView
 from deploy.local.client import Stack
 from deploy.local.options import StackOptions
-from deploy.local.state import PartPhase, Phase, StackState
+from deploy.local.state import PartPhase, StackState
 
 START_TIMEOUT_S: Final = 900.0
 _WATCH_EVERY_S: Final = 0.5
@@ -39,15 +39,14 @@ def stay(stack: Stack) -> None:
     known: dict[str, PartPhase] = {}
     try:
         while stack.is_running:
-            state = stack.state()
-            if state is None or state.phase in (Phase.STOPPING, Phase.STOPPED, Phase.FAILED):
-                break
-            _report(state, known)
+            if (state := stack.state()) is not None:
+                _report(state, known)
             time.sleep(_WATCH_EVERY_S)
     except KeyboardInterrupt:
-        pass
-    finally:
         take_down(stack)
+        return
+    state = stack.state()
+    ui.say(f"{ui.WELL} The stack was stopped from elsewhere. {state.message if state is not None else ''}")
 
 
 def take_down(stack: Stack) -> None:
@@ -61,7 +60,8 @@ def _follow(stack: Stack) -> StackState:
     try:
         return join(stack)
     except BaseException:
-        stack.stop()
+        with ui.out.status("stopping", spinner="dots"):
+            stack.stop()
         raise
 
 

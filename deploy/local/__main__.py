@@ -22,11 +22,11 @@ from deploy.local.home import CHECKOUT, Home
 from deploy.local.logs import configure_logging
 from deploy.local.options import StackOptions
 from deploy.local.recovery import recover_now
-from deploy.local.state import Phase
+from deploy.local.state import Phase, StackState
+from libs.kit.clock import unix_ms
 
 log = logging.getLogger(__name__)
 
-ALREADY_RUNNING: Final = 3
 _GRACE_S: Final = 15.0
 """Children of a killed supervisor have had their stop signal from the kernel; this is the time they get."""
 
@@ -38,8 +38,9 @@ def main() -> None:
     home = Home(Path(options.home))
     held = lock.acquire(home)
     if held is None:
-        sys.exit(ALREADY_RUNNING)
+        sys.exit(lock.ALREADY_RUNNING)
     home.prepare()
+    state.write(home, StackState(guardian_pid=os.getpid(), started_ms=unix_ms()))
     processes.adopt_orphans()
     recover_now(home)
     supervisor = subprocess.Popen(

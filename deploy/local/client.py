@@ -63,7 +63,6 @@ class Stack:
         """
         private_directory(self.home.root)
         private_directory(self.home.logs)
-        self.home.state_file.unlink(missing_ok=True)
         source, lifeline = os.pipe()
         flags = ("--attached",) if attached else ()
         with self.home.log("supervisor").open("ab") as output:
@@ -86,7 +85,7 @@ class Stack:
         """
         deadline_s = monotonic_s() + timeout_s
         while monotonic_s() < deadline_s:
-            last = state.read(self.home)
+            last = self._current()
             if last is not None:
                 watch(last)
                 if last.phase in _UP:
@@ -124,9 +123,20 @@ class Stack:
             os.close(held)
         return bool(found)
 
+    def _current(self) -> StackState | None:
+        """The state, unless it is still that of an earlier stack."""
+        last = state.read(self.home)
+        if last is not None and self._guardian is not None and last.guardian_pid != self._guardian.pid:
+            return None
+        return last
+
     def _raise_if_over(self, last: StackState | None) -> None:
         """A guardian that has ended before the stack was ready will not make it ready."""
-        ended = self._guardian is not None and self._guardian.poll() is not None
+        code = None if self._guardian is None else self._guardian.poll()
+        if code == lock.ALREADY_RUNNING:  # somebody else was faster; theirs will do
+            self._guardian = None
+            return
+        ended = code is not None
         if ended or (self._guardian is None and not self.is_running):
             reason = last.message if last is not None else tail(self.home.log("supervisor"), lines=8)
             raise StackError(f"The stack did not come up. {reason}", "See: ./llmos logs, ./llmos doctor")

@@ -2,8 +2,12 @@
 
 import fcntl
 import os
+from typing import Final
 
 from deploy.local.home import Home, private_directory
+
+ALREADY_RUNNING: Final = 3
+"""Exit status of a guardian that did not get the lock."""
 
 
 def acquire(home: Home) -> int | None:

@@ -30,6 +30,8 @@ _STEADY_AFTER_S: Final = 30.0
 """A part that has run this long may fail again as if for the first time."""
 _MOST_FIRST_FAILURES: Final = 4
 """A part that has never been ready and fails this often stops the whole start."""
+_HOPELESS: Final = "cannot run with what it was told"
+"""Said of a process that ends with `EX_CONFIG` (78): the same start would end the same way."""
 _LEFTOVER_GRACE_S: Final = 3.0
 _PLAIN_ENVIRONMENT: Final = ("PATH", "LANG", "LC_ALL", "TZ", "TMPDIR")
 
@@ -149,10 +151,11 @@ class PartRunner:
         name = self.part.name
         self._failures = 1 if lived_s > _STEADY_AFTER_S else self._failures + 1
         log.warning("%s %s", name, reason)
-        if not self.ready.is_set() and self._failures >= _MOST_FIRST_FAILURES:
+        if not self.ready.is_set() and (self._failures >= _MOST_FIRST_FAILURES or reason == _HOPELESS):
             self._become(PartPhase.FAILED, reason)
             last = tail(self._home.log(name), lines=8)
-            raise StackError(f"{self.part.title} {reason}, {self._failures} times.", f"Its last words:\n{last}")
+            times = f", {self._failures} times" if self._failures > 1 else ""
+            raise StackError(f"{self.part.title} {reason}{times}.", f"Its last words:\n{last}")
         delay_s = min(_BACKOFF_FIRST_S * 2 ** (self._failures - 1), _BACKOFF_MOST_S)
         self.state.restarts += 1
         self._become(PartPhase.RESTARTING, f"{reason}; again in {delay_s:g} s")
@@ -178,6 +181,8 @@ class PartRunner:
 
 
 def _describe(code: int) -> str:
+    if code == os.EX_CONFIG:
+        return _HOPELESS
     if code < 0:
         return f"was ended by {signal.Signals(-code).name}"
     return f"ended with status {code}"

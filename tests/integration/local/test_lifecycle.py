@@ -8,8 +8,7 @@ import sys
 
 import msgspec
 
-from deploy.local import __main__ as guardian
-from deploy.local import processes
+from deploy.local import lock, processes
 from deploy.local.options import StackOptions
 from deploy.local.state import PartPhase, Phase
 from tests.integration.local.conftest import Commanded, until
@@ -45,7 +44,7 @@ def test_a_second_supervisor_on_the_same_home_is_refused(shared_stack: Commanded
         (sys.executable, "-m", "deploy.local", options), env=shared_stack.environment(), check=False, timeout=30
     )
 
-    assert second.returncode == guardian.ALREADY_RUNNING
+    assert second.returncode == lock.ALREADY_RUNNING
     assert shared_stack.ask()
 
 

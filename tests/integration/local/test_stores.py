@@ -87,6 +87,14 @@ async def test_the_bus_knows_each_user_by_a_password_of_its_own(user: str, share
         await nats.connect(address, user=user, password="wrong", allow_reconnect=False, max_reconnect_attempts=0)
 
 
+def test_no_secret_is_in_a_log(shared_stack: Commanded) -> None:
+    logs = {path.name: path.read_text(errors="replace") for path in shared_stack.home.logs.iterdir()}
+    secrets = {path.name: path.read_text().strip() for path in shared_stack.home.secrets.iterdir()}
+    told = [(log, name) for name, secret in secrets.items() for log, text in logs.items() if secret in text]
+
+    assert not told
+
+
 def test_nothing_listens_beyond_loopback(shared_stack: Commanded) -> None:
     ours = set(shared_stack.state.ports.values())
     seen = 0

@@ -207,3 +207,12 @@ async def test_a_child_sees_its_own_variables_over_the_callers_and_no_others(hom
     assert "'B': 'caller'" in seen
     assert "'C': '0'" in seen
     assert "caller" not in home.log("theirs").read_text()
+
+
+async def test_a_part_that_says_that_it_is_hopeless_is_not_tried_again(home: Home) -> None:
+    broken = replace(_part(home, "broken", f"import sys; sys.exit({os.EX_CONFIG})"), ready=_no)
+    supervisor = Supervisor((broken,), home, os.environ)
+
+    with pytest.raises(StackError, match="cannot run with what it was told"):
+        await supervisor.run()
+    assert _of(supervisor, "broken").restarts == 0
