@@ -13,10 +13,11 @@ from libs.kit import clock
 from libs.kit.bus import BusClient, BusError, BusOptions, PullConsumer
 from libs.kit.settings import NatsSettings
 from services.scheduler import metrics
-from services.scheduler.dispatcher import Dispatcher, Limits
+from services.scheduler.dispatcher import Dispatcher
 from services.scheduler.domain.recent import Recent
 from services.scheduler.handlers import Handlers, token_prefix
 from services.scheduler.ledger import Ledger
+from services.scheduler.limits import Limits
 from services.scheduler.settings import Settings
 from services.scheduler.stats import Stats
 from services.scheduler.system_watch import SystemWatch
@@ -80,10 +81,10 @@ class Scheduler:
         """Hand everything back, so that the next scheduler has it at once, and close."""
         await asyncio.gather(*(pull.stop() for pull in self._pulls))
         for dispatcher in self.dispatchers:
-            dispatcher.hand_back_waiting()
+            dispatcher.matcher.hand_back_waiting()
         await self._wait_for_answers()
         for dispatcher in self.dispatchers:
-            dispatcher.hand_back_offered()
+            dispatcher.matcher.hand_back_offered()
         for task in (self._clock, self._proof):
             if task is not None:
                 task.cancel()
@@ -120,7 +121,7 @@ class Scheduler:
         log.info("bus reached" if connected else "bus lost")
         if not connected:
             for dispatcher in self.dispatchers:
-                dispatcher.open = False
+                dispatcher.pause()
             return
         self._bus.publish(subjects.REPORT)
         for dispatcher in self.dispatchers:

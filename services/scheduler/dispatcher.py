@@ -1,6 +1,5 @@
 """Takes requests in, offers them to workers, and follows each until somebody else owns it or it is over."""
 
-from dataclasses import dataclass
 from typing import Final
 
 import msgspec
@@ -9,37 +8,27 @@ import structlog
 from libs.contracts.frames import make_attempt
 from libs.contracts.inference import Handover, Released, WorkerBeat, WorkerState
 from libs.kit import clock
-from libs.kit.bus import BusOverloadedError, BusPayloadError, Message, PulledMessage, status_of
-from services.scheduler.domain.held import Held
-from services.scheduler.domain.offers import Offer, Offers
-from services.scheduler.domain.queue import WaitingQueue
-from services.scheduler.domain.workers import Registry, Worker
+from libs.kit.bus import Message, PulledMessage, status_of
+from services.scheduler.domain.offers import Offer
 from services.scheduler.errors import SubmissionError
 from services.scheduler.intake import read
 from services.scheduler.ledger import Ledger
+from services.scheduler.limits import Limits
+from services.scheduler.matcher import Matcher
 from services.scheduler.stats import Stats
 from services.scheduler.voice import Voice
 
 log = structlog.get_logger(__name__)
 
 _decode_handover: Final = msgspec.json.Decoder(Handover).decode
+_ACCEPTED: Final = Handover(accepted=True)
+_ACCEPTED_JSON: Final = msgspec.json.encode(_ACCEPTED)
+"""What nearly every answer is, so that it need not be parsed."""
 _REFUSED_FOREVER: Final = {
     "unknown_model": ("model_not_found", "The model is not loaded any more; see /v1/models."),
     "invalid": ("invalid_value", "The worker could not read the request."),
 }
 _LATE_S: Final = 30.0
-
-
-@dataclass(frozen=True, kw_only=True)
-class Limits:
-    """How patient a dispatcher is."""
-
-    accept_timeout_s: float
-    beat_timeout_s: float
-    grace_s: float
-    """How long a suspected worker may take to show that it lives."""
-    max_doubtful: int
-    """Executions of one request that may have started unseen before it is given up."""
 
 
 class Dispatcher:
@@ -52,14 +41,11 @@ class Dispatcher:
         self.pool = pool
         self.stats = stats
         self.ledger = ledger
-        self.queue = WaitingQueue()
-        self.registry = Registry(beat_timeout_s=limits.beat_timeout_s)
-        self.offers = Offers(timeout_s=limits.accept_timeout_s)
-        self.open = True
-        """False while the bus is away and during shutdown: nothing is offered."""
-        self.stopping = False
+        self.matcher = Matcher(voice, ledger, limits, stats)
+        self.queue, self.registry, self.offers = self.matcher.queue, self.matcher.registry, self.matcher.offers
         self._voice = voice
-        self._limits = limits
+        self._grace_s = limits.grace_s
+        self._beat_timeout_s = limits.beat_timeout_s
 
     # What comes from the stream
 
@@ -79,7 +65,7 @@ class Dispatcher:
         if older is not None:
             self.queue.remove(older.request_id)
             self.ledger.superseded(older)
-        self._admit(held)
+        self.matcher.admit(held)
 
     def _reject(self, pulled: PulledMessage, error: SubmissionError) -> None:
         self.stats.invalid += 1
@@ -88,18 +74,6 @@ class Dispatcher:
             attempt = make_attempt(error.retry, pulled.delivery, 1)
             self._voice.fail(error.reply, attempt, "internal_error", "The request could not be scheduled.")
         self._voice.refuse_forever(pulled.ack_subject)
-
-    def _admit(self, held: Held) -> None:
-        self.ledger.hold(held)
-        if self.stopping:
-            self.ledger.given_back(held)
-        elif self.ledger.is_called_off(held.request_id):
-            self.ledger.cancelled(held)
-        elif held.envelope.start_by_ms < clock.unix_ms():
-            self._timed_out(held)
-        else:
-            self.queue.push(held)
-            self.pump()
 
     # What workers say
 
@@ -120,7 +94,7 @@ class Dispatcher:
                     # It runs, so it was accepted; the answer was lost.
                     self.offers.withdraw(offer)
                     self._on_accepted(offer)
-        self._has_room(worker)
+        self.matcher.has_room(worker)
 
     def on_released(self, released: Released) -> None:
         """Executions on one worker ended."""
@@ -133,29 +107,31 @@ class Dispatcher:
                 self.offers.withdraw(offer)
                 self._on_accepted(offer)
             self.registry.release(worker, execution)
-        self._has_room(worker)
+        self.matcher.has_room(worker)
 
     def on_answer(self, token: str, message: Message) -> None:
         """A worker answers an offer, or the server says that nobody hears it."""
         if not message.payload and status_of(message.headers):
             if (offer := self.offers.answer(token)) is not None:
                 self._on_deaf(offer)
-                self.pump()
+                self.matcher.pump()
             return
         try:
-            answer = _decode_handover(message.payload)
+            answer = _ACCEPTED if message.payload == _ACCEPTED_JSON else _decode_handover(message.payload)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             log.error("answer cannot be read", pool=self.pool, reason=str(error))
             return
         offer = self.offers.answer(token)
         if offer is None:
             return
+        rested = offer.worker.strikes > 0
         self.registry.answered(offer.worker)
         if answer.accepted:
             self._on_accepted(offer)
         else:
             self._on_refused(offer, answer.reason)
-        self._has_room(offer.worker)
+        if rested or not answer.accepted:
+            self.matcher.has_room(offer.worker)
 
     def _on_accepted(self, offer: Offer) -> None:
         if not offer.held.settled:
@@ -171,7 +147,7 @@ class Dispatcher:
         if offer.late or offer.held.settled:
             return
         if reason in {"full", "draining"}:
-            self._return(offer.held)
+            self.matcher.put_back(offer.held)
             return
         log.error("worker refused a request", pool=self.pool, worker=offer.worker.id, reason=reason)
         code, text = _REFUSED_FOREVER.get(reason, ("internal_error", "The worker could not take the request."))
@@ -184,7 +160,7 @@ class Dispatcher:
         self.registry.refused(offer.worker, draining=False)
         self.registry.suspect(offer.worker, clock.monotonic_s())
         if not offer.late and not offer.held.settled:
-            self._return(offer.held)
+            self.matcher.put_back(offer.held)
 
     # What happens to workers
 
@@ -208,8 +184,8 @@ class Dispatcher:
             self.offers.withdraw(offer)
             if not offer.late and not offer.held.settled:
                 offer.held.doubtful += 1
-                self._return(offer.held)
-        self.pump()
+                self.matcher.put_back(offer.held)
+        self.matcher.pump()
 
     # What the client wants
 
@@ -233,22 +209,23 @@ class Dispatcher:
             Whether something can only be decided once the bus is proven to work: silence may be the bus's fault.
         """
         now_s = clock.monotonic_s()
-        for held in self.queue.expired(clock.unix_ms()):
-            self._timed_out(held)
-        if not self.open:
+        self.matcher.expire()
+        if not self.matcher.open:
             return False
-        for worker in self.registry.end_rests(now_s):
-            self.queue.wake(worker.models.keys())
+        self.matcher.end_rests(now_s)
         for offer in self.offers.overdue(proven_s):
             self._on_unanswered(offer, now_s)
         self.offers.forget_late(now_s - _LATE_S)
         suspects = self.registry.suspects(now_s)
         for worker in suspects:
-            if worker.suspected_s is not None and proven_s >= worker.suspected_s + self._limits.grace_s:
-                overdue = now_s - worker.last_beat_s > self._limits.beat_timeout_s
-                self.lose(worker.id, "silent" if overdue else "disconnected")
-        self.pump()
+            if worker.suspected_s is not None and proven_s >= worker.suspected_s + self._grace_s:
+                self.lose(worker.id, "silent" if worker.last_beat_s + self._beat_timeout_s < now_s else "disconnected")
+        self.matcher.pump()
         return bool(suspects) or self.offers.any_past(now_s)
+
+    def pause(self) -> None:
+        """The bus is away: nothing is offered, nobody is judged."""
+        self.matcher.open = False
 
     def extend_leases(self) -> None:
         """Tell JetStream that everything held is still ours."""
@@ -261,78 +238,12 @@ class Dispatcher:
         self.registry.forgive(now_s)
         self.offers.restart(now_s)
         self.extend_leases()
-        self.open = not self.stopping
-        self.pump()
-
-    def hand_back_waiting(self) -> None:
-        """Shutdown: take nothing more, and give the next scheduler what was not offered."""
-        self.stopping, self.open = True, False
-        for held in self.queue.drain():
-            self.ledger.given_back(held)
-
-    def hand_back_offered(self) -> None:
-        """Shutdown: nobody has answered for these."""
-        for offer in self.offers.open_offers():
-            self.offers.withdraw(offer)
-            if not offer.held.settled:
-                self.ledger.given_back(offer.held)
+        self.matcher.open = not self.matcher.stopping
+        self.matcher.pump()
 
     def _on_unanswered(self, offer: Offer, now_s: float) -> None:
         self.stats.unanswered += 1
         self.registry.unanswered(offer.worker, now_s)
         if not offer.held.settled:
             offer.held.doubtful += 1
-            self._return(offer.held)
-
-    # Matching
-
-    def pump(self) -> None:
-        """Offer requests for as long as one that waits and a worker with room fit."""
-        now_ms = clock.unix_ms()
-        while self.open and self.registry.open_workers and self.queue:
-            match = self.queue.take(self.registry.choose)
-            if match is None:
-                return
-            held, worker = match
-            if held.envelope.start_by_ms < now_ms:
-                self._timed_out(held)
-            elif not self._offer(held, worker):
-                return
-
-    def _offer(self, held: Held, worker: Worker) -> bool:
-        """Offer one request; False if nothing more can be sent now."""
-        now_s = clock.monotonic_s()
-        execution = (held.request_id, held.attempt)
-        offer = self.offers.make(held, worker, execution, now_s)
-        try:
-            self._voice.hand_over(offer)
-        except BusOverloadedError:
-            self.offers.withdraw(offer)
-            self.queue.push(held)
-            return False
-        except BusPayloadError as error:
-            self.offers.withdraw(offer)
-            self.ledger.failed(held, "request_too_large", str(error))
-            return True
-        self.stats.handed_over += 1
-        self.registry.assign(worker, execution, now_s)
-        return True
-
-    def _has_room(self, worker: Worker) -> None:
-        if worker.open:
-            self.queue.wake(worker.models.keys())
-        self.pump()
-
-    def _return(self, held: Held) -> None:
-        """Put a request back at its place, unless it is called off or has been tried too often."""
-        if held.cancelled:
-            self.ledger.cancelled(held)
-        elif self.stopping:
-            self.ledger.given_back(held)
-        elif held.doubtful >= self._limits.max_doubtful:
-            self.ledger.failed(held, "no_worker", "No worker answered for the request; try again.")
-        else:
-            self.queue.push(held)
-
-    def _timed_out(self, held: Held) -> None:
-        self.ledger.failed(held, "queue_timeout", "No worker was free in time; try again later.")
+            self.matcher.put_back(offer.held)

@@ -149,9 +149,7 @@ class WaitingQueue:
         if lane.asleep:
             return
         first = lane.ages.first()
-        if first is None:
-            self._awake[lane.rank].drop(lane.number)
-        else:
+        if first is not None:
             self._awake[lane.rank].set(lane.number, first)
 
     def _first(self, rank: int, find: Callable[[str], P | None]) -> _Choice[P] | None:
@@ -175,16 +173,22 @@ class WaitingQueue:
         self._start_by.drop(number)
         self._depths[lane.rank] -= 1
         lane.ages.drop(number)
-        self._show(lane)
-        if not lane.ages and len(self._lanes) > _LANES_KEPT:
-            self._forget(lane)
+        if lane.ages:
+            self._show(lane)
+        else:
+            self._empty(lane)
 
-    def _forget(self, lane: _Lane) -> None:
-        """Drop an empty lane, so that names which are never seen again cost nothing."""
-        del self._lanes[lane.rank, lane.model]
-        del self._by_number[lane.number]
+    def _empty(self, lane: _Lane) -> None:
+        """A lane without requests neither sleeps nor stands in the class's order."""
         if lane.asleep:
+            lane.asleep = False
             sleepers = self._asleep[lane.model]
             sleepers.remove(lane)
             if not sleepers:
                 del self._asleep[lane.model]
+        else:
+            self._awake[lane.rank].drop(lane.number)
+        if len(self._lanes) > _LANES_KEPT:
+            # Names that are never seen again cost nothing.
+            del self._lanes[lane.rank, lane.model]
+            del self._by_number[lane.number]

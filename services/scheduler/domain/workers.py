@@ -11,6 +11,7 @@ Execution = tuple[str, int]
 SETTLE_S: Final = 0.25
 """A beat that arrives this soon after a hand-over may have been said before it."""
 MAX_REST_S: Final = 30.0
+_NOBODY: Final[dict[str, "Worker"]] = {}
 
 
 @dataclass(slots=True, eq=False, kw_only=True)
@@ -72,13 +73,17 @@ class Registry:
         if not self.open_workers:
             return None
         best: Worker | None = None
-        best_rank: tuple[bool, float, str] | None = None
-        for worker in self._serving.get(model, {}).values():
+        best_resident, best_load = False, 0.0
+        for worker in self._serving.get(model, _NOBODY).values():
             if not worker.open:
                 continue
-            rank = (not worker.models[model], len(worker.assigned) / worker.capacity, worker.id)
-            if best_rank is None or rank < best_rank:
-                best, best_rank = worker, rank
+            resident, load = worker.models[model], len(worker.assigned) / worker.capacity
+            if (
+                best is None
+                or resident > best_resident
+                or (resident == best_resident and (load < best_load or (load == best_load and worker.id < best.id)))
+            ):
+                best, best_resident, best_load = worker, resident, load
         return best
 
     def assign(self, worker: Worker, execution: Execution, now_s: float) -> None:

@@ -34,7 +34,7 @@ class Stage:
         app = build_app(Settings.model_validate(values))
         self.schedulers.append(app)
         await app.start()
-        await until(lambda: app.dispatchers[0].open, what="the scheduler's connection")
+        await until(lambda: app.dispatchers[0].matcher.open, what="the scheduler's connection")
         return app.dispatchers[0]
 
     def scheduler_process(self, **environment: str) -> subprocess.Popen[bytes]:

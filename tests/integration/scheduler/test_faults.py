@@ -4,7 +4,6 @@ import asyncio
 import signal
 
 import nats as nats_py
-import pytest
 
 from libs.contracts.frames import make_attempt
 from libs.contracts.inference import ServiceClass
@@ -49,6 +48,15 @@ async def _until_pending(server: NatsServer, stored: int, leased: int) -> None:
             return
         await asyncio.sleep(0.05)
     raise AssertionError(f"stored, leased: {found}, not {(stored, leased)}")
+
+
+async def _until_stored(server: NatsServer, stored: int) -> None:
+    for _ in range(100):
+        found = (await _pending(server))[0]
+        if found == stored:
+            return
+        await asyncio.sleep(0.1)
+    raise AssertionError(f"stored: {found}, not {stored}")
 
 
 async def test_a_worker_that_never_answers_loses_the_request_to_another(nats: NatsServer) -> None:
@@ -252,7 +260,7 @@ async def test_a_stop_waits_for_answers_and_hands_back_what_is_unanswered(privat
         answered, unanswered = on.gateway.submit(), on.gateway.submit()
         await until(lambda: len(worker.seen) == 2)
         stopping = asyncio.create_task(on.schedulers.pop().stop())
-        await until(lambda: dispatcher.stopping)
+        await until(lambda: dispatcher.matcher.stopping)
         worker.accept(next(run for run in worker.seen if run.envelope.request_id == answered))
         await stopping
         worker.mood = "accept"
@@ -269,11 +277,11 @@ async def _keep_submitting(on: Stage, requests: list[str], stop: asyncio.Event) 
         await asyncio.sleep(0.01)
 
 
-@pytest.mark.slow
 async def test_the_server_is_killed_under_load_and_nothing_is_lost_or_answered_twice(private_nats: NatsServer) -> None:
+    await _shorten_leases(private_nats, 1.0)
     async with stage(private_nats, repairs=True) as on:
         workers: list[WorkerDouble] = [await on.worker(name, capacity=8) for name in ("w1", "w2")]
-        dispatcher = await on.scheduler()
+        dispatcher = await on.scheduler(lease_s=1.0)
         await on.known(dispatcher, *workers)
         requests: list[str] = []
         stop = asyncio.Event()
@@ -301,6 +309,7 @@ async def test_the_server_is_killed_under_load_and_nothing_is_lost_or_answered_t
             assert on.gateway.end(request_id).status == 200
         assert on.gateway.lost_workers == [], "it was the server that was away, not the workers"
         await until(lambda: all(worker.credits == 8 for worker in dispatcher.registry.workers.values()))
-        await _until_pending(private_nats, 0, 0)
-        ran = sum(len(worker.seen) for worker in workers)
-        print(f"\n{len(requests)} requests, {ran} hand-overs, {dispatcher.stats.repeated} repeats joined")
+        # Acknowledgements that died with the server show as repeats, which are acknowledged again and not run.
+        await _until_stored(private_nats, 0)
+        ran = [(run.envelope.request_id, run.envelope.retry) for worker in workers for run in worker.seen]
+        assert len(ran) - len(set(ran)) <= dispatcher.stats.unanswered + dispatcher.stats.refused.total()
