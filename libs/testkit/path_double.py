@@ -127,10 +127,15 @@ class Double:
         await self.scheduler_bus.flush()
         await self.worker_bus.flush()
 
-    async def stop(self) -> None:
-        """Leave the bus."""
+    async def stop_pulling(self) -> None:
+        """Leave what comes from now on in the stream."""
         for pull in self._pulls:
             await pull.stop()
+        self._pulls.clear()
+
+    async def stop(self) -> None:
+        """Leave the bus."""
+        await self.stop_pulling()
         await self.scheduler_bus.close()
         await self.worker_bus.close()
 

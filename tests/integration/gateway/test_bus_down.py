@@ -1,0 +1,147 @@
+"""NATS dies, comes back, fills up: requests get a typed 503, nothing is said wrongly, service returns by itself."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import nats as nats_py
+import pytest_asyncio
+
+from deploy.nats.provision import provision
+from libs.testkit.front import CHAT, Front, running, settings_for, stored_events
+from libs.testkit.nats_server import NatsServer
+from libs.testkit.path_double import Double
+from libs.testkit.wait import until
+
+STREAM = CHAT | {"stream": True}
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def own_double(private_nats: NatsServer) -> AsyncIterator[Double]:
+    double = Double(private_nats)
+    await double.start()
+    yield double
+    await double.stop()
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def own_front(private_nats: NatsServer, own_double: Double, tmp_path: Path) -> AsyncIterator[Front]:
+    async with running(settings_for(private_nats, tmp_path, missed_beats=1_000)) as front:
+        await until(lambda: front.gateway.bus.connected)
+        await front.gateway.bus.flush()
+        own_double.beat()
+        await until(lambda: front.gateway.fleet.has_ready_worker)
+        yield front
+
+
+async def test_without_nats_requests_are_refused_and_service_returns_by_itself(
+    private_nats: NatsServer, own_double: Double, own_front: Front
+) -> None:
+    own_double.on_work = lambda work: work.answer()
+    assert (await own_front.post(x_request_id="before")).status_code == 200
+    assert (await own_front.http.get("/readyz")).status_code == 200
+    private_nats.kill()
+    await until(lambda: not own_front.gateway.bus.connected)
+    refused = await own_front.post(x_request_id="during")
+    assert (refused.status_code, refused.json()["error"]["code"]) == (503, "bus_unavailable")
+    assert int(refused.headers["retry-after"]) >= 1
+    ready = await own_front.http.get("/readyz")
+    assert (ready.status_code, ready.json()["missing"]) == (503, ["nats"])
+    assert (await own_front.http.get("/healthz")).status_code == 200
+    assert own_front.gateway.events.pending >= 1
+    private_nats.start()
+    await until(lambda: own_front.gateway.bus.connected and own_double.scheduler_bus.connected)
+    await until(lambda: own_double.worker_bus.connected)
+    assert (await own_front.post(x_request_id="after")).status_code == 200
+    assert (await own_front.http.get("/readyz")).status_code == 200
+    await until(lambda: own_front.gateway.events.pending == 0, what="the acknowledgement of every event")
+    events = await stored_events(private_nats)
+    assert [event.client_request_id for event in events] == ["before", "during", "after"]
+    assert [event.error_code for event in events] == ["", "bus_unavailable", ""]
+    assert own_front.gateway.events.dropped == 0
+
+
+async def test_a_request_that_waits_survives_a_restart_of_nats(
+    private_nats: NatsServer, own_double: Double, own_front: Front
+) -> None:
+    task = own_front.ask()
+    work = await own_double.next()
+    private_nats.kill()
+    await until(lambda: not own_front.gateway.bus.connected)
+    private_nats.start()
+    await until(lambda: own_front.gateway.bus.connected and own_double.worker_bus.connected)
+    # The submission was repeated after the reconnect, but the stream keeps one of each.
+    await own_front.gateway.bus.flush()
+    work.answer()
+    assert (await task).status_code == 200
+    assert own_double.work.empty()
+    assert own_double.reports_asked >= 1
+
+
+async def test_a_stream_that_lost_frames_in_an_outage_ends_with_an_error(
+    private_nats: NatsServer, own_double: Double, own_front: Front
+) -> None:
+    reader, writer = await own_front.connect(STREAM)
+    work = await own_double.next()
+    work.accept()
+    work.head(b"data: 1\n\n")
+    await reader.readuntil(b"data: 1\n\n")
+    private_nats.kill()
+    await until(lambda: not own_double.worker_bus.connected)
+    work.seq += 1  # this frame went to a dead server
+    private_nats.start()
+    await until(lambda: own_front.gateway.bus.connected and own_double.worker_bus.connected)
+    work.last(b"data: [DONE]\n\n")
+    rest = await asyncio.wait_for(reader.readuntil(b"0\r\n\r\n"), 5)
+    assert b"frames_lost" in rest
+    assert b"[DONE]" not in rest
+    writer.close()
+
+
+async def test_a_full_queue_is_503_with_retry_after(private_nats: NatsServer, tmp_path: Path) -> None:
+    await provision(private_nats.settings("provisioner"), ("default",), max_queue=2)
+    double = Double(private_nats)
+    await double.start()
+    await double.stop_pulling()
+    async with running(settings_for(private_nats, tmp_path, missed_beats=1_000, queue_timeout_s=2)) as front:
+        await until(lambda: front.gateway.bus.connected)
+        await front.gateway.bus.flush()
+        double.beat()
+        await until(lambda: front.gateway.fleet.has_ready_worker)
+        waiting = [front.ask() for _ in range(2)]
+        await until(lambda: [inflight.stored for inflight in front.gateway.relay.requests()] == [True, True])
+        full = await front.post()
+        assert (full.status_code, full.json()["error"]["code"]) == (503, "queue_full")
+        assert int(full.headers["retry-after"]) >= 1
+        assert "x-should-retry" not in full.headers
+        anthropic = await front.post("/v1/messages", CHAT | {"max_tokens": 3})
+        assert (anthropic.status_code, anthropic.json()["error"]["type"]) == (529, "overloaded_error")
+        # Another class has a queue of its own.
+        other = front.ask(x_llmos_class="realtime")
+        responses = await asyncio.gather(*waiting, other)
+        assert [response.json()["error"]["code"] for response in responses] == ["queue_timeout"] * 3
+    await double.stop()
+
+
+async def test_no_stream_is_an_outage_not_a_wait(private_nats: NatsServer, own_front: Front) -> None:
+    client = await nats_py.connect(
+        f"nats://{private_nats.host}:{private_nats.port}",
+        user="provisioner",
+        password=private_nats.passwords["provisioner"],
+    )
+    await client.jetstream().delete_stream("CMD_INFERENCE")
+    await client.close()
+    response = await own_front.post()
+    assert (response.status_code, response.json()["error"]["code"]) == (503, "bus_unavailable")
+
+
+async def test_the_gateway_starts_before_nats(tmp_path: Path) -> None:
+    server = NatsServer(tmp_path)
+    async with running(settings_for(server, tmp_path)) as front:
+        assert (await front.http.get("/healthz")).status_code == 200
+        assert (await front.http.get("/readyz")).json()["missing"] == ["nats", "worker"]
+        assert (await front.post()).status_code == 503
+        server.start()
+        await until(lambda: front.gateway.bus.connected)
+        assert (await front.http.get("/readyz")).json()["missing"] == ["worker"]
+    server.stop()
