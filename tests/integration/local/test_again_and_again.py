@@ -12,7 +12,7 @@ import pytest
 from deploy.local import processes
 from deploy.local.home import CHECKOUT
 from deploy.local.state import Phase
-from tests.integration.local.conftest import FAKE, Commanded, until
+from tests.integration.local.conftest import Commanded, until
 
 pytestmark = pytest.mark.stack
 
@@ -81,19 +81,17 @@ def _restarts(stack: Commanded, name: str) -> int:
     return next(part.restarts for part in stack.state.parts if part.name == name)
 
 
-@pytest.mark.parametrize("engine", [FAKE, pytest.param({}, marks=pytest.mark.vllm)], ids=["fake", "vllm"])
-def test_it_needs_nothing_from_the_outside(engine: dict[str, str], tmp_path: Path) -> None:
+def test_it_needs_nothing_from_the_outside(own_stack: Commanded) -> None:
     if not _can_leave_the_network():
         pytest.skip("this kernel lets us make no network namespace, so the outside cannot be taken away")
-    stack = Commanded(tmp_path / "home", engine)
     shown = subprocess.run(
-        (sys.executable, "-c", ALONE), env=stack.environment(), cwd=CHECKOUT, preexec_fn=_leave_the_network,
+        (sys.executable, "-c", ALONE), env=own_stack.environment(), cwd=CHECKOUT, preexec_fn=_leave_the_network,
         timeout=500, check=False, capture_output=True, text=True,
     )  # fmt: skip
 
     assert shown.returncode == 0, shown.stdout + shown.stderr
     assert shown.stdout.count("worker-0") == 4
-    assert not stack.left()
+    assert not own_stack.left()
 
 
 def _leave_the_network() -> None:
