@@ -53,9 +53,16 @@ class WorkerDouble:
     """Takes work as told by `mood`: `accept`, say nothing (`silent`), or refuse with the given reason."""
 
     def __init__(
-        self, server: NatsServer, worker_id: str, *, capacity: int = 2, models: tuple[str, ...] = ("m",)
+        self,
+        server: NatsServer,
+        worker_id: str,
+        *,
+        capacity: int = 2,
+        models: tuple[str, ...] = ("m",),
+        pool: str = "default",
     ) -> None:
         self.id = worker_id
+        self.pool = pool
         self.capacity = capacity
         self.models = tuple(ServedModel(name=name) for name in models)
         self.mood: Literal["accept", "silent", "full", "draining", "unknown_model", "invalid"] = "accept"
@@ -95,7 +102,7 @@ class WorkerDouble:
                     WorkerBeat(
                         worker=self.id,
                         name=self.id,
-                        pool="default",
+                        pool=self.pool,
                         state=self.state,
                         capacity=self.capacity,
                         models=self.models,
@@ -204,6 +211,7 @@ class GatewayDouble:
         service_class: ServiceClass = ServiceClass.STANDARD,
         *,
         model: str = "m",
+        pool: str = "default",
         start_within_ms: int = 60_000,
         request_id: str = "",
         retry: int = 0,
@@ -216,7 +224,7 @@ class GatewayDouble:
             reply=subjects.gateway_reply(self.id, request_id),
             route="/v1/completions",
             model=model,
-            pool="default",
+            pool=pool,
             service_class=service_class,
             tenant="t",
             start_by_ms=now_ms + start_within_ms,

@@ -4,6 +4,7 @@ import asyncio
 import os
 import subprocess
 import sys
+import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -21,12 +22,13 @@ ROOT = Path(__file__).resolve().parents[3]
 class Stage:
     """What a test has started."""
 
-    def __init__(self, server: NatsServer, gateway: GatewayDouble) -> None:
+    def __init__(self, server: NatsServer, gateway: GatewayDouble, log: Path) -> None:
         self.server = server
         self.gateway = gateway
         self.workers: list[WorkerDouble] = []
         self.schedulers: list[Scheduler] = []
         self.processes: list[subprocess.Popen[bytes]] = []
+        self.log = log
 
     async def scheduler(self, **settings: object) -> Dispatcher:
         """Start a scheduler in this process; returns its one pool's dispatcher."""
@@ -45,12 +47,21 @@ class Stage:
             **self.server.environment("SCHEDULER_SYSTEM__", "system"),
             **environment,
         }
-        process = subprocess.Popen([sys.executable, "-m", "services.scheduler"], cwd=ROOT, env=variables)
+        with self.log.open("ab") as log:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "services.scheduler"], cwd=ROOT, env=variables, stderr=log
+            )
         self.processes.append(process)
         return process
 
-    async def worker(self, worker_id: str, *, capacity: int = 2, models: tuple[str, ...] = ("m",)) -> WorkerDouble:
-        worker = await WorkerDouble(self.server, worker_id, capacity=capacity, models=models).start()
+    def said(self, text: str) -> bool:
+        """Whether a scheduler process has logged `text`."""
+        return self.log.exists() and text in self.log.read_text(encoding="utf-8")
+
+    async def worker(
+        self, worker_id: str, *, capacity: int = 2, models: tuple[str, ...] = ("m",), pool: str = "default"
+    ) -> WorkerDouble:
+        worker = await WorkerDouble(self.server, worker_id, capacity=capacity, models=models, pool=pool).start()
         self.workers.append(worker)
         return worker
 
@@ -58,20 +69,25 @@ class Stage:
         """Wait until the scheduler has heard of `workers`."""
         await until(lambda: all(worker.id in dispatcher.registry.workers for worker in workers), what="beats")
 
+    async def clear(self) -> None:
+        """End everything."""
+        for process in self.processes:
+            if process.poll() is None:
+                process.kill()
+            await asyncio.to_thread(process.wait, 10)
+        for app in self.schedulers:
+            await app.stop()
+        for worker in self.workers:
+            await worker.cut()
+        await self.gateway.bus.close()
+
 
 @asynccontextmanager
 async def stage(server: NatsServer, *, repairs: bool = False) -> AsyncIterator[Stage]:
     """A stage with a gateway on it."""
-    made = Stage(server, await GatewayDouble(server, repairs=repairs).start())
-    try:
-        yield made
-    finally:
-        for process in made.processes:
-            if process.poll() is None:
-                process.kill()
-            await asyncio.to_thread(process.wait, 10)
-        for app in made.schedulers:
-            await app.stop()
-        for worker in made.workers:
-            await worker.cut()
-        await made.gateway.bus.close()
+    with tempfile.TemporaryDirectory() as directory:
+        made = Stage(server, await GatewayDouble(server, repairs=repairs).start(), Path(directory) / "scheduler.log")
+        try:
+            yield made
+        finally:
+            await made.clear()
