@@ -159,6 +159,8 @@ class InFlight:
             return Verdict.PINNED
         if frame.flags & _ENDS_BADLY:
             return self._end_badly(frame)
+        if not frame.seq:
+            return Verdict.FOREIGN
         # Its ACCEPTED was lost with a connection. What follows is whole only if this is the very next frame.
         self.attempt = frame.attempt
         self.exchange.work_began = True
