@@ -122,7 +122,7 @@ class Fleet:
         for name in [
             name
             for name, known in self._workers.items()
-            if not known.alive and known.beat.name == beat.name and known.beat.pool == beat.pool
+            if name != beat.worker and not known.alive and (known.beat.name, known.beat.pool) == (beat.name, beat.pool)
         ]:
             del self._workers[name]
 
