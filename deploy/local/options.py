@@ -73,6 +73,8 @@ def _model(wanted: str, environment: Mapping[str, str]) -> str:
     if "INFERENCE_ENGINE" in environment:
         return wanted
     path = Path(wanted).expanduser()
+    if path.is_dir() and not (path / "config.json").exists():
+        raise StackError(f"{path} holds no model: there is no config.json in it.", "Name the directory that has one.")
     if path.is_dir():
         return str(path.resolve())
     if path.is_absolute() or wanted.startswith((".", "~")) or wanted.count("/") > 1:

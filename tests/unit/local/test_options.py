@@ -26,11 +26,17 @@ def test_the_starter_is_served_under_its_own_name(tmp_path: Path) -> None:
 def test_a_directory_is_served_under_its_last_name_and_a_hub_name_whole(tmp_path: Path) -> None:
     model = tmp_path / "my-model"
     model.mkdir()
+    (model / "config.json").write_text("{}")
 
     local, hub = options_from({}, model=str(model)), options_from({}, model="Qwen/Qwen3-0.6B")
 
     assert (local.model_name, local.is_local) == ("my-model", True)
     assert (hub.model_name, hub.is_local) == ("Qwen/Qwen3-0.6B", False)
+
+
+def test_a_directory_without_a_model_is_an_error_that_says_what_is_missing(tmp_path: Path) -> None:
+    with pytest.raises(StackError, match=r"config\.json"):
+        options_from({}, model=str(tmp_path))
 
 
 @pytest.mark.parametrize(
