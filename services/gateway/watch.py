@@ -58,7 +58,8 @@ class Watch:
     def on_bus(self, *, connected: bool) -> None:
         """After a reconnect: ask who is there, and count nobody's silence meanwhile."""
         if not connected:
-            log.warning("bus lost", requests=len(self._relay))
+            if self._task is not None and not self._task.done():
+                log.warning("bus lost", requests=len(self._relay))
             return
         self._fleet.excuse()
         self._bus.publish(subjects.REPORT)
