@@ -19,6 +19,7 @@ class Metrics:
             ["outcome"],
             registry=self._registry,
         )
+        self._by_outcome: dict[str, Counter] = {}
         self._duration = Histogram(
             "llmos_inference_execution_seconds",
             "From acceptance to the end of an execution.",
@@ -43,5 +44,8 @@ class Metrics:
 
     def ended(self, outcome: str, seconds: float) -> None:
         """One execution ended."""
-        self._ended.labels(outcome).inc()
+        counter = self._by_outcome.get(outcome)
+        if counter is None:
+            counter = self._by_outcome[outcome] = self._ended.labels(outcome)
+        counter.inc()
         self._duration.observe(seconds)
