@@ -26,9 +26,9 @@ SYMBOLS: Final = {
 
 def fail(message: str, remedy: str = "") -> None:
     """Say what happened and what to do."""
-    err.print(Text.assemble(("✗ ", "bold red"), message))
+    err.print(Text.assemble(("✗ ", "bold red"), message), soft_wrap=True)
     if remedy:
-        err.print(Text(f"  {remedy}", style="dim"))
+        err.print(Text(f"  {remedy}", style="dim"), soft_wrap=True)
 
 
 def say(text: str) -> None:

@@ -3,7 +3,7 @@
 import subprocess
 import sys
 from pathlib import Path
-from typing import Final
+from typing import Annotated, Final
 
 import typer
 
@@ -11,7 +11,7 @@ from cli import ui
 from cli.suites import STANDARD, SUITES, Suite
 from deploy.local.home import CHECKOUT
 
-CONTEXT: Final = {"ignore_unknown_options": True, "allow_extra_args": True}
+CONTEXT: Final = {"ignore_unknown_options": True}
 _PROGRAMS: Final = Path(sys.executable).parent
 _CHECKS: Final = (
     ("ruff", ("ruff", "check", "--quiet", ".")),
@@ -20,11 +20,14 @@ _CHECKS: Final = (
     ("import rules", ("lint-imports",)),
 )
 _NO_TESTS_COLLECTED: Final = 5
+_SUITES: Final = "; ".join(f"{name}: {suite.sentence}" for name, suite in SUITES.items())
 
 
-def run(context: typer.Context) -> None:
-    """[SUITE] [PYTEST ARGUMENT]…: a suite by name, or any arguments for pytest alone."""
-    arguments = list(context.args)
+def run(
+    arguments: Annotated[list[str] | None, typer.Argument(metavar="[SUITE] [PYTEST ARGUMENT]...", help=_SUITES)] = None,
+) -> None:
+    """Run a suite by name, or pytest alone with any arguments."""
+    arguments = list(arguments or [])
     if arguments and arguments[0] in SUITES:
         suite = SUITES[arguments.pop(0)]
     else:

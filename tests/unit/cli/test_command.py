@@ -11,7 +11,7 @@ import pytest
 
 from cli.commands import COMMANDS
 from cli.commands.demo import questions
-from cli.suites import STANDARD, LONG_MARKERS, SUITES
+from cli.suites import LONG_MARKERS, STANDARD, SUITES
 from deploy.local.home import CHECKOUT
 from libs.kit.clock import monotonic_s
 
