@@ -12,7 +12,7 @@ from benchmarks.accounting import Role
 from benchmarks.contenders import Contender
 from benchmarks.generator import Target
 from benchmarks.isolation import free_port
-from benchmarks.llmos import Worker, start_llmos
+from benchmarks.llmos import Worker, remove_installation, start_llmos
 from benchmarks.peers import MODEL, PEERS, Upstream
 from benchmarks.processes import Program, StartError, answers
 from benchmarks.real_vllm import start_vllm_serve, vllm_worker
@@ -47,9 +47,10 @@ class Assembly:
             print(f"{name} is not run: {error}", flush=True)
 
     def stop(self) -> None:
-        """Stop everything, the last first."""
+        """Stop everything, the last first, and remove what our own path has stored."""
         for program in reversed(self.programs):
             program.stop()
+        remove_installation(self.home)
 
 
 @contextmanager

@@ -21,6 +21,7 @@ from deploy.nats.config import USERS, render_config
 from deploy.nats.provision import provision
 from libs.kit.settings import NatsSettings
 
+DIRECTORY: Final = "llmos"
 POOL: Final = "default"
 NATS_START_S: Final = 20.0
 READY_S: Final = 300.0
@@ -80,7 +81,7 @@ class Installation:
 
 def start_llmos(home: Path, worker: Worker, keep: Callable[[Program], None]) -> Contender:
     """Start the whole path and wait until the gateway says that it is ready."""
-    here = Installation.fresh(home / "llmos")
+    here = Installation.fresh(home / DIRECTORY)
     nats = _start_nats(here)
     keep(nats)
     nats.wait_until(lambda: accepts(here.nats_port), NATS_START_S)
@@ -100,6 +101,11 @@ def start_llmos(home: Path, worker: Worker, keep: Callable[[Program], None]) -> 
         ),
         roles=tuple(Role(name, parts[name].pid) for name in ("gateway", "nats", "scheduler", "worker")),
     )
+
+
+def remove_installation(home: Path) -> None:
+    """Remove the queue, the keys and the passwords of a path that was stopped."""
+    shutil.rmtree(home / DIRECTORY, ignore_errors=True)
 
 
 def _start_nats(here: Installation) -> Program:

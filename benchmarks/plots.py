@@ -48,12 +48,18 @@ def _draw_ratios(run: Run, loads: Sequence[Load], folder: Path) -> tuple[str, st
     for index, info in enumerate(others):
         _ratio_bars(axes, run, loads, info, (index, len(others)))
     axes.axvline(1.0, color="black", linewidth=1)
-    axes.set_xscale("log")
     axes.set_yticks(range(len(loads)), [load.title for load in loads])
-    axes.invert_yaxis()
-    axes.set_xlabel("llmos ÷ other: events/s where streamed, else requests/s; median of rounds, bar from least to most")
+    axes.set_ylim(len(loads) - 0.4, -0.6)
+    if run.plan.part == "vllm":
+        axes.set_xlim(left=0)
+        axes.set_xlabel("requests/s, llmos ÷ other: median of rounds, from least to most")
+    else:
+        axes.set_xscale("log")
+        axes.xaxis.set_major_formatter("{x:g}")
+        axes.set_xlabel("events/s (not streamed: requests/s), llmos ÷ other: median of rounds, from least to most")
+    axes.xaxis.label.set_fontsize(9)
     axes.grid(axis="x", which="major", alpha=0.3)
-    axes.legend(frameon=False, loc="best")
+    figure.legend(loc="outside lower center", ncols=3, frameon=False)
     title = f"llmos against each contender ({run.plan.part})"
     axes.set_title(title)
     file = f"{run.plan.part}-ratios.png"
@@ -101,7 +107,7 @@ def _draw_cpu(run: Run, loads: Sequence[Load], folder: Path) -> tuple[str, str]:
     figure.legend(
         handles, [role for role in ROLE_COLOURS if role in roles], loc="outside lower center", ncols=6, frameon=False
     )
-    title = f"CPU µs per token by part ({run.plan.part})"
+    title = f"CPU µs per token by part, very high bars cut off ({run.plan.part})"
     figure.suptitle(title)
     file = f"{run.plan.part}-cpu.png"
     figure.savefig(folder / file, dpi=DPI)
@@ -119,7 +125,14 @@ def _cpu_bars(axes: "Axes", run: Run, load: Load) -> None:
         for role, value in parts.items():
             axes.bar(index, value, bottom=bottom, color=ROLE_COLOURS.get(role, "black"), width=0.7)
             bottom += value
-        axes.annotate(f"{bottom:.3g}", (index, min(bottom, 0.93 * ceiling)), ha="center", va="bottom", fontsize=8)
+        axes.annotate(
+            f"{bottom:.3g}",
+            (index, min(bottom, 0.93 * ceiling)),
+            ha="center",
+            va="bottom",
+            fontsize=8,
+            bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.8},
+        )
     axes.set_ylim(0, ceiling or 1.0)
     axes.set_xticks(range(len(stacks)), list(stacks), rotation=35, ha="right", fontsize=8)
     axes.set_title(load.name, fontsize=9)

@@ -43,7 +43,7 @@ def _throughput(load: str) -> Target:
     concurrency = load.rpartition("c")[2]
     return Target(
         "vllm",
-        f"throughput with real vLLM at {concurrency}, against `vllm serve`",
+        f"requests per second, real vLLM, {concurrency} at a time, against `vllm serve`",
         0.95,
         at_least=True,
         unit=" x",
@@ -52,10 +52,11 @@ def _throughput(load: str) -> Target:
 
 
 def _added_ttft(load: str) -> Target:
-    concurrency = load.rpartition("c")[2]
+    kind, _, concurrency = load.partition("-c")
+    tokens = "one each 10 ms" if kind == "paced" else "at once"
     return Target(
         "mock",
-        f"time to first token added to the engine's own, p50, paced at {concurrency}",
+        f"first token later than from the engine itself, p50, 64 tokens {tokens}, {concurrency} at a time",
         2.0,
         at_least=False,
         unit=" ms",
@@ -66,7 +67,7 @@ def _added_ttft(load: str) -> Target:
 TARGETS: Final = (
     Target(
         "mock",
-        "events per second, 64 tokens at once at 32, against vllm-router",
+        "events per second, 64 tokens at once, 32 at a time, against vllm-router",
         2.0,
         at_least=True,
         unit=" x",
@@ -74,12 +75,13 @@ TARGETS: Final = (
     ),
     Target(
         "mock",
-        "requests per second, not streamed at 32, against LiteLLM",
+        "requests per second, not streamed, 32 at a time, against LiteLLM",
         50.0,
         at_least=True,
         unit=" x",
         measured=lambda run: ratios(run, "whole-c32", OURS, "litellm", requests_per_s),
     ),
+    _added_ttft("burst-c1"),
     _added_ttft("paced-c1"),
     _added_ttft("paced-c16"),
     _throughput("vllm-c1"),
