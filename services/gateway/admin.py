@@ -20,24 +20,27 @@ from services.gateway.watch import Watch
 
 
 def build_admin(*, bus: BusClient, fleet: Fleet, watch: Watch, keyring: Keyring, metrics: Metrics) -> FastAPI:
-    """The small application behind the hot path. It has no interactive pages: those need a CDN."""
+    """The small application behind the hot path. It has no interactive pages: those need a CDN.
+
+    Its functions are coroutines although they wait for nothing: others would run in threads beside the event loop.
+    """
     app = FastAPI(title="llmos gateway", docs_url=None, redoc_url=None)
     app.add_exception_handler(ServiceError, _render_service_error)
     app.add_exception_handler(HTTPException, _render_http_error)
 
-    def principal(request: Request) -> Principal:
+    async def principal(request: Request) -> Principal:
         headers = request.headers
         return keyring.identify(headers.get("authorization", "").encode(), headers.get("x-api-key", "").encode())
 
     @app.get("/v1/models", dependencies=[Depends(principal)])
-    def list_models() -> JSONResponse:
+    async def list_models() -> JSONResponse:
         """Every model that can be asked, in a shape that both SDK families read."""
         data = [_model(target) for target in fleet.targets]
         ends = {"first_id": data[0]["id"] if data else None, "last_id": data[-1]["id"] if data else None}
         return JSONResponse({"object": "list", "data": data, "has_more": False, **ends})
 
     @app.get("/v1/models/{model:path}")
-    def get_model(model: str, _: Annotated[Principal, Depends(principal)]) -> JSONResponse:
+    async def get_model(model: str, _: Annotated[Principal, Depends(principal)]) -> JSONResponse:
         """One model."""
         for target in fleet.targets:
             if target.model == model:
@@ -45,12 +48,12 @@ def build_admin(*, bus: BusClient, fleet: Fleet, watch: Watch, keyring: Keyring,
         raise ServiceError("model_not_found", f"The model `{model[:200]}` does not exist.", param="model")
 
     @app.get("/healthz")
-    def healthz() -> PlainTextResponse:
+    async def healthz() -> PlainTextResponse:
         """Whether the process answers at all."""
         return PlainTextResponse("ok")
 
     @app.get("/readyz")
-    def readyz() -> JSONResponse:
+    async def readyz() -> JSONResponse:
         """Whether requests can be served, and what is missing if not."""
         present = {"nats": bus.connected, "worker": fleet.has_ready_worker, "accepting": not watch.draining}
         missing = [name for name, there in present.items() if not there]
@@ -58,7 +61,7 @@ def build_admin(*, bus: BusClient, fleet: Fleet, watch: Watch, keyring: Keyring,
         return JSONResponse(body, status_code=503 if missing else 200)
 
     @app.get("/metrics")
-    def show_metrics() -> Response:
+    async def show_metrics() -> Response:
         """For Prometheus."""
         return Response(generate_latest(metrics.registry), media_type=CONTENT_TYPE_LATEST)
 

@@ -39,7 +39,10 @@ async def send_whole(exchange: Exchange, inflight: InFlight, send: Send) -> None
 
 async def send_stream(exchange: Exchange, inflight: InFlight, send: Send) -> None:
     """Send an answer as it arrives; whatever is ready goes out in one piece."""
+    # From here on nothing can be submitted again, so its body need not be kept.
+    inflight.body = b""
     await _start(exchange, inflight.status, _answer_headers(exchange, inflight) + _STREAM, send)
+    exchange.sending_since_s = 0.0
     last_sent = b""
     while True:
         # Read before the bytes: an end that is seen here has all its bytes before it.
@@ -72,6 +75,8 @@ async def send_error(exchange: Exchange, error: ServiceError, send: Send) -> Non
     headers: Headers = [_JSON, (b"content-length", b"%d" % len(body))]
     headers += [(name, request_id) for name in dialect.request_id_headers]
     headers += retry_headers(error, status, work_began=exchange.work_began)
+    if error.code == "method_not_allowed":
+        headers.append((b"allow", b"POST"))
     await _start(exchange, status, headers, send)
     await _send_body(exchange, body, send, more=False)
 
@@ -98,6 +103,7 @@ def _note_end(exchange: Exchange, inflight: InFlight) -> None:
 
 async def _start(exchange: Exchange, status: int, headers: Headers, send: Send) -> None:
     exchange.status = status
+    exchange.sending_since_s = clock.monotonic_s()
     await send({"type": "http.response.start", "status": status, "headers": headers})
 
 

@@ -62,7 +62,7 @@ class Watch:
                 log.warning("bus lost", requests=len(self._relay))
             return
         self._fleet.excuse()
-        self._bus.publish(subjects.REPORT)
+        self._say(subjects.REPORT, b"")
         self._say_beat()
         self._relay.resend_unconfirmed()
 
@@ -151,9 +151,11 @@ class Watch:
 
     def _say_beat(self) -> None:
         self._next_beat_s = clock.monotonic_s() + self._settings.beat_s
-        if not self._bus.connected:
-            return
+        if self._bus.connected:
+            self._say(self._beat_subject, self._beat)
+
+    def _say(self, subject: str, payload: bytes) -> None:
         try:
-            self._bus.publish(self._beat_subject, self._beat)
+            self._bus.publish(subject, payload)
         except BusError as error:
-            log.warning("beat not sent", error=str(error))
+            log.warning("not said", subject=subject, error=str(error))

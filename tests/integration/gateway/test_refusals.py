@@ -172,9 +172,10 @@ async def test_paths_and_methods_that_are_not_offered(front: Front) -> None:
     assert set(missing.json()["error"]) == {"message", "type", "param", "code"}
     for path in ("/v1/chat/completions", "/v1/messages"):
         wrong = await front.http.get(path)
-        assert wrong.status_code == 405
+        assert (wrong.status_code, wrong.headers["allow"]) == (405, "POST")
         assert wrong.json()["error"]["code"] == "method_not_allowed"
     wrong = await front.post("/v1/models")
+    assert wrong.headers["allow"] == "GET"
     assert (wrong.status_code, wrong.json()["error"]["code"]) == (405, "method_not_allowed")
 
 
