@@ -17,7 +17,6 @@ from deploy.local.errors import StackError
 from deploy.local.home import CHECKOUT, Home, private_directory
 from deploy.local.logs import tail
 from deploy.local.options import StackOptions
-from deploy.local.parts.services import API_KEY_PREFIX, API_KEYS
 from deploy.local.recovery import recover
 from deploy.local.state import Phase, StackState
 from libs.kit.clock import monotonic_s
@@ -51,7 +50,7 @@ class Stack:
 
     def api_key(self) -> str:
         """The key that was generated for this home."""
-        return self.home.secret(API_KEYS, prefix=API_KEY_PREFIX)
+        return self.home.api_key_file().read_text(encoding="utf-8").strip()
 
     def start(self, options: StackOptions, environment: Mapping[str, str], *, attached: bool) -> None:
         """Start the stack and return at once.

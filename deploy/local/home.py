@@ -68,6 +68,10 @@ class Home:
         """The secret `name` itself."""
         return self.secret_file(name, prefix=prefix).read_text(encoding="utf-8").strip()
 
+    def api_key_file(self) -> Path:
+        """File with the one API key that is made at the first start."""
+        return self.secret_file("api_keys", prefix="sk-llmos-")
+
     def stack_id(self) -> str:
         """Marks every process that belongs to this home, through `LLMOS_STACK_ID` in its environment."""
         return self.secret("stack_id")

@@ -14,8 +14,6 @@ from deploy.local.ports import HOST
 from deploy.local.probes import HttpReady
 from deploy.local.site import Site
 
-API_KEYS: Final = "api_keys"
-API_KEY_PREFIX: Final = "sk-llmos-"
 _ENGINE_START_TIMEOUT_S: Final = 600.0
 _ENGINE_STOP_S: Final = 20.0
 _DRAIN_S: Final = 5
@@ -45,7 +43,7 @@ def _gateway(site: Site) -> Part:
             "GATEWAY_HOST": HOST,
             "GATEWAY_PORT": str(port),
             "GATEWAY_POOL": POOLS[0],
-            "GATEWAY_API_KEYS_FILE": str(site.home.secret_file(API_KEYS, prefix=API_KEY_PREFIX)),
+            "GATEWAY_API_KEYS_FILE": str(site.home.api_key_file()),
             "GATEWAY_CACHE_SALT_KEY_FILE": str(site.home.secret_file("cache_salt")),
             **environment(site, "GATEWAY_NATS", "gateway"),
         },
