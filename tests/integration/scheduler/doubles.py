@@ -215,8 +215,9 @@ class GatewayDouble:
         start_within_ms: int = 60_000,
         request_id: str = "",
         retry: int = 0,
+        repeat: bool = False,
     ) -> str:
-        """Submit a request whose body is its id; returns the id."""
+        """Submit a request whose body is its id, past the stream's own check for duplicates if `repeat`."""
         request_id = request_id or clock.new_request_id()
         now_ms = clock.unix_ms()
         envelope = Envelope(
@@ -232,7 +233,7 @@ class GatewayDouble:
             submitted_ms=now_ms,
             retry=retry,
         )
-        self._publish(envelope)
+        self._publish(envelope, mark=":again" if repeat else "")
         return request_id
 
     def cancel(self, request_id: str, attempt: int | None = None) -> None:
@@ -255,10 +256,10 @@ class GatewayDouble:
             if untouched and clock.monotonic_s() - sent_s > older_than_s:
                 self._publish(envelope)
 
-    def _publish(self, envelope: Envelope) -> None:
+    def _publish(self, envelope: Envelope, mark: str = "") -> None:
         self._submitted[envelope.request_id] = (envelope, clock.monotonic_s())
         headers = encode_headers(
-            [(ENVELOPE, encode(envelope)), (b"Nats-Msg-Id", f"{envelope.request_id}:{envelope.retry}".encode())]
+            [(ENVELOPE, encode(envelope)), (b"Nats-Msg-Id", f"{envelope.request_id}:{envelope.retry}{mark}".encode())]
         )
         self.bus.publish(
             subjects.submit(envelope.pool, envelope.service_class),

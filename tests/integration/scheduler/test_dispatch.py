@@ -255,3 +255,18 @@ async def test_the_same_submission_twice_runs_once_and_a_newer_retry_replaces_th
         worker = await on.worker("w1")
         await until(lambda: on.gateway.ended(request_id))
         assert executions([worker], request_id) == [("w1", make_attempt(1, 1, 1))]
+
+
+async def test_a_message_that_comes_again_after_its_request_was_accepted_is_not_run_again(nats: NatsServer) -> None:
+    async with stage(nats) as on:
+        worker = await on.worker("w1")
+        worker.finishes_at_once = False
+        dispatcher = await on.scheduler()
+        request_id = on.gateway.submit()
+        await until(lambda: dispatcher.stats.accepted == 1)
+        on.gateway.submit(request_id=request_id, repeat=True)
+        await until(lambda: dispatcher.stats.repeated == 1)
+        later = on.gateway.submit()
+        await until(lambda: dispatcher.stats.accepted == 2)
+        assert [run.envelope.request_id for run in worker.seen] == [request_id, later]
+        assert len(dispatcher.ledger) == 0

@@ -271,6 +271,29 @@ async def test_a_stop_waits_for_answers_and_hands_back_what_is_unanswered(privat
         await _until_pending(private_nats, 0, 0)
 
 
+async def test_after_an_outage_longer_than_their_beats_workers_have_their_full_time_again(
+    private_nats: NatsServer,
+) -> None:
+    async with stage(private_nats) as on:
+        worker = await on.worker("w1")
+        dispatcher = await on.scheduler(beat_timeout_s=1.0)
+        await on.known(dispatcher, worker)
+        await asyncio.to_thread(private_nats.kill)
+        worker.beating = False
+        away_until_s = clock.monotonic_s() + 1.5
+        await until(lambda: clock.monotonic_s() > away_until_s)
+        await asyncio.to_thread(private_nats.start)
+        await until(lambda: dispatcher.matcher.open)
+        quiet_until_s = clock.monotonic_s() + 0.5
+        await until(lambda: clock.monotonic_s() > quiet_until_s)
+        assert "w1" in dispatcher.registry.workers
+        worker.beating = True
+        await until(lambda: on.gateway.bus.connected and worker.bus.connected)
+        request_id = on.gateway.submit()
+        await until(lambda: on.gateway.ended(request_id))
+        assert on.gateway.lost_workers == []
+
+
 async def _keep_submitting(on: Stage, requests: list[str], stop: asyncio.Event) -> None:
     while not stop.is_set():
         requests += [on.gateway.submit() for _ in range(5)]
