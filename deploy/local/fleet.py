@@ -12,8 +12,6 @@ from libs.contracts.inference import WorkerBeat, WorkerState
 from libs.kit.bus import BusClient, BusOptions, Message
 from libs.kit.clock import monotonic_s
 
-_FRESH_S: Final = 1.5
-"""Workers beat each second; an older beat may be that of a dead process."""
 _USER: Final = "provisioner"
 
 
@@ -26,12 +24,12 @@ class Fleet:
         self._client: BusClient | None = None
         self._ready_at_s: dict[str, float] = {}
 
-    async def is_ready(self, name: str) -> bool:
-        """Whether the worker called `name` has just said that it takes work."""
+    async def is_ready(self, name: str, *, since_s: float) -> bool:
+        """Whether the worker called `name` has said since then that it takes work."""
         if self._client is None:
             self._client = await self._listen()
         heard_s = self._ready_at_s.get(name)
-        return heard_s is not None and monotonic_s() - heard_s < _FRESH_S
+        return heard_s is not None and heard_s > since_s
 
     async def _listen(self) -> BusClient:
         password = self._home.secret(f"nats_{_USER}")
@@ -55,6 +53,6 @@ class WorkerReady:
     fleet: Fleet
     worker: str
 
-    async def __call__(self) -> bool:
+    async def __call__(self, since_s: float) -> bool:
         """Ask once."""
-        return await self.fleet.is_ready(self.worker)
+        return await self.fleet.is_ready(self.worker, since_s=since_s)

@@ -1,11 +1,10 @@
 """What one supervised process is: a declaration; the runner does the rest."""
 
 import signal
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
 from pathlib import Path
-from typing import Protocol
 
 
 class Tier(IntEnum):
@@ -18,12 +17,12 @@ class Tier(IntEnum):
     DOOR = 4
 
 
-class Probe(Protocol):
-    """Asks a process whether it can serve."""
+Probe = Callable[[float], Awaitable[bool]]
+"""Asks a process whether it can serve; every failure to answer is False.
 
-    async def __call__(self) -> bool:
-        """Whether it answered; every failure to answer is False."""
-        ...
+Its argument is when the process was started, on the clock of `libs.kit.clock.monotonic_s`: what was heard before
+then was said by another.
+"""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -20,7 +20,7 @@ class HttpReady:
     port: int
     path: str
 
-    async def __call__(self) -> bool:
+    async def __call__(self, _: float) -> bool:
         """Ask once."""
         request = f"GET {self.path} HTTP/1.1\r\nHost: {HOST}:{self.port}\r\nConnection: close\r\n\r\n".encode()
         return (await _ask(self.port, request, until=b"\n")).split(b" ")[1:2] == [b"200"]
@@ -33,7 +33,7 @@ class GreetsWith:
     port: int
     greeting: bytes
 
-    async def __call__(self) -> bool:
+    async def __call__(self, _: float) -> bool:
         """Ask once."""
         return (await _ask(self.port, b"", until=b" ")).startswith(self.greeting)
 
@@ -45,7 +45,7 @@ class PostgresReady:
     port: int
     user: str
 
-    async def __call__(self) -> bool:
+    async def __call__(self, _: float) -> bool:
         """Ask once."""
         fields = b"user\0" + self.user.encode() + b"\0\0"
         request = struct.pack("!ii", len(fields) + 8, _POSTGRES_PROTOCOL) + fields

@@ -133,9 +133,10 @@ class PartRunner:
         part = self.part
         if part.task:
             return
+        since_s = monotonic_s()
         try:
             async with asyncio.timeout(part.start_timeout_s):
-                while part.ready is not None and not await part.ready():  # noqa: ASYNC110 - another process
+                while part.ready is not None and not await part.ready(since_s):  # noqa: ASYNC110 - another process
                     await asyncio.sleep(_PROBE_EVERY_S)
         except TimeoutError:
             log.warning("%s was not ready within %s s: killed", part.name, part.start_timeout_s)

@@ -13,6 +13,9 @@ from deploy.local.options import StackOptions
 from deploy.local.state import PartPhase, Phase
 from tests.integration.local.conftest import Commanded, until
 
+FASTEST_PYTHON_MS = 100
+"""No worker can have imported what it needs in less."""
+
 
 def test_status_tells_programs_how_to_reach_it(shared_stack: Commanded) -> None:
     answer = shared_stack.run("status", "--json")
@@ -69,6 +72,8 @@ def test_a_killed_worker_comes_back_and_answers(shared_stack: Commanded) -> None
         "restart",
     )
     until(lambda: shared_stack.state.phase is Phase.READY, "readiness")
+    again = next(part for part in shared_stack.state.parts if part.name == "inference-0")
+    assert again.ready_ms - again.started_ms > FASTEST_PYTHON_MS, "the last beat of the dead worker does not count"
     assert shared_stack.ask()
 
 

@@ -83,7 +83,7 @@ def _of(supervisor: Supervisor, name: str) -> PartState:
 async def test_parts_start_in_the_order_of_their_needs_and_stop_in_that_of_their_tiers(home: Home) -> None:
     diary = home.root / "diary"
 
-    async def started() -> bool:
+    async def started(_: float) -> bool:
         return diary.exists() and "start store" in diary.read_text()
 
     parts = (
@@ -129,7 +129,7 @@ async def test_the_pause_before_a_restart_doubles(home: Home) -> None:
     assert pauses[2] >= 1.0
 
 
-async def _no() -> bool:
+async def _no(_: float) -> bool:
     return False
 
 
