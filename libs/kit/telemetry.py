@@ -54,4 +54,6 @@ def _render() -> list[Any]:
     if sys.stderr.isatty():
         key_value = structlog.processors.KeyValueRenderer(key_order=["timestamp", "level", "event"], drop_missing=True)
         return [structlog.processors.format_exc_info, key_value]
-    return [structlog.processors.dict_tracebacks, structlog.processors.JSONRenderer()]
+    # Without local variables: they hold keys and people's words.
+    frames = structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
+    return [structlog.processors.ExceptionRenderer(frames), structlog.processors.JSONRenderer()]

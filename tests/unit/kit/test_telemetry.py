@@ -1,0 +1,28 @@
+"""Log lines are JSON for machines and never show what a crashed function held."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[3]
+PROGRAM = """
+import structlog
+from libs.kit.telemetry import configure_logging
+configure_logging("gateway")
+def crash(authorization):
+    raise ValueError("broken")
+try:
+    crash("Bearer sk-llmos-" + "secret")
+except ValueError:
+    structlog.get_logger("x").exception("request crashed", route="/v1/models")
+"""
+
+
+def test_a_traceback_names_the_place_but_not_the_secrets_in_it() -> None:
+    done = subprocess.run([sys.executable, "-c", PROGRAM], cwd=ROOT, capture_output=True, text=True, check=True, env={})
+    line = json.loads(done.stderr)
+    assert (line["event"], line["service"], line["route"]) == ("request crashed", "gateway", "/v1/models")
+    assert line["exception"][0]["exc_value"] == "broken"
+    assert line["exception"][0]["frames"][-1]["name"] == "crash"
+    assert "sk-llmos-secret" not in done.stderr
