@@ -156,6 +156,7 @@ async def test_a_worker_that_is_gone_but_not_yet_missed_costs_a_request_nothing(
         await until(lambda: on.gateway.ended(request_id), timeout_s=1)
         assert executions([other], request_id) == [("w2", make_attempt(0, 1, 1))]
         await until(lambda: on.gateway.lost_workers == ["w1"])
+        assert dispatcher.stats.lost == {"disconnected": 1}, "before its silence could tell"
 
 
 async def test_a_worker_that_only_reconnects_is_not_lost(nats: NatsServer) -> None:
