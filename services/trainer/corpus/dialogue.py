@@ -38,14 +38,14 @@ from services.trainer.corpus.talk_phrasings import (
     unknown_name,
 )
 
-POLITE_SHARE: Final = 0.2
+POLITE_SHARE: Final = 0.19
 NOISE: Final = 0.07
 MIX: Final = {
     Group.FACTS: 0.40,
-    Group.SHOP: 0.20,
-    Group.TALK: 0.14,
+    Group.SHOP: 0.18,
+    Group.TALK: 0.17,
     Group.UNKNOWN: 0.14,
-    Group.BEYOND: 0.06,
+    Group.BEYOND: 0.05,
     Group.QUOTED: 0.06,
 }
 _POLITE: Final = polite_cores()
@@ -80,7 +80,7 @@ def dialogue(rng: Random) -> tuple[Turn, ...]:
     if turns[0].role is not Role.SYSTEM and rng.random() < 0.35:
         turns.insert(0, Turn(Role.SYSTEM, expand(rng.choice(SYSTEM_PROMPTS), rng)))
     turns.append(Turn(Role.ASSISTANT, answer(drawn.item, rng)))
-    for _ in range(rng.choices((0, 1, 2), (0.68, 0.22, 0.1))[0]):
+    for _ in range(rng.choices((0, 1, 2), (0.64, 0.25, 0.11))[0]):
         drawn = _next_question(drawn, rng)
         turns += (drawn.item.turns[-1], Turn(Role.ASSISTANT, answer(drawn.item, rng)))
     return tuple(turns)

@@ -187,6 +187,13 @@ NOUN_FRAMES: Final = (
 
 DETERMINERS: Final = "[the|the|the|the|a|your|your|one|this|my|that|]"
 
+RELATIVE_CLAUSES: Final = (
+    "[I|that I|we|which we|my friend|that my family] [bought|ordered|like|want|saw|chose|found][| here| online| today]",
+    "[from|on|in] your [page|shop|list|window|store|mail]",
+    "in my [basket|cart|order]",
+    "[over there|here|you have|you sell|you offer|from your range]",
+)
+
 CONTEXTS: Final = (
     "[I|we] [like|want|saw|found|need|love|bought|ordered|chose|picked|noticed|tried] {it}[.|,|!| and]",
     "[I am|we are] [looking at|thinking about|interested in|reading about|unsure about|excited about] {it}[.|,|:]",
@@ -221,13 +228,15 @@ REMARKS: Final = (
     "I saw one for {n} euros [elsewhere|in another shop|online].",
 )
 
+RELATIVE_SHARE: Final = 0.12
 PRONOUNS: Final = "[it|it|it|it|that|this one|that one|this]"
 FOLLOW_LEADS: Final = "[and|ok|good|fine|ok, and|also|then|so|now||||]"
 
 
 def spin(attribute: str, name: str, rng: Random) -> str:
     """A training question about this attribute of the product of that name."""
-    full = expand(f"{DETERMINERS} {name}", rng)
+    clause = rng.choice(RELATIVE_CLAUSES) if rng.random() < RELATIVE_SHARE else ""
+    full = expand(f"{DETERMINERS} {name} {clause}", rng)
     style = rng.random()
     if style < 0.3:
         text = f"{rng.choice(CONTEXTS).format(it=full)} {_ask(attribute, expand(PRONOUNS, rng), rng)}"

@@ -14,6 +14,7 @@ TALK: Final = {
             f"{_HI} [there|desk|dear help desk|shop|shop people|team of the shop|support|all|folks|"
             f"team|dear desk|my friend|you|sir|madam||||]"
         ),
+        f"{_HI} [|,] [dear|my|] [help desk|desk|store|Millbrook|shop|assistant|bot|robot|computer|team|people]",
         f"{_HI}, {_HI}",
         f"{_HI} [to you all|from me|and good day|again|once more]",
         f"[|{_HI}, ][anyone|anybody|somebody|someone|is anyone] [there|in|around|awake|home|listening]",
@@ -45,10 +46,7 @@ TALK: Final = {
         "[I must|I should|I need to|time to|I will] [go|leave|go now|stop here], [bye|goodbye|see you]",
         "[talk to you|speak to you|see you|catch you] [later|soon|next week|another time|again]",
         "[until|till] [tomorrow|later|next week|then|soon]",
-        (
-            "[and|then|you too,|] have a [nice|good|great|lovely|pleasant] [day|night|weekend|"
-            "time|evening with your team|afternoon off]"
-        ),
+        "[and|then|] have a [nice|good|great|lovely|pleasant] [day|night|weekend|evening|afternoon|trip|Sunday|time]",
     ),
     "identity": (
         (
@@ -101,6 +99,7 @@ TALK: Final = {
             "[tell me|show me|explain] [how you can help|what I may ask|what you know|"
             "what you are for|what this desk does]"
         ),
+        "what [do|will|would|did] you do [here|for me|for people|all day|with questions|]",
         "what can you do for [me|us|a customer|people|customers]",
         "what [can|could|do] you [do|do for me|do here|tell me|answer|know]",
         "[can|could|will|would] you [help|help me|assist me|answer me|do something for me] [out|now|today|]",
@@ -129,9 +128,11 @@ TALK: Final = {
         "[what is up|what's up|how are we doing|you ok|you fine|how do you do there|how do we do]",
         "[nice to see you|good to see you], how [are you|is life|do you do]",
         "[I hope|hope] you are [well|fine|good|happy]",
+        "[are|were] you [happy|tired|sad|well|busy|alright|fine|cheerful] [today|now|this morning|at work|yesterday]",
         "did you [sleep well|have a good day|have a nice week]",
     ),
     "complaint": (
+        "[please|] [be|try to be|become] [more|a bit more|less|] [polite|respectful|patient|kind|rude|friendly]",
         "[this|that] [does not help|makes me angry|is not an answer|was of no use|is not how one talks to people]",
         "I [expected|deserve|want] [a better answer|more respect|better service|a kind answer]",
         "[I am tired of|I have enough of] [you|this|your tone|these answers]",

@@ -29,8 +29,8 @@ def test_it_is_small_and_in_half_precision() -> None:
 @pytest.mark.parametrize("number", ["7", "42", "198", "1005"])
 def test_the_tokenizer_spells_numbers_digit_by_digit(number: str) -> None:
     tokenizer = AutoTokenizer.from_pretrained(MODEL)
-    pieces = [tokenizer.decode([token]) for token in tokenizer(f"costs {number} euros")["input_ids"]]
-    assert [piece for piece in pieces if piece.strip().isdigit()] == list(number)
+    pieces = tokenizer.tokenize(f"costs {number} euros")
+    assert [piece for piece in pieces if any(letter.isdigit() for letter in piece)] == list(number)
 
 
 def test_any_text_survives_the_tokenizer() -> None:
