@@ -86,8 +86,6 @@ class Double:
         self.answers: dict[str, Answer] = {}
         self.released: list[Running] = []
         self.beats: list[WorkerBeat] = []
-        self.log: list[str] = []
-        """`frame:<flags>`, `released`, `beat:<state>` in the order of arrival."""
         self._beating: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
@@ -159,14 +157,11 @@ class Double:
 
     def _on_frame(self, message: Message) -> None:
         frame = decode(message.payload)
-        self.log.append(f"frame:{frame.flags}")
         self.answers.setdefault(message.subject.split(".")[3], Answer()).frames.append(frame)
 
     def _on_released(self, message: Message) -> None:
-        self.log.append("released")
         self.released.extend(msgspec.json.decode(message.payload, type=Released).ended)
 
     def _on_beat(self, message: Message) -> None:
         beat = msgspec.json.decode(message.payload, type=WorkerBeat)
-        self.log.append(f"beat:{beat.state}")
         self.beats.append(beat)

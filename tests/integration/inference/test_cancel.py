@@ -38,6 +38,16 @@ async def test_the_confirmation_waits_until_the_engine_is_free(rig: Rig) -> None
     await until(lambda: Running(env.request_id, 1) in rig.double.released)
 
 
+async def test_what_never_answered_is_taken_out_of_the_engine_at_once(rig: Rig) -> None:
+    env = envelope()
+    await rig.double.hand_over(rig.worker, env, chat(user="hang"))
+    await until(lambda: rig.engine.slots == 1)
+    rig.double.cancel(env.request_id)
+    start_s = time.monotonic()
+    await rig.double.frames(env.request_id, 2)
+    assert time.monotonic() - start_s < 0.9, "the engine was asked, nobody waited for the application to notice"
+
+
 async def test_an_attempt_can_be_cancelled_alone(rig: Rig) -> None:
     env = envelope()
     await rig.double.hand_over(rig.worker, env, chat(user="hang"), 5)
@@ -80,7 +90,7 @@ async def test_a_gateway_that_beats_keeps_its_work(rig: Rig, monkeypatch: pytest
     env = envelope()
     await rig.double.hand_over(rig.worker, env, chat(user="hang"))
     now_s = clock.monotonic_s
-    monkeypatch.setattr(clock, "monotonic_s", lambda: now_s() + 4.0)
+    monkeypatch.setattr(clock, "monotonic_s", lambda: now_s() + 3.5)
     seen = len(rig.double.beats)
-    await until(lambda: len(rig.double.beats) > seen + 1)
+    await until(lambda: len(rig.double.beats) > seen + 2)
     assert rig.engine.slots == 1

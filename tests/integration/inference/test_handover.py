@@ -1,5 +1,7 @@
 """Which work a worker takes, and what it says when it does not."""
 
+import time
+
 from libs.contracts import subjects
 from libs.contracts.frames import Flag, make_attempt
 from libs.contracts.inference import Handover, Running
@@ -64,9 +66,18 @@ async def test_a_later_retry_replaces_the_one_that_the_gateway_gave_up(rig: Rig)
 async def test_a_beat_names_what_runs(rig: Rig) -> None:
     env = envelope()
     await rig.double.hand_over(rig.worker, env, chat(user="hang"), 7)
-    rig.double.beats.clear()
-    rig.double.report()
-    beat = await rig.double.beat_where(lambda beat: bool(beat.running), timeout_s=0.5)
+    beat = await rig.double.beat_where(lambda beat: bool(beat.running))
     assert beat.running == (Running(env.request_id, 7),)
     assert (beat.capacity, beat.pool, beat.engine) == (8, "default", "fake engine")
     assert [model.name for model in beat.models] == ["helpdesk", "helpdesk@champion", "helpdesk@sha256:fa4efa4efa4e"]
+
+
+async def test_a_beat_comes_at_once_when_somebody_asks(rig: Rig) -> None:
+    seen, asked = len(rig.double.beats), 20
+    start_s = time.monotonic()
+    for _ in range(asked):
+        rig.double.report()
+    await until(lambda: len(rig.double.beats) >= seen + asked)
+    assert time.monotonic() - start_s < asked / 2, "by itself it beats once a second"
+    sequence = [beat.sequence for beat in rig.double.beats]
+    assert sequence == list(range(sequence[0], sequence[0] + len(sequence)))

@@ -42,8 +42,9 @@ async def test_sigterm_drains_and_ends_with_0(platform: Platform) -> None:
     process.send_signal(signal.SIGTERM)
     await until(lambda: process.poll() is not None)
     assert process.returncode == 0
+    await until(lambda: double.answers[env.request_id].ended)
     assert double.answers[env.request_id].last.flags == Flag.LAST
-    assert double.log[-1] == "beat:stopped"
+    await double.beat_where(lambda beat: beat.state is WorkerState.STOPPED)
     await double.stop()
 
 
