@@ -102,18 +102,21 @@ async def test_a_client_that_does_not_read_is_cut_off_and_memory_stays_bounded(f
     writer.transport.abort()
 
 
-@pytest.mark.parametrize("overrides", [{"client_stall_s": 0.3}], indirect=True)
+@pytest.mark.parametrize("overrides", [{"client_stall_s": 0.5, "max_buffer_bytes": 64 << 20}], indirect=True)
 async def test_a_client_that_stalls_is_cut_off_in_time(front: Front, double: Double) -> None:
     _, writer = await front.connect(STREAM)
     writer.transport.pause_reading()  # type: ignore[attr-defined] # a TCP transport
     work = await double.next()
     work.accept()
     work.head(b"data: 1\n\n")
-    for _ in range(60):
+    for _ in range(400):  # 24 MB: more than the kernel's buffers of both sides take
         work.more(b"x" * 60_000)
     work.last()
     # All has arrived, nobody reads: nothing is left to cancel, but the connection must not be kept for ever.
     await until(lambda: len(front.gateway.relay) == 0)
+    labels = 'outcome="cancelled",route="/v1/chat/completions",status="200"'
+    assert f"llmos_gateway_requests_total{{{labels}}} 1.0" in (await front.http.get("/metrics")).text
+    assert double.cancels == []
     writer.transport.abort()
 
 
