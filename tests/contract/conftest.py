@@ -3,6 +3,7 @@
 import json
 import urllib.request
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -42,27 +43,38 @@ class VllmWorker:
         return sum(float(line.rsplit(" ", 1)[1]) for line in lines if line.startswith(f"{name}{{"))
 
 
-@pytest_asyncio.fixture(scope="session", loop_scope="session")
-async def vllm_worker(_nats_session: NatsServer, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[VllmWorker]:
-    """The starter model in a real engine."""
-    await provision(_nats_session.settings("provisioner"), ("default",))
-    directory: Path = tmp_path_factory.mktemp("vllm")
+@asynccontextmanager
+async def start_vllm(server: NatsServer, directory: Path) -> AsyncIterator[VllmWorker]:
+    """A worker process with the starter model in a real engine."""
     port = free_port()
+    name = f"vllm-{port}"
     platform = Platform(
         directory,
-        _nats_session,
+        server,
         engine=VLLM_ENGINE,
         model=str(STARTER),
-        environment={"INFERENCE_METRICS_PORT": str(port), "INFERENCE_ENGINE_ARGS": json.dumps(ENGINE_ARGS)},
+        environment={
+            "INFERENCE_NAME": name,
+            "INFERENCE_METRICS_PORT": str(port),
+            "INFERENCE_ENGINE_ARGS": json.dumps(ENGINE_ARGS),
+        },
     )
-    double = Double(_nats_session)
+    double = Double(server)
     await double.start()
     platform.start("worker-0")
     try:
-        beat = await double.beat_where(lambda beat: beat.engine.startswith("vllm"), timeout_s=START_TIMEOUT_S)
+        beat = await double.beat_where(lambda beat: beat.name == name, timeout_s=START_TIMEOUT_S)
         yield VllmWorker(platform, double, beat.worker, port)
     except AssertionError as error:
         raise AssertionError(platform.logs()) from error
     finally:
         platform.__exit__()
         await double.stop()
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def vllm_worker(_nats_session: NatsServer, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[VllmWorker]:
+    """The worker that all tests share; none may end it."""
+    await provision(_nats_session.settings("provisioner"), ("default",))
+    async with start_vllm(_nats_session, tmp_path_factory.mktemp("vllm")) as worker:
+        yield worker
