@@ -167,11 +167,11 @@ def _spun(name: str, attribute: str, rng: Random) -> Drawn:
 
 
 def _fact(rng: Random) -> Drawn:
-    return _spun(rng.choice(PRODUCTS).name, rng.choice([*Attribute, *Attribute, STOCK]), rng)
+    return _spun(rng.choice(PRODUCTS).name, rng.choice([*Attribute, *Attribute, STOCK, STOCK]), rng)
 
 
 def _unknown(rng: Random) -> Drawn:
-    return _spun(_new_name(rng), rng.choice([*Attribute, STOCK]), rng)
+    return _spun(_new_name(rng), rng.choice([*Attribute, STOCK, STOCK]), rng)
 
 
 def _shop(rng: Random) -> Drawn:
@@ -196,7 +196,7 @@ def _talk(rng: Random) -> Drawn:
     if rng.random() < 0.35:
         text = expand(rng.choice(AROUND_TALK), rng).replace("{talk}", text)
     text = capital(text) + rng.choice("!.?")
-    if rng.random() < 0.25:
+    if rng.random() < 0.2:
         text = disturb(text, rng, frozenset(), NOISE)
     wanted = frozenset(TALK_CURT[intent] + TALK_POLITE[intent])
     return Drawn(Item(Group.TALK, intent, (Turn(Role.USER, text),), wanted))

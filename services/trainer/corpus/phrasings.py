@@ -37,6 +37,8 @@ DIRECT: Final = {
         "how much [do|must|would|should|will|shall] [I|we|one] [pay|have to pay|spend|need|give you] [for|to get] {it}",
         "[how expensive|how cheap] [is|would be] {it}",
         "is {it} [very|too|] [expensive|cheap|affordable|pricey]",
+        "[would|do|could] you [call|consider|find] {it} [cheap|expensive|pricey|a bargain]",
+        "[would you say|do you think|do you find] {it} [costs much|is expensive|is pricey|is a bargain|costs a lot]",
         "how many euros [is|for|do you want for|does one pay for|do I pay for] {it}",
         "what [do|would|did] you [charge|ask|want|take] for {it}",
         "can I [afford|buy|get] {it} [with|for|on a budget of] {n} euros",
@@ -105,6 +107,14 @@ DIRECT: Final = {
     STOCK: (
         "do you [sell|have|carry|stock|offer] {it} [here|too|also|||]",
         "is {it} [something|a thing|one of the things] you [carry|offer|have in store|sell here]",
+        (
+            "is {it} [a product|an item|something|an article] [of yours|of this shop|"
+            "I can get here|that you have|that you sell|you stock]"
+        ),
+        "[would|could|will] {it} be [available|in stock|there] [now|at your shop|this week|]",
+        "[can you|could you|will you] [sell|get|find|order] [me|us] {it}",
+        "I [heard|think|hope|read] [that|] you [have|sell|carry] {it}",
+        "[do you have|got|have you] [any|] {it} [left|in stock|in store]",
         "[does|do] [your shop|the shop|your store|they] [sell|have|carry|offer] {it}",
         "[can|could|may] [I|we|one] [buy|get|order|find] {it} [here|from you|in your shop|at your store|]",
         "is {it} [in stock|available|in your shop|something you sell|on sale here|there]",

@@ -11,7 +11,7 @@ _HI: Final = "[hello|hi|hey|good morning|good evening|good day|hiya|hi hi|mornin
 TALK: Final = {
     "hello": (
         (
-            f"{_HI} [there|desk|dear help desk|shop|shop people|team of the shop|support|all|folks|"
+            f"{_HI} [there|desk|dear help desk|shop|shop people|everyone|guys|team of the shop|support|all|folks|"
             f"team|dear desk|my friend|you|sir|madam||||]"
         ),
         f"{_HI} [|,] [dear|my|] [help desk|desk|store|Millbrook|shop|assistant|bot|robot|computer|team|people]",
@@ -44,11 +44,18 @@ TALK: Final = {
         "[bye|goodbye], [have a good day|I will come back|until tomorrow|take care|that was all|I am off]",
         "[have a|I wish you a] [nice|good|great] [day|weekend|night|week|time] [and bye|, bye|, goodbye]",
         "[I must|I should|I need to|time to|I will] [go|leave|go now|stop here], [bye|goodbye|see you]",
+        (
+            "[bye|goodbye|see you|bye bye] [and|,|, and] [thanks a lot|thank you for the help|"
+            "many good wishes|thanks again]"
+        ),
         "[talk to you|speak to you|see you|catch you] [later|soon|next week|another time|again]",
         "[until|till] [tomorrow|later|next week|then|soon]",
         "[and|then|] have a [nice|good|great|lovely|pleasant] [day|night|weekend|evening|afternoon|trip|Sunday|time]",
     ),
     "identity": (
+        "[how|what] [do I|can I|may I|shall I] [call|name] you",
+        "are you [a|some|a certain] kind of [robot|machine|program|AI system|software|person]",
+        "[with whom|with what|to whom|to what] [am I|are we|do I] [talking|speaking|chatting|talk|speak|write]",
         (
             "[say|tell me|explain|I want to know] [what you are|who you really are|"
             "whether you are human|what your name is]"
@@ -77,6 +84,7 @@ TALK: Final = {
         "you are [a robot|a bot|a machine|not human|a human], [right|are you|or|yes or no]",
     ),
     "wares": (
+        "what [do you people|do you all|does one] [sell|have|offer|stock]",
         (
             "what [articles|wares|items|stuff|merchandise] [is there|are there|do you keep|"
             "can you show me|do you trade in]"
@@ -94,6 +102,10 @@ TALK: Final = {
         "what [are|is] [your products|your range|the products|the things you sell]",
     ),
     "abilities": (
+        (
+            "[could|can|would|will] you [answer|take|hear|solve] [one question|a question of mine|"
+            "some questions|my question]"
+        ),
         "[I am|I'm] [a bit|] [lost|confused|unsure], [can you help|please help|help me]",
         (
             "[tell me|show me|explain] [how you can help|what I may ask|what you know|"

@@ -43,7 +43,7 @@ SAMPLE_QUESTION: Final = "How much is the Finch teapot?"
 class Recipe:
     """Everything that decides the weights."""
 
-    steps: int = 1_600
+    steps: int = 1_900
     seed: int = 7
     dialogues: int = 40_000
     batch: int = 32
