@@ -13,6 +13,7 @@ from deploy.nats.config import USERS, render_config
 from libs.kit.bus import BusOptions
 from libs.kit.settings import NatsSettings
 from libs.testkit.ports import free_port
+from libs.testkit.processes import die_with_parent
 
 _BINARY = Path(sys.executable).parent / "nats-server"
 _START_TIMEOUT_S = 15.0
@@ -37,7 +38,9 @@ class NatsServer:
     def start(self) -> None:
         """Start and wait until it takes connections."""
         with self._log.open("ab") as log:
-            self._process = subprocess.Popen([str(_BINARY), "-c", str(self._config)], stdout=log, stderr=log)
+            self._process = subprocess.Popen(
+                [str(_BINARY), "-c", str(self._config)], stdout=log, stderr=log, preexec_fn=die_with_parent
+            )
         deadline_s = time.monotonic() + _START_TIMEOUT_S
         while not self._listens():
             if self._process.poll() is not None or time.monotonic() > deadline_s:

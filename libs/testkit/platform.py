@@ -16,6 +16,7 @@ from typing import Final, Self
 
 from libs.testkit.nats_server import NatsServer
 from libs.testkit.ports import free_port
+from libs.testkit.processes import die_with_parent, kill_group
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 FAKE_ENGINE: Final = "libs.testkit.fake_engine:build"
@@ -90,6 +91,7 @@ class Platform:
                 stderr=log,
                 stdin=subprocess.DEVNULL,
                 start_new_session=True,
+                preexec_fn=die_with_parent,
             )
 
     def kill(self, name: str) -> None:
@@ -104,7 +106,7 @@ class Platform:
         try:
             process.wait(timeout=timeout_s)
         finally:
-            _kill_group(process.pid)
+            kill_group(process.pid)
 
     def wait_ready(self) -> None:
         """Wait until the gateway says that it is ready.
@@ -161,10 +163,3 @@ class Platform:
 def _inherited() -> dict[str, str]:
     kept = ("PATH", "HOME", "LANG", "TMPDIR", "PYTHONDONTWRITEBYTECODE", "PYTHONUNBUFFERED", "LD_LIBRARY_PATH")
     return {name: os.environ[name] for name in kept if name in os.environ}
-
-
-def _kill_group(group: int) -> None:
-    try:
-        os.killpg(group, signal.SIGKILL)
-    except ProcessLookupError:
-        return

@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from libs.testkit.nats_server import NatsServer
+from libs.testkit.processes import die_with_parent
 from libs.testkit.wait import until
 from services.scheduler.app import Scheduler, build_app
 from services.scheduler.dispatcher import Dispatcher
@@ -49,7 +50,11 @@ class Stage:
         }
         with self.log.open("ab") as log:
             process = subprocess.Popen(
-                [sys.executable, "-m", "services.scheduler"], cwd=ROOT, env=variables, stderr=log
+                [sys.executable, "-m", "services.scheduler"],
+                cwd=ROOT,
+                env=variables,
+                stderr=log,
+                preexec_fn=die_with_parent,
             )
         self.processes.append(process)
         return process
