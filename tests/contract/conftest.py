@@ -47,34 +47,36 @@ class VllmWorker:
 async def start_vllm(server: NatsServer, directory: Path) -> AsyncIterator[VllmWorker]:
     """A worker process with the starter model in a real engine."""
     port = free_port()
-    name = f"vllm-{port}"
-    platform = Platform(
-        directory,
-        server,
-        engine=VLLM_ENGINE,
-        model=str(STARTER),
-        environment={
-            "INFERENCE_NAME": name,
-            "INFERENCE_METRICS_PORT": str(port),
-            "INFERENCE_ENGINE_ARGS": json.dumps(ENGINE_ARGS),
-        },
-    )
+    environment = {"INFERENCE_METRICS_PORT": str(port), "INFERENCE_ENGINE_ARGS": json.dumps(ENGINE_ARGS)}
+    platform = Platform(directory, server, engine=VLLM_ENGINE, model=str(STARTER), environment=environment)
     double = Double(server)
     await double.start()
-    platform.start("worker-0")
     try:
-        beat = await double.beat_where(lambda beat: beat.name == name, timeout_s=START_TIMEOUT_S)
-        yield VllmWorker(platform, double, beat.worker, port)
-    except AssertionError as error:
-        raise AssertionError(platform.logs()) from error
+        worker = await _first_beat(platform, double)
+        yield VllmWorker(platform, double, worker, port)
     finally:
         platform.__exit__()
         await double.stop()
 
 
+async def _first_beat(platform: Platform, double: Double) -> str:
+    """Start the process; its instance id, once it is ready."""
+    platform.start("worker-0")
+    try:
+        beat = await double.beat_where(lambda beat: beat.engine.startswith("vllm"), timeout_s=START_TIMEOUT_S)
+    except AssertionError as error:
+        raise AssertionError(platform.logs()) from error
+    return beat.worker
+
+
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
-async def vllm_worker(_nats_session: NatsServer, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[VllmWorker]:
-    """The worker that all tests share; none may end it."""
-    await provision(_nats_session.settings("provisioner"), ("default",))
-    async with start_vllm(_nats_session, tmp_path_factory.mktemp("vllm")) as worker:
-        yield worker
+async def vllm_worker(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[VllmWorker]:
+    """The worker that all tests share; none may end it. On a bus of its own, where no scheduler can find it."""
+    server = NatsServer(tmp_path_factory.mktemp("vllm-nats"))
+    server.start()
+    await provision(server.settings("provisioner"), ("default",))
+    try:
+        async with start_vllm(server, tmp_path_factory.mktemp("vllm")) as worker:
+            yield worker
+    finally:
+        server.stop()

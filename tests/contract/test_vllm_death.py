@@ -47,9 +47,9 @@ def worker_pid(worker: VllmWorker) -> int:
 
 
 async def test_the_death_of_the_engines_process_ends_the_worker_with_errors_and_status_1(
-    nats: NatsServer, tmp_path: Path
+    private_nats: NatsServer, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    async with start_vllm(nats, tmp_path) as worker:
+    async with start_vllm(private_nats, tmp_path_factory.mktemp("worker")) as worker:
         process = worker.platform.processes["worker-0"]
         env = envelope()
         await worker.double.hand_over(worker.id, env, chat(max_tokens=900, ignore_eos=True, stream=True))
@@ -63,8 +63,10 @@ async def test_the_death_of_the_engines_process_ends_the_worker_with_errors_and_
         await worker.double.beat_where(lambda beat: beat.worker == worker.id and beat.state is WorkerState.STOPPED)
 
 
-async def test_a_killed_worker_leaves_no_engine_behind(nats: NatsServer, tmp_path: Path) -> None:
-    async with start_vllm(nats, tmp_path) as worker:
+async def test_a_killed_worker_leaves_no_engine_behind(
+    private_nats: NatsServer, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    async with start_vllm(private_nats, tmp_path_factory.mktemp("worker")) as worker:
         family = children(worker_pid(worker))
         assert engine_of(worker) in family
         os.kill(worker_pid(worker), signal.SIGKILL)
