@@ -17,7 +17,7 @@ from benchmarks.contenders import Contender
 from benchmarks.generator import Target
 from benchmarks.isolation import free_port
 from benchmarks.processes import Program, accepts, answers
-from deploy.nats.config import USERS, render_config
+from deploy.nats.config import ENVIRONMENT, USERS, render_config
 from deploy.nats.provision import provision
 from libs.kit.settings import NatsSettings
 
@@ -113,7 +113,7 @@ def _start_nats(here: Installation) -> Program:
         host="127.0.0.1", port=here.nats_port, store_dir=here.home / "jetstream", passwords=here.passwords
     )
     config = here.secret_file("nats.conf", text)
-    return here.start("nats", [Path(sys.executable).parent / "nats-server", "-c", config], {})
+    return here.start("nats", [Path(sys.executable).parent / "nats-server", "-c", config], ENVIRONMENT)
 
 
 def _provisioner(here: Installation) -> NatsSettings:

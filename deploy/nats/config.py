@@ -7,6 +7,9 @@ from typing import Final
 
 from deploy.nats.permissions import APPLICATION_USERS, SYSTEM_USER, User
 
+ENVIRONMENT: Final = {"GOGC": "400"}
+"""For the server's process. Its live heap is small and its messages short-lived, so Go's collector would run all the
+time; collecting four times as rarely cut the server's CPU per request by a tenth, for some tens of MiB."""
 USERS: Final = (*(user.name for user in APPLICATION_USERS), SYSTEM_USER)
 DEFAULT_MAX_FILE_STORE_BYTES: Final = 4 << 30
 _MAX_PAYLOAD_BYTES: Final = 1 << 20

@@ -9,7 +9,7 @@ import sys
 import time
 from pathlib import Path
 
-from deploy.nats.config import USERS, render_config
+from deploy.nats.config import ENVIRONMENT, USERS, render_config
 from libs.kit.bus import BusOptions
 from libs.kit.settings import NatsSettings
 from libs.testkit.ports import free_port
@@ -39,7 +39,11 @@ class NatsServer:
         """Start and wait until it takes connections."""
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
-                [str(_BINARY), "-c", str(self._config)], stdout=log, stderr=log, preexec_fn=die_with_parent
+                [str(_BINARY), "-c", str(self._config)],
+                stdout=log,
+                stderr=log,
+                env={**os.environ, **ENVIRONMENT},
+                preexec_fn=die_with_parent,
             )
         deadline_s = time.monotonic() + _START_TIMEOUT_S
         while not self._listens():

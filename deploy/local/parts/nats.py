@@ -10,7 +10,7 @@ from deploy.local.part import Part, Tier
 from deploy.local.ports import HOST
 from deploy.local.probes import GreetsWith
 from deploy.local.site import Site
-from deploy.nats.config import USERS, render_config
+from deploy.nats.config import ENVIRONMENT, USERS, render_config
 from libs.contracts.topology import STREAMS
 
 POOLS: Final = ("default",)
@@ -56,6 +56,7 @@ def _server(site: Site) -> Part:
         title="NATS JetStream",
         command=(str(site.programs / "nats-server"), "-c", str(config)),
         cwd=directory,
+        env=ENVIRONMENT,
         tier=Tier.STORE,
         ready=GreetsWith(site.ports["nats"], b"INFO"),
         ports={"nats": site.ports["nats"]},

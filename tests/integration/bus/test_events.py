@@ -86,7 +86,7 @@ async def test_an_event_without_acknowledgement_is_sent_again(nats: NatsServer) 
     await bus.close()
 
 
-def test_what_does_not_fit_is_counted() -> None:
+async def test_what_does_not_fit_is_counted() -> None:
     bus = BusClient(BusOptions(host="127.0.0.1", port=1, name="never connected"))
     events = EventPublisher(bus, source="s", reply_prefix=PREFIX, max_pending=3)
     for number in range(5):
