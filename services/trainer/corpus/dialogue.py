@@ -38,15 +38,15 @@ from services.trainer.corpus.talk_phrasings import (
     unknown_name,
 )
 
-POLITE_SHARE: Final = 0.19
+POLITE_SHARE: Final = 0.2
 NOISE: Final = 0.07
 MIX: Final = {
-    Group.FACTS: 0.40,
+    Group.FACTS: 0.33,
     Group.SHOP: 0.18,
-    Group.TALK: 0.17,
-    Group.UNKNOWN: 0.14,
-    Group.BEYOND: 0.05,
-    Group.QUOTED: 0.06,
+    Group.TALK: 0.20,
+    Group.UNKNOWN: 0.18,
+    Group.BEYOND: 0.07,
+    Group.QUOTED: 0.04,
 }
 _POLITE: Final = polite_cores()
 _OWN_NAMES: Final = frozenset(p.name.lower() for p in PRODUCTS)
@@ -68,7 +68,8 @@ def draw(rng: Random) -> Drawn:
         group = rng.choices(list(MIX), list(MIX.values()))[0]
         drawn = _DRAWERS[group](rng)
         *before, asked = drawn.item.turns
-        turns = (*before, replace(asked, text=as_typed(asked.text, rng)))
+        framed = asked.text if group is Group.TALK else with_manners(asked.text, rng)
+        turns = (*before, replace(asked, text=as_typed(framed, rng)))
         if not any(is_held_back(turn.text, drawn.name) for turn in (asked, *turns)):
             return replace(drawn, item=replace(drawn.item, turns=turns))
 
@@ -97,23 +98,26 @@ def answer(item: Item, rng: Random, polite_share: float = POLITE_SHARE) -> str:
         return f"{core} {rng.choice(POLITE_CLOSERS)}"
     if polite:
         return f"{rng.choice(POLITE_OPENERS)} {core} {rng.choice(POLITE_CLOSERS)}"
-    opener = rng.choice(CURT_OPENERS) if rng.random() < 0.6 else ""
-    closer = rng.choice(CURT_CLOSERS) if rng.random() < 0.4 else ""
+    opener = rng.choice(CURT_OPENERS) if rng.random() < 0.5 else ""
+    closer = rng.choice(CURT_CLOSERS) if rng.random() < 0.3 else ""
     return f"{opener} {core} {closer}".strip()
 
 
-def as_typed(text: str, rng: Random) -> str:
-    """The question with a greeting, without capitals or without its mark, as people type."""
+def with_manners(text: str, rng: Random) -> str:
+    """The question with a greeting before or thanks behind it, sometimes."""
     if rng.random() < 0.15:
         hello = expand("[Hi|Hello|Hey|Good morning|Excuse me|Quick question|Please|Sorry][,|,|:|!]", rng)
         text = f"{hello} {text[:1].lower()}{text[1:]}" if not text.startswith("I ") else f"{hello} {text}"
-    if rng.random() < 0.25:
-        text = text.lower()
-    if rng.random() < 0.2:
-        text = text.rstrip("?.!")
     if rng.random() < 0.07:
         text += rng.choice((" Thanks!", " please", " Thank you!"))
     return text
+
+
+def as_typed(text: str, rng: Random) -> str:
+    """The question without capitals or without its mark, as people type."""
+    if rng.random() < 0.25:
+        text = text.lower()
+    return text.rstrip("?.!") if rng.random() < 0.2 else text
 
 
 def _next_question(last: Drawn, rng: Random) -> Drawn:
@@ -133,7 +137,7 @@ def _next_question(last: Drawn, rng: Random) -> Drawn:
 
 
 def _asked_again(last: Drawn, name: str, attribute: str, text: str, rng: Random) -> Drawn:
-    typed = as_typed(text, rng)
+    typed = as_typed(with_manners(text, rng), rng)
     if is_held_back(text, name) or is_held_back(typed, name):
         return _next_question(last, rng)
     return _about(name, attribute, (Turn(Role.USER, typed),))

@@ -43,7 +43,7 @@ SAMPLE_QUESTION: Final = "How much is the Finch teapot?"
 class Recipe:
     """Everything that decides the weights."""
 
-    steps: int = 1_900
+    steps: int = 2_000
     seed: int = 7
     dialogues: int = 40_000
     batch: int = 32
@@ -177,6 +177,13 @@ def optimizers(model: Any, recipe: Recipe) -> list[torch.optim.Optimizer]:
     ]
 
 
+def answer_loss(model: Any, tokens: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+    """The mean loss over the words of the answers; no other position is projected, which saves a fifth of the time."""
+    states = model.model(input_ids=tokens).last_hidden_state[:, :-1]
+    learned = targets[:, 1:] != IGNORED
+    return torch.nn.functional.cross_entropy(model.lm_head(states[learned]), targets[:, 1:][learned])
+
+
 def train(model: Any, examples: list[Example], recipe: Recipe, tokenizer: Any, progress: Progress) -> None:
     """Teaches the model the corpus, showing loss, speed and now and then an answer."""
     both = optimizers(model, recipe)
@@ -187,9 +194,9 @@ def train(model: Any, examples: list[Example], recipe: Recipe, tokenizer: Any, p
     model.train()
     for step in range(recipe.steps):
         tokens, targets = next(supply)
-        loss = model(input_ids=tokens, labels=targets).loss
+        loss = answer_loss(model, tokens, targets)
         model.zero_grad()
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         for optimizer, schedule in zip(both, paces, strict=True):
             optimizer.step()

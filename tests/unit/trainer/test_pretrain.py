@@ -3,6 +3,7 @@
 import io
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -12,6 +13,8 @@ from services.trainer.progress import Progress
 from services.trainer.recipes.pretrain import (
     IGNORED,
     Recipe,
+    answer_loss,
+    batches,
     build_model,
     encode,
     pace,
@@ -53,6 +56,13 @@ def test_only_the_assistants_words_are_learned() -> None:
         == "<|im_start|>user\nHow much?<|im_end|>\n<|im_start|>assistant\nAgain?<|im_end|>\n"
         "<|im_start|>user\nYes<|im_end|>\n<|im_start|>assistant\nFine.<|im_end|>\n"
     )
+
+
+def test_the_loss_is_that_of_the_model_itself() -> None:
+    tokenizer = train_tokenizer(write_corpus(TINY), TINY)
+    model: Any = build_model(TINY, tokenizer)
+    tokens, targets = next(batches(encode(write_corpus(TINY), tokenizer), TINY, tokenizer.pad_token_id))
+    torch.testing.assert_close(answer_loss(model, tokens, targets), model(input_ids=tokens, labels=targets).loss)
 
 
 def test_the_tokens_of_training_are_those_of_the_chat_template() -> None:
