@@ -39,7 +39,8 @@ class Stop(StrEnum):
 _STOP_ERRORS: Final = {
     Stop.DEADLINE: ServiceError("deadline_exceeded", "The request did not finish before its deadline."),
     Stop.SHUTDOWN: ServiceError("shutting_down", "The worker had to stop before the answer was complete."),
-    Stop.ENGINE_DEAD: ServiceError("engine_error", "The engine died while it worked on this request."),
+    # To the gateway a worker without an engine is a dead worker: what the client has seen nothing of is tried again.
+    Stop.ENGINE_DEAD: ServiceError("worker_lost", "The engine died while it worked on this request."),
 }
 
 
@@ -75,6 +76,8 @@ class Execution:
         self._gone: asyncio.Event | None = None
         self._asked = False
         self._status = 0
+        self._streaming = False
+        """Whether bytes of a good answer go straight to the writer."""
         self._failed = False
         self._error_body: list[bytes] = []
         self._marked = False
@@ -171,18 +174,27 @@ class Execution:
         return {"type": "http.disconnect"}
 
     async def _send(self, message: Message) -> None:
+        """What the application sends; called once per event, so the common case comes first."""
         if self._stop is not None:
             raise OSError("the client is gone")
-        if message["type"] == "http.response.body":
-            self._on_body(message.get("body", b""), more=message.get("more_body", False))
-        elif message["type"] == "http.response.start":
-            self._on_start(message)
+        if message["type"] != "http.response.body":
+            if message["type"] == "http.response.start":
+                self._on_start(message)
+            return
+        body = message.get("body", b"")
+        if not message.get("more_body", False) or not self._streaming or body.startswith(answers.ERROR_EVENTS):
+            self._on_body(body, more=message.get("more_body", False))
+        elif body:
+            self._writer.add(body)
+            if not self._marked:
+                self._mark()
 
     def _on_start(self, message: Message) -> None:
         self._status = int(message["status"])
         if self._status < _ERROR_STATUS:
             content_type = next((value for name, value in message["headers"] if name == b"content-type"), b"")
             self._writer.start(self._status, content_type.decode("latin-1"))
+            self._streaming = True
 
     def _on_body(self, body: bytes, *, more: bool) -> None:
         if self._writer.ended:
@@ -212,6 +224,7 @@ class Execution:
             self._outbox.mark(self)
 
     def _fail(self, error: ServiceError) -> None:
+        self._streaming = False
         if not self._writer.ended:
             self._failed = True
             self._writer.fail(error, self._request.usage if self._request else None)

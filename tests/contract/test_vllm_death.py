@@ -59,7 +59,7 @@ async def test_the_death_of_the_engines_process_ends_the_worker_with_errors_and_
         assert process.returncode == 1
         await until(lambda: answer.ended)
         assert answer.last.flags == Flag.ERROR | Flag.LAST
-        assert answer.last.meta.code == "engine_error"
+        assert answer.last.meta.code == "worker_lost"
         await worker.double.beat_where(lambda beat: beat.worker == worker.id and beat.state is WorkerState.STOPPED)
 
 

@@ -27,6 +27,8 @@ Handler = Callable[[Message], None]
 NO_RESPONDERS: Final = 503
 _DEFAULT_MAX_PAYLOAD_BYTES: Final = 1 << 20
 _PING: Final = b"PING\r\n"
+_MAX_FLUSH_TICKS: Final = 4
+"""A write waits at most so many loop ticks for more to join it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,6 +68,8 @@ class BusClient(asyncio.Protocol):
         self._out: list[bytes] = []
         self._out_bytes = 0
         self._flush_scheduled = False
+        self._seen_bytes = 0
+        self._ticks = 0
         self._writable = True
         self._subscriptions: dict[int, tuple[str, str, Handler]] = {}
         self._next_sid = 0
@@ -238,7 +242,17 @@ class BusClient(asyncio.Protocol):
         self._out_bytes += len(data)
         if not self._flush_scheduled:
             self._flush_scheduled = True
-            asyncio.get_running_loop().call_soon(self._flush)
+            self._seen_bytes, self._ticks = 0, 0
+            asyncio.get_running_loop().call_soon(self._flush_when_quiet)
+
+    def _flush_when_quiet(self) -> None:
+        """Write once a tick has added nothing: a system call costs as much as many messages."""
+        if self._ticks < _MAX_FLUSH_TICKS and self._out_bytes > self._seen_bytes:
+            self._seen_bytes = self._out_bytes
+            self._ticks += 1
+            asyncio.get_running_loop().call_soon(self._flush_when_quiet)
+        else:
+            self._flush()
 
     def _flush(self) -> None:
         self._flush_scheduled = False

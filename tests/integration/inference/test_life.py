@@ -53,7 +53,7 @@ async def test_a_dead_engine_ends_the_worker_with_errors_for_all_and_status_1(na
     assert await asyncio.wait_for(rig.life, 10) == 1
     await until(lambda: all(rig.double.answers[env.request_id].ended for env in (other, fatal)))
     for env in (other, fatal):
-        assert rig.double.answers[env.request_id].last.meta.code == "engine_error"
+        assert rig.double.answers[env.request_id].last.meta.code == "worker_lost"
     await rig.double.beat_where(lambda beat: beat.state is WorkerState.STOPPED)
     await rig.double.stop()
 

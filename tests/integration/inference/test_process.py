@@ -54,7 +54,7 @@ async def test_a_dead_engine_ends_the_process_with_1(platform: Platform) -> None
     answer = await double.run(worker, envelope(), chat(user="fatal"))
     await until(lambda: process.poll() is not None)
     assert process.returncode == 1
-    assert answer.last.meta.code == "engine_error"
+    assert answer.last.meta.code == "worker_lost"
     await double.stop()
 
 
