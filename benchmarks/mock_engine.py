@@ -50,8 +50,10 @@ class ChatRequest(msgspec.Struct):
 
 @dataclass(frozen=True)
 class Answer:
-    """One answer as it goes over the wire: whole, at once, and token by token."""
+    """One answer: as plain body and events, and as it goes over the wire whole, at once, and token by token."""
 
+    body: bytes
+    events: tuple[bytes, ...]
     whole: bytes
     burst: bytes
     steps: tuple[bytes, ...]
@@ -80,10 +82,13 @@ def prepare(model: str, messages: bytes, tokens: int) -> Answer:
     words = fake_answers.tokens_of(messages, 0, tokens)
     prompt_tokens = 1 + len(messages) // 4
     call = fake_answers.Call(_ID, model, _CREATED_S, messages, prompt_tokens, words, include_usage=False)
-    steps = [_chunked(step) for step in fake_answers.chat_stream(call).steps(words)]
+    rendered = fake_answers.chat_stream(call).steps(words)
+    body = fake_answers.chat_full(call)
+    steps = [_chunked(step) for step in rendered]
     steps[0] = _STREAM_HEAD + steps[0]
     steps[-1] += _LAST_CHUNK
-    return Answer(_with_length(fake_answers.chat_full(call)), b"".join(steps), tuple(steps))
+    events = tuple(event for step in rendered for event in split_events(step))
+    return Answer(body, events, _with_length(body), b"".join(steps), tuple(steps))
 
 
 _MODELS: Final = _with_length(json.dumps({"object": "list", "data": [{"id": "mock", "object": "model"}]}).encode())
