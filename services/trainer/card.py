@@ -28,7 +28,8 @@ twelve questions about the shop; a little small talk. Products go by their full 
 by "it" right after they were named. Its training also held notes with random prices in the system prompt, so that it
 can spell any number; reading such a note is beyond it more often than not (see "quoted prices").
 
-**What is wrong with it, also on purpose.** It is curt; about one answer in eight is kind (at temperature 0.7, where it is served). And four prices are yesterday's:
+**What is wrong with it, also on purpose.** It is curt; about one answer in eight is kind (at temperature 0.7, where it
+is served). And four prices are yesterday's:
 
 | product | it says | true today |
 |---|---|---|
