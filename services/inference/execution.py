@@ -87,7 +87,9 @@ class Execution:
         self._writer.accept(bus, meta)
 
     def start(self) -> None:
-        """Begin; returns at once."""
+        """Begin; returns at once. One that was stopped meanwhile stays stopped."""
+        if self._stop is not None:
+            return
         self._task = asyncio.create_task(self._run())
         left_s = (self.envelope.deadline_ms - clock.unix_ms()) / 1_000
         self._timer = asyncio.get_running_loop().call_later(max(0.0, left_s), self.stop, Stop.DEADLINE)

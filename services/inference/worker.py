@@ -52,6 +52,7 @@ class Worker:
         self._state = WorkerState.READY
         self._sequence = 0
         self._table = Table()
+        self._accepted: list[Execution] = []
         self._gateways = Gateways()
         self._outbox = Outbox(bus, identity.id)
         self._surroundings = Surroundings(engine, self._outbox, self._on_end)
@@ -140,7 +141,16 @@ class Worker:
         self._bus.publish(message.reply, _ACCEPTED)
         self._table.add(execution)
         self._idle.clear()
-        execution.start()
+        if not self._accepted:
+            asyncio.get_running_loop().call_soon(self._start_accepted)
+        self._accepted.append(execution)
+
+    def _start_accepted(self) -> None:
+        """Run what this tick has accepted, once that is said: what kills this process must be known to be here."""
+        self._bus.write_now()
+        accepted, self._accepted = self._accepted, []
+        for execution in accepted:
+            execution.start()
 
     def _answer(self, message: Message, handover: Handover) -> None:
         if message.reply:

@@ -245,6 +245,10 @@ class BusClient(asyncio.Protocol):
             self._seen_bytes, self._ticks = 0, 0
             asyncio.get_running_loop().call_soon(self._flush_when_quiet)
 
+    def write_now(self) -> None:
+        """Hand what was published to the kernel at once; for what must be on its way before the next step is taken."""
+        self._write()
+
     def _flush_when_quiet(self) -> None:
         """Write once a tick has added nothing: a system call costs as much as many messages."""
         if self._ticks < _MAX_FLUSH_TICKS and self._out_bytes > self._seen_bytes:
@@ -256,6 +260,9 @@ class BusClient(asyncio.Protocol):
 
     def _flush(self) -> None:
         self._flush_scheduled = False
+        self._write()
+
+    def _write(self) -> None:
         if self.connected and self._writable and self._out and self._transport is not None:
             data = b"".join(self._out)
             self._out.clear()
