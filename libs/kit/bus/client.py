@@ -19,6 +19,7 @@ from libs.kit.bus.errors import (
     BusUnavailableError,
 )
 from libs.kit.bus.headers import status_of
+from libs.kit.bus.outgoing import Outgoing
 from libs.kit.bus.parser import Message, Parser, ProtocolError
 
 log = structlog.get_logger(__name__)
@@ -27,8 +28,6 @@ Handler = Callable[[Message], None]
 NO_RESPONDERS: Final = 503
 _DEFAULT_MAX_PAYLOAD_BYTES: Final = 1 << 20
 _PING: Final = b"PING\r\n"
-_MAX_FLUSH_TICKS: Final = 4
-"""A write waits at most so many loop ticks for more to join it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,12 +64,7 @@ class BusClient(asyncio.Protocol):
         self._on_state = on_state
         self._transport: asyncio.Transport | None = None
         self._parser = Parser(self._deliver, self._operate)
-        self._out: list[bytes] = []
-        self._out_bytes = 0
-        self._flush_scheduled = False
-        self._seen_bytes = 0
-        self._ticks = 0
-        self._writable = True
+        self._outgoing = Outgoing()
         self._subscriptions: dict[int, tuple[str, str, Handler]] = {}
         self._next_sid = 0
         self._pongs: deque[asyncio.Future[None] | None] = deque()
@@ -111,13 +105,13 @@ class BusClient(asyncio.Protocol):
         total = len(headers) + len(payload)
         if total > self.max_payload_bytes:
             raise BusPayloadError(f"{total} bytes for {subject}; the server takes {self.max_payload_bytes}")
-        if self._out_bytes + total > self._options.max_pending_bytes:
-            raise BusOverloadedError(f"{self._out_bytes} bytes wait already")
+        if self._outgoing.waiting_bytes + total > self._options.max_pending_bytes:
+            raise BusOverloadedError(f"{self._outgoing.waiting_bytes} bytes wait already")
         if headers:
             line = f"HPUB {subject} {reply} {len(headers)} {total}\r\n".encode()
-            self._send(b"%b%b%b\r\n" % (line, headers, payload))
+            self._outgoing.add(b"%b%b%b\r\n" % (line, headers, payload))
         else:
-            self._send(b"%b%b\r\n" % (f"PUB {subject} {reply} {total}\r\n".encode(), payload))
+            self._outgoing.add(b"%b%b\r\n" % (f"PUB {subject} {reply} {total}\r\n".encode(), payload))
 
     def subscribe(self, subject: str, handler: Handler, *, queue: str = "") -> int:
         """Call `handler` for each message on `subject`; survives reconnects. Returns the id for `unsubscribe`."""
@@ -125,18 +119,18 @@ class BusClient(asyncio.Protocol):
         sid = self._next_sid
         self._subscriptions[sid] = (subject, queue, handler)
         if self._greeted:
-            self._send(f"SUB {subject} {queue} {sid}\r\n".encode())
+            self._outgoing.add(f"SUB {subject} {queue} {sid}\r\n".encode())
         return sid
 
     def unsubscribe(self, sid: int) -> None:
         """Stop a subscription; unknown ids are ignored."""
         if self._subscriptions.pop(sid, None) is not None and self._greeted:
-            self._send(f"UNSUB {sid}\r\n".encode())
+            self._outgoing.add(f"UNSUB {sid}\r\n".encode())
 
     async def retire(self, sid: int) -> None:
         """Stop a subscription, but handle everything that the server had sent for it already."""
         if self._greeted:
-            self._send(f"UNSUB {sid}\r\n".encode())
+            self._outgoing.add(f"UNSUB {sid}\r\n".encode())
             with contextlib.suppress(BusUnavailableError, BusTimeoutError):
                 await self.flush()
         self._subscriptions.pop(sid, None)
@@ -173,11 +167,15 @@ class BusClient(asyncio.Protocol):
             raise BusUnavailableError(self.last_error or "not connected")
         pong: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._pongs.append(pong)
-        self._send(_PING)
+        self._outgoing.add(_PING)
         try:
             await asyncio.wait_for(pong, timeout_s)
         except TimeoutError as error:
             raise BusTimeoutError(f"no pong within {timeout_s} s") from error
+
+    def write_now(self) -> None:
+        """Hand what was published to the kernel at once; for what must be on its way before the next step is taken."""
+        self._outgoing.write_now()
 
     async def close(self) -> None:
         """Send what waits, then end the connection for good."""
@@ -186,7 +184,7 @@ class BusClient(asyncio.Protocol):
             self._keeper.cancel()
             await asyncio.gather(self._keeper, return_exceptions=True)
         if self._transport is not None:
-            self._flush()
+            self._outgoing.write_now()
             self._transport.close()
             await self._lost.wait()
 
@@ -197,7 +195,6 @@ class BusClient(asyncio.Protocol):
         # A cast, because uvloop's transports have the methods but not the base class.
         self._transport = cast("asyncio.Transport", transport)
         self._parser = Parser(self._deliver, self._operate)
-        self._writable = True
 
     def data_received(self, data: bytes) -> None:
         """Parse and deliver; a peer that does not speak NATS is cut off."""
@@ -213,8 +210,7 @@ class BusClient(asyncio.Protocol):
         was_connected, self.connected, self._transport = self.connected, False, None
         self._greeted = False
         # A ping of the old connection would be answered on the new one, to somebody who waits for a later ping.
-        self._out = [data for data in self._out if data != _PING]
-        self._out_bytes = sum(map(len, self._out))
+        self._outgoing.close(drop=_PING)
         reason = BusUnavailableError(self.last_error or str(exc or "connection closed"))
         if self._ready is not None and not self._ready.done():
             self._ready.set_exception(reason)
@@ -228,46 +224,13 @@ class BusClient(asyncio.Protocol):
 
     def pause_writing(self) -> None:
         """The server is slow: hold back."""
-        self._writable = False
+        self._outgoing.pause()
 
     def resume_writing(self) -> None:
         """The server caught up: send what was held."""
-        self._writable = True
-        self._flush()
+        self._outgoing.resume()
 
     # internals
-
-    def _send(self, data: bytes) -> None:
-        self._out.append(data)
-        self._out_bytes += len(data)
-        if not self._flush_scheduled:
-            self._flush_scheduled = True
-            self._seen_bytes, self._ticks = 0, 0
-            asyncio.get_running_loop().call_soon(self._flush_when_quiet)
-
-    def write_now(self) -> None:
-        """Hand what was published to the kernel at once; for what must be on its way before the next step is taken."""
-        self._write()
-
-    def _flush_when_quiet(self) -> None:
-        """Write once a tick has added nothing: a system call costs as much as many messages."""
-        if self._ticks < _MAX_FLUSH_TICKS and self._out_bytes > self._seen_bytes:
-            self._seen_bytes = self._out_bytes
-            self._ticks += 1
-            asyncio.get_running_loop().call_soon(self._flush_when_quiet)
-        else:
-            self._flush()
-
-    def _flush(self) -> None:
-        self._flush_scheduled = False
-        self._write()
-
-    def _write(self) -> None:
-        if self.connected and self._writable and self._out and self._transport is not None:
-            data = b"".join(self._out)
-            self._out.clear()
-            self._out_bytes = 0
-            self._transport.write(data)
 
     def _deliver(self, sid: int, message: Message) -> None:
         subscription = self._subscriptions.get(sid)
@@ -336,8 +299,10 @@ class BusClient(asyncio.Protocol):
             self._lost.set()
             self.last_error = str(error) or "timed out"
             raise BusUnavailableError(f"NATS at {address}: {self.last_error}") from error
+        if self._transport is None:
+            raise BusUnavailableError(f"NATS at {address}: the connection ended during the greeting")
         self.connected, self.last_error, self._missed_pongs = True, "", 0
-        self._flush()
+        self._outgoing.open(self._transport)
         if self._on_state is not None:
             self._on_state(True)
 
@@ -366,4 +331,4 @@ class BusClient(asyncio.Protocol):
             self._transport.abort()
         else:
             self._pongs.append(None)
-            self._send(_PING)
+            self._outgoing.add(_PING)
