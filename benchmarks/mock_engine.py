@@ -39,12 +39,12 @@ class ChatRequest(msgspec.Struct):
     messages: msgspec.Raw
     stream: bool = False
     max_tokens: int = 16
-    user: str = ""
+    user: str | None = None
 
     @property
     def pace_ms(self) -> int:
         """Milliseconds between two tokens."""
-        match = _PACE.fullmatch(self.user)
+        match = _PACE.fullmatch(self.user or "")
         return int(match[1]) if match else 0
 
 

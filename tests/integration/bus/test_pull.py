@@ -26,7 +26,7 @@ class Taker:
             expires_s=expires_s,
         )
 
-    def _on_state(self, connected: bool) -> None:  # noqa: FBT001 - the callback's own shape
+    def _on_state(self, connected: bool) -> None:
         if connected:
             self.pull.restart()
 
