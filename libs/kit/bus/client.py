@@ -178,15 +178,19 @@ class BusClient(asyncio.Protocol):
         self._outgoing.write_now()
 
     async def close(self) -> None:
-        """Send what waits, then end the connection for good."""
+        """Send what waits, for as long as a connection attempt may take, then end the connection for good."""
         self._closing = True
         if self._keeper is not None:
             self._keeper.cancel()
             await asyncio.gather(self._keeper, return_exceptions=True)
-        if self._transport is not None:
+        if self._transport is not None and self.connected:
             self._outgoing.write_now()
             self._transport.close()
-            await self._lost.wait()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._lost.wait(), self._options.connect_timeout_s)
+        if self._transport is not None:
+            # Not waited for: of a connection cancelled while it was made, uvloop never says that it is lost.
+            self._transport.abort()
 
     # asyncio.Protocol
 
@@ -309,7 +313,8 @@ class BusClient(asyncio.Protocol):
     async def _keep(self) -> None:
         """Ping while connected; reconnect with growing, jittered pauses while not."""
         pause_s = self._options.reconnect_min_s
-        while True:
+        # Not `True`: before Python 3.12 `wait_for` may swallow the cancellation that `close` asked for.
+        while not self._closing:
             if not self.connected:
                 try:
                     await self._open()

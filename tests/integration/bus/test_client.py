@@ -4,6 +4,7 @@ import asyncio
 import dataclasses
 
 import pytest
+import uvloop
 
 from libs.kit.bus import (
     BusClient,
@@ -148,3 +149,19 @@ async def test_the_answer_to_a_keepers_ping_does_not_end_a_flush_early(nats: Nat
     await flushing
     await worker.close()
     await gateway.close()
+
+
+def test_closing_while_it_connects_never_waits_for_ever(nats: NatsServer) -> None:
+    async def close_after(ticks: int) -> None:
+        client = BusClient(nats.options("inference"))
+        await client.connect_when_possible()
+        for _ in range(ticks):
+            await asyncio.sleep(0)
+        await asyncio.wait_for(client.close(), timeout=3)
+
+    async def close_at_every_tick() -> None:
+        for ticks in (*range(12), *range(12), *range(12)):
+            await close_after(ticks)
+
+    # On uvloop, as every service: only there a cancelled connection is lost without a word.
+    uvloop.run(close_at_every_tick())
