@@ -26,6 +26,7 @@ GATEWAY: Final = User(
         subjects.ALL_CANCELS,
         subjects.ALL_GATEWAY_BEATS,
         subjects.REPORT,
+        subjects.ALL_REGISTRY_CALLS,
     ),
     subscribe=("rpl.gateway.>", subjects.ALL_BEATS, subjects.ALL_WORKERS_LOST),
 )
@@ -49,22 +50,46 @@ SCHEDULER: Final = User(
 
 INFERENCE: Final = User(
     name="inference",
-    publish=("rpl.gateway.>", "rpl.scheduler.>", subjects.ALL_BEATS, subjects.ALL_RELEASED),
+    publish=(
+        "rpl.gateway.>",
+        "rpl.scheduler.>",
+        subjects.ALL_BEATS,
+        subjects.ALL_RELEASED,
+        subjects.registry_call("version_fetch"),
+        subjects.deployment_get("*"),
+    ),
     subscribe=(
+        "rpl.inference.*",
+        subjects.ALL_DEPLOYMENTS,
         "ctl.inference.*.run",
         "ctl.inference.*.drain",
+        "ctl.inference.*.reload",
         subjects.ALL_CANCELS,
         subjects.REPORT,
         subjects.ALL_GATEWAY_BEATS,
     ),
 )
 
+REGISTRY: Final = User(
+    name="registry",
+    publish=(
+        "rpl.gateway.*",
+        "rpl.inference.*",
+        "_INBOX.>",
+        "evt.registry.>",
+        subjects.ALL_DEPLOYMENTS,
+        "ctl.inference.*.reload",
+        subjects.REPORT,
+    ),
+    subscribe=("_INBOX.>", subjects.ALL_REGISTRY_CALLS, subjects.ALL_BEATS),
+)
+
 PROVISIONER: Final = User(
     name="provisioner",
-    publish=("$JS.API.>", "ctl.inference.*.drain", subjects.REPORT),
+    publish=("$JS.API.>", "ctl.inference.*.drain", subjects.REPORT, subjects.ALL_REGISTRY_CALLS),
     subscribe=("_INBOX.>", subjects.ALL_BEATS, "evt.>"),
 )
 
-APPLICATION_USERS: Final = (GATEWAY, SCHEDULER, INFERENCE, PROVISIONER)
+APPLICATION_USERS: Final = (GATEWAY, SCHEDULER, INFERENCE, REGISTRY, PROVISIONER)
 SYSTEM_USER: Final = "system"
 """Lives in the system account; hears of connections that end."""

@@ -5,7 +5,7 @@ from nats.aio.client import Client
 from nats.js import JetStreamContext, api
 from nats.js.errors import NotFoundError
 
-from libs.contracts.topology import STREAMS, Consumer, Stream, consumers
+from libs.contracts.topology import BUCKETS, STREAMS, Bucket, Consumer, Stream, consumers
 from libs.kit.settings import NatsSettings
 
 
@@ -40,6 +40,7 @@ async def provision(
 async def _reconcile(client: Client, pools: tuple[str, ...], max_stream_bytes: int, max_queue: int | None) -> list[str]:
     jetstream = client.jetstream()
     changes = [await _put_stream(jetstream, _config(stream, max_stream_bytes, max_queue)) for stream in STREAMS]
+    changes += [await _put_stream(jetstream, _bucket_config(bucket)) for bucket in BUCKETS]
     changes += [await _put_consumer(jetstream, consumer) for consumer in consumers(pools)]
     return [change for change in changes if change]
 
@@ -57,6 +58,23 @@ def _config(stream: Stream, max_stream_bytes: int, max_queue: int | None) -> api
         max_bytes=min(stream.max_bytes, max_stream_bytes),
         duplicate_window=stream.duplicate_window_s,
         storage=api.StorageType.FILE,
+    )
+
+
+def _bucket_config(bucket: Bucket) -> api.StreamConfig:
+    """A key-value bucket is a stream of this shape (NATS ADR-8)."""
+    return api.StreamConfig(
+        name=f"KV_{bucket.name}",
+        subjects=[f"$KV.{bucket.name}.>"],
+        discard=api.DiscardPolicy.NEW,
+        max_msgs_per_subject=bucket.history,
+        max_age=0,
+        max_bytes=bucket.max_bytes,
+        duplicate_window=120,
+        storage=api.StorageType.FILE,
+        allow_direct=True,
+        allow_rollup_hdrs=True,
+        deny_delete=True,
     )
 
 

@@ -5,8 +5,8 @@ from typing import Final
 
 import msgspec
 
-from libs.contracts import inference, subjects
-from libs.contracts.topology import CMD_INFERENCE, EVT_INFERENCE, STREAMS, Stream, consumers
+from libs.contracts import inference, registry, subjects
+from libs.contracts.topology import BUCKETS, CMD_INFERENCE, EVT_INFERENCE, EVT_REGISTRY, STREAMS, Stream, consumers
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,7 +63,7 @@ CATALOGUE: Final = (
         subject=subjects.beat("<worker>"),
         message=inference.WorkerBeat,
         said_by=("inference",),
-        heard_by=("scheduler", "gateway", "provisioner"),
+        heard_by=("scheduler", "gateway", "registry", "provisioner"),
     ),
     Entry(
         subject=subjects.released("<worker>"),
@@ -75,7 +75,7 @@ CATALOGUE: Final = (
         subject=subjects.REPORT,
         message=None,
         payload="empty: every worker beats at once",
-        said_by=("scheduler", "gateway", "provisioner"),
+        said_by=("scheduler", "gateway", "registry", "provisioner"),
         heard_by=("inference",),
     ),
     Entry(
@@ -110,9 +110,68 @@ CATALOGUE: Final = (
         said_by=("nats-server",),
         heard_by=("scheduler",),
     ),
+    Entry(
+        subject=subjects.registry_call("<operation>"),
+        message=None,
+        payload="the operation's request; answered with a Reply (see Registry operations)",
+        said_by=("gateway", "provisioner"),
+        heard_by=("registry",),
+    ),
+    Entry(
+        subject=subjects.registry_call("version_fetch"),
+        message=registry.FetchVersion,
+        said_by=("inference",),
+        heard_by=("registry",),
+    ),
+    Entry(
+        subject=subjects.call_inbox("gateway", "<token>"),
+        message=registry.Reply,
+        said_by=("registry",),
+        heard_by=("gateway",),
+    ),
+    Entry(
+        subject=subjects.call_inbox("inference", "<token>"),
+        message=registry.Reply,
+        said_by=("registry",),
+        heard_by=("inference",),
+    ),
+    Entry(
+        subject=subjects.reload("<worker>"),
+        message=None,
+        payload="empty: finish what runs, then start again with the base that the pool is to serve",
+        said_by=("registry",),
+        heard_by=("inference",),
+    ),
+    Entry(
+        subject=subjects.deployment("<pool>"),
+        message=registry.Deployment,
+        said_by=("registry",),
+        heard_by=("inference",),
+    ),
+    Entry(
+        subject=subjects.VERSION_PUBLISHED,
+        message=registry.VersionPublished,
+        said_by=("registry",),
+        heard_by=("provisioner",),
+        stream=EVT_REGISTRY,
+    ),
+    Entry(
+        subject=subjects.ALIAS_MOVED,
+        message=registry.AliasMoved,
+        said_by=("registry",),
+        heard_by=("provisioner",),
+        stream=EVT_REGISTRY,
+    ),
+    Entry(
+        subject=subjects.DEPLOYMENT_CHANGED,
+        message=registry.DeploymentChanged,
+        said_by=("registry",),
+        heard_by=("provisioner",),
+        stream=EVT_REGISTRY,
+    ),
 )
 
-_STRUCTS: Final = (
+_STRUCTS: Final[tuple[type[msgspec.Struct], ...]] = (
     inference.Envelope,
     inference.FrameMeta,
     inference.Usage,
@@ -125,6 +184,21 @@ _STRUCTS: Final = (
     inference.GatewayBeat,
     inference.WorkerLost,
     inference.RequestCompleted,
+    *(struct for pair in registry.OPERATIONS.values() for struct in pair),
+    registry.Reply,
+    registry.Fault,
+    registry.Manifest,
+    registry.ManifestFile,
+    registry.Blob,
+    registry.Lineage,
+    registry.BlobUpload,
+    registry.BlobDownload,
+    registry.Deployment,
+    registry.DeployedVersion,
+    registry.WorkerStatus,
+    registry.VersionPublished,
+    registry.AliasMoved,
+    registry.DeploymentChanged,
 )
 
 
@@ -155,8 +229,23 @@ def render() -> str:
             for c in consumers(("<pool>",))
         ),
         "",
+        "## Key-value buckets",
+        "",
+        "| bucket | keys | values kept | at most |",
+        "|---|---|---|---|",
+        *(f"| `{b.name}` | `$KV.{b.name}.<key>` | {b.history} | {b.max_bytes >> 20} MiB |" for b in BUCKETS),
+        "",
+        "## Registry operations",
+        "",
+        "| operation | request | result |",
+        "|---|---|---|",
+        *(
+            f"| `{name}` | `{ask.__name__}` | `{answer.__name__}` |"
+            for name, (ask, answer) in registry.OPERATIONS.items()
+        ),
+        "",
         "## Types",
-        *(line for struct in _STRUCTS for line in _type_lines(struct)),
+        *(line for struct in sorted(set(_STRUCTS), key=_STRUCTS.index) for line in _type_lines(struct)),
         "",
     ]
     return "\n".join(lines)
@@ -190,7 +279,12 @@ def _type_name(annotation: object) -> str:
     name = (
         annotation.__name__ if isinstance(annotation, type) and not hasattr(annotation, "__args__") else str(annotation)
     )
-    return name.replace("typing.", "").replace("libs.contracts.inference.", "").replace("|", "or")
+    return (
+        name.replace("typing.", "")
+        .replace("libs.contracts.inference.", "")
+        .replace("libs.contracts.registry.", "")
+        .replace("|", "or")
+    )
 
 
 if __name__ == "__main__":

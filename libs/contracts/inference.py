@@ -128,6 +128,12 @@ class WorkerBeat(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     running: tuple[Running, ...] = ()
     sequence: int = 0
     """Counts up by one per beat."""
+    generation: int = 0
+    """Of the deployment that it has carried out in full; 0 for a worker that was told its model by its settings."""
+    base: str = ""
+    """Reference of the version its engine has loaded as base, if it came from the registry."""
+    deployment_error: str = ""
+    """Why it could not carry out the newest deployment; empty if it could."""
 
 
 class Released(msgspec.Struct, frozen=True):

@@ -13,6 +13,14 @@ _GATEWAY_REPLY: Final = re.compile(r"rpl\.gateway\.[A-Za-z0-9_-]{1,128}\.[A-Za-z
 SUBMIT_PREFIX: Final = "cmd.inference.request.submit.v1"
 COMPLETED: Final = "evt.inference.request.completed.v1"
 
+VERSION_PUBLISHED: Final = "evt.registry.version.published.v1"
+ALIAS_MOVED: Final = "evt.registry.alias.moved.v1"
+DEPLOYMENT_CHANGED: Final = "evt.registry.deployment.changed.v1"
+
+ALL_REGISTRY_CALLS: Final = "ctl.registry.api.*"
+ALL_DEPLOYMENTS: Final = "$KV.deployments.>"
+"""Each pool's `Deployment`, as it is put into the bucket."""
+
 ALL_BEATS: Final = "ctl.inference.*.beat"
 ALL_RELEASED: Final = "ctl.inference.*.released"
 ALL_CANCELS: Final = "ctl.inference.cancel.*"
@@ -48,6 +56,31 @@ def released(worker: str) -> str:
 def drain(worker: str) -> str:
     """Where `worker` is asked to finish what it has and take nothing new."""
     return f"ctl.inference.{worker}.drain"
+
+
+def registry_call(operation: str) -> str:
+    """Where the registry is asked to do `operation` (`libs.contracts.registry.OPERATIONS`); a core request."""
+    return f"ctl.registry.api.{operation}"
+
+
+def deployment(pool: str) -> str:
+    """Where the desired state of `pool` is put and kept."""
+    return f"$KV.deployments.{pool}"
+
+
+def deployment_get(pool: str) -> str:
+    """Where the server is asked for the last value put for `pool` (JetStream direct get)."""
+    return f"$JS.API.DIRECT.GET.KV_deployments.{deployment(pool)}"
+
+
+def reload(worker: str) -> str:
+    """Where `worker` is asked to finish what it has and start again with the base that its pool is to serve."""
+    return f"ctl.inference.{worker}.reload"
+
+
+def call_inbox(service: str, token: str) -> str:
+    """Where answers to one call of `service` go."""
+    return f"rpl.{service}.{token}"
 
 
 def cancel(request_id: str) -> str:

@@ -58,7 +58,30 @@ EVT_INFERENCE: Final = Stream(
     max_bytes=1 << 30,
 )
 
-STREAMS: Final = (CMD_INFERENCE, EVT_INFERENCE)
+EVT_REGISTRY: Final = Stream(
+    name="EVT_REGISTRY",
+    subjects=("evt.registry.>",),
+    retention="limits",
+    max_age_s=30 * DAY_S,
+    max_bytes=256 << 20,
+)
+
+STREAMS: Final = (CMD_INFERENCE, EVT_INFERENCE, EVT_REGISTRY)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bucket:
+    """One key-value bucket: the last value per key, for readers that want the state and not its history."""
+
+    name: str
+    max_bytes: int
+    history: int = 1
+
+
+DEPLOYMENTS: Final = Bucket(name="deployments", max_bytes=16 << 20, history=8)
+"""Desired state per pool; a copy of what PostgreSQL holds, put again whenever the registry starts."""
+
+BUCKETS: Final = (DEPLOYMENTS,)
 
 
 def scheduler_durable(pool: str, service_class: ServiceClass) -> str:
