@@ -1,0 +1,199 @@
+"""A directory in Hugging Face layout becomes a manifest: its files cut into blobs and hashed, several at a time."""
+
+import hashlib
+import os
+import stat
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from libs.contracts.registry import BLOB_BYTES, Blob, Kind, Lineage, Manifest, ManifestFile
+from libs.kit.errors import ServiceError
+from libs.kit.publish.rules import check_directory
+
+_CHUNK_BYTES: Final = 1 << 20
+_MOST_THREADS: Final = 8
+
+Progress = Callable[[str, int, int], None]
+"""Hears what is done (`hash`, `upload`), how many bytes of it are done, and of how many; called from any thread."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Description:
+    """What a manifest says beside its files; the fields are those of `Manifest`."""
+
+    name: str
+    kind: Kind
+    base: str = ""
+    lineage: Lineage = field(default_factory=Lineage)
+    metrics: dict[str, float] = field(default_factory=dict)
+    licence: str = ""
+    annotations: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Piece:
+    """Where the bytes of one blob lie on this machine."""
+
+    path: Path
+    offset: int
+    size_bytes: int
+
+    def read(self) -> bytes:
+        """The bytes as they are now; fewer if the file has shrunk."""
+        with self.path.open("rb") as file:
+            file.seek(self.offset)
+            return file.read(self.size_bytes)
+
+
+@dataclass(frozen=True)
+class Scan:
+    """A manifest and where its blobs are."""
+
+    manifest: Manifest
+    pieces: dict[str, Piece]
+    """By digest; of two equal blobs the first."""
+
+
+def scan(directory: Path, description: Description, *, progress: Progress = lambda *_: None) -> Scan:
+    """Read and hash every file of `directory`; blocks, so run it in a thread where a loop must go on.
+
+    Names that begin with a dot are left out; links to files are followed.
+
+    Raises:
+        ServiceError: `unsafe_file`, `invalid_manifest`, `not_found`, or `digest_mismatch` if a file changes meanwhile.
+    """
+    if not directory.is_dir():
+        raise ServiceError("not_found", f"There is no directory {directory}.")
+    paths = dict(sorted(_files(directory)))
+    check_directory(directory, paths, description.kind)
+    before = {path: _mark(file) for path, file in paths.items()}
+    files, pieces = _hash_all(paths, before, progress)
+    for path, file in paths.items():
+        if _mark(file) != before[path]:
+            raise changed(path)
+    manifest = Manifest(
+        name=description.name,
+        kind=description.kind,
+        files=files,
+        base=description.base,
+        lineage=description.lineage,
+        metrics=dict(sorted(description.metrics.items())),
+        licence=description.licence,
+        annotations=dict(sorted(description.annotations.items())),
+    )
+    return Scan(manifest, pieces)
+
+
+def changed(path: str) -> ServiceError:
+    """What to say of a file that is not any more what was hashed."""
+    return ServiceError("digest_mismatch", f"{path} changed while it was being published; publish again when it rests.")
+
+
+def _files(directory: Path) -> Iterator[tuple[str, Path]]:
+    """Each file's path in the manifest and on this machine."""
+    for entry in sorted(directory.rglob("*")):
+        relative = entry.relative_to(directory)
+        if any(part.startswith(".") for part in relative.parts):
+            continue
+        try:
+            mode = entry.stat().st_mode
+        except OSError as error:
+            raise ServiceError("unsafe_file", f"{relative} cannot be read: {error.strerror}.") from error
+        if stat.S_ISDIR(mode):
+            if entry.is_symlink():
+                raise ServiceError("unsafe_file", f"{relative} is a link to a directory; put the files there instead.")
+            continue
+        if not stat.S_ISREG(mode):
+            raise ServiceError("unsafe_file", f"{relative} is no ordinary file.")
+        yield relative.as_posix(), entry
+
+
+def _mark(path: Path) -> tuple[int, int]:
+    """Changes when the file does."""
+    try:
+        found = path.stat()
+    except FileNotFoundError as error:
+        raise changed(str(path)) from error
+    return found.st_size, found.st_mtime_ns
+
+
+def _hash_all(
+    paths: dict[str, Path], marks: dict[str, tuple[int, int]], progress: Progress
+) -> tuple[tuple[ManifestFile, ...], dict[str, Piece]]:
+    """Hash blobs and whole files side by side; a file of one blob is hashed once."""
+    cuts = {path: [Piece(file, at, min(BLOB_BYTES, marks[path][0] - at)) for at in range(0, marks[path][0], BLOB_BYTES)]
+            for path, file in paths.items()}  # fmt: skip
+    wholes = {path: Piece(paths[path], 0, marks[path][0]) for path, cut in cuts.items() if len(cut) != 1}
+    total = sum(piece.size_bytes for cut in (*cuts.values(), wholes.values()) for piece in cut)
+    meter = Meter("hash", total, progress)
+    with ThreadPoolExecutor(min(_MOST_THREADS, len(os.sched_getaffinity(0)))) as pool:
+        # Whole files first: the largest one decides when all is done.
+        whole = {path: pool.submit(_digest, piece, path, meter) for path, piece in wholes.items()}
+        parts = {path: [pool.submit(_digest, piece, path, meter) for piece in cut] for path, cut in cuts.items()}
+        try:
+            return _collect(cuts, marks, whole, parts)
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
+
+
+def _collect(
+    cuts: dict[str, list[Piece]],
+    marks: dict[str, tuple[int, int]],
+    whole: dict[str, Future[str]],
+    parts: dict[str, list[Future[str]]],
+) -> tuple[tuple[ManifestFile, ...], dict[str, Piece]]:
+    files: list[ManifestFile] = []
+    pieces: dict[str, Piece] = {}
+    for path, cut in cuts.items():
+        digests = [part.result() for part in parts[path]]
+        blobs = tuple(Blob(digest, piece.size_bytes) for digest, piece in zip(digests, cut, strict=True))
+        for digest, piece in zip(digests, cut, strict=True):
+            pieces.setdefault(digest, piece)
+        digest = whole[path].result() if path in whole else digests[0]
+        files.append(ManifestFile(path, digest, marks[path][0], blobs))
+    return tuple(files), pieces
+
+
+def _digest(piece: Piece, name: str, meter: "Meter") -> str:
+    """The digest of one piece, read once."""
+    try:
+        return _read_through(piece, name, meter)
+    except FileNotFoundError as error:
+        raise changed(name) from error
+    except OSError as error:
+        raise ServiceError("unsafe_file", f"{name} cannot be read: {error.strerror}.") from error
+
+
+def _read_through(piece: Piece, name: str, meter: "Meter") -> str:
+    hashed, left = hashlib.sha256(), piece.size_bytes
+    with piece.path.open("rb", buffering=0) as file:
+        file.seek(piece.offset)
+        while left:
+            chunk = file.read(min(_CHUNK_BYTES, left))
+            if not chunk:
+                raise changed(name)
+            hashed.update(chunk)
+            left -= len(chunk)
+            meter.add(len(chunk))
+    return hashed.hexdigest()
+
+
+class Meter:
+    """Adds up progress from several threads."""
+
+    def __init__(self, step: str, total: int, progress: Progress) -> None:
+        self._step, self._total, self._progress = step, total, progress
+        self._done = 0
+        self._lock = threading.Lock()
+        progress(step, 0, total)
+
+    def add(self, count: int) -> None:
+        """`count` bytes more are done."""
+        with self._lock:
+            self._done += count
+            self._progress(self._step, self._done, self._total)
