@@ -1,0 +1,148 @@
+"""All blobs of one version: pages of URLs, threads, tries and pauses, and the count of bytes."""
+
+import asyncio
+import random
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Final, TypeVar
+
+import structlog
+
+from libs.contracts.registry import Fetch
+from libs.kit.errors import ServiceError
+from libs.kit.fetch.blobs import Download, RefusedError, UnreachableError, WrongBytesError, make_client
+from libs.kit.fetch.filecheck import FileCheck
+from libs.kit.fetch.layout import Piece, pieces_of
+from libs.kit.fetch.options import FetchOptions, Pages, Progress
+from libs.kit.fetch.part import PartDirectory
+
+log = structlog.get_logger(__name__)
+
+_REPORT_S: Final = 0.2
+_T = TypeVar("_T")
+
+
+class Transfer:
+    """One fetch into a part directory that this process has locked."""
+
+    def __init__(self, ask: Pages, first: Fetch, part: PartDirectory, options: FetchOptions) -> None:
+        self._ask = ask
+        self._manifest = first.manifest
+        self._part = part
+        self._options = options
+        self._pieces = list(pieces_of(first.manifest).values())
+        self._number = {piece.digest: number for number, piece in enumerate(self._pieces)}
+        self._urls = _urls(first)
+        self._asking = asyncio.Lock()
+        self._files = {file.path: FileCheck(file, part) for file in first.manifest.files}
+        self._total_bytes = sum(piece.size_bytes for piece in self._pieces)
+        self._done_bytes = 0
+        self._counting = threading.Lock()
+        self._stop = threading.Event()
+        self._threads = ThreadPoolExecutor(options.parallel, thread_name_prefix="fetch")
+        self._client = make_client(
+            parallel=options.parallel,
+            connect_timeout_s=options.connect_timeout_s,
+            read_timeout_s=options.read_timeout_s,
+        )
+
+    async def run(self, progress: Progress | None) -> None:
+        """Bring every blob and check every file.
+
+        Raises:
+            ServiceError: as `fetch_version`.
+            OSError: the files cannot be written.
+        """
+        reporter = asyncio.create_task(self._report(progress)) if progress else None
+        try:
+            await self._bring_all()
+        finally:
+            self._stop.set()
+            if reporter is not None:
+                reporter.cancel()
+            # The caller closes the files next; no thread may still write to them.
+            await asyncio.shield(asyncio.to_thread(self._threads.shutdown, cancel_futures=True))
+            self._client.close()
+        if progress:
+            progress(self._done_bytes, self._total_bytes)
+
+    async def _bring_all(self) -> None:
+        begun = await self._in_thread(self._part.prepare, self._manifest)
+        pieces = iter(self._pieces)
+        try:
+            async with asyncio.TaskGroup() as group:
+                for _ in range(self._options.parallel):
+                    group.create_task(self._bring_in_turn(pieces, begun))
+        except ExceptionGroup as errors:
+            # The first failure ended the others.
+            raise errors.exceptions[0] from errors
+        for file in self._files.values():
+            await self._in_thread(file.finish)
+
+    async def _bring_in_turn(self, pieces: Iterator[Piece], begun: set[str]) -> None:
+        for piece in pieces:
+            if await self._in_thread(self._part.holds, piece, begun):
+                self._count(piece.size_bytes)
+            else:
+                await self._bring(piece)
+            for path, _ in piece.places:
+                await self._in_thread(self._files[path].advance, piece.digest)
+
+    async def _bring(self, piece: Piece) -> None:
+        """Try until it is there or nothing speaks for another try."""
+        wrong = 0
+        for number in range(self._options.attempts):
+            last = number + 1 == self._options.attempts
+            try:
+                download = Download(self._client, piece.digest, piece.size_bytes, stop=self._stop, count=self._count)
+                await self._in_thread(download.run, await self._url(piece), self._part.sinks(piece))
+            except WrongBytesError as error:
+                wrong += 1
+                if last or wrong >= self._options.wrong_attempts:
+                    raise _gave_up(piece.digest, error) from error
+                log.warning("wrong bytes, fetching the blob again", blob=piece.digest, error=str(error))
+            except (UnreachableError, RefusedError) as error:
+                if last:
+                    raise _gave_up(piece.digest, error) from error
+                log.warning("blob not fetched, trying again", blob=piece.digest, error=str(error))
+                # It may have expired; asking again also tells whether the version is still there.
+                self._urls.pop(piece.digest, None)
+                await asyncio.sleep(self._pause_s(number))
+            else:
+                return
+
+    async def _url(self, piece: Piece) -> str:
+        async with self._asking:
+            if piece.digest not in self._urls:
+                self._urls |= _urls(await self._ask(self._number[piece.digest]))
+        url = self._urls.get(piece.digest)
+        if url is None:
+            raise ServiceError("storage_unavailable", f"The registry names no source for blob {piece.digest[:12]}.")
+        return url
+
+    def _pause_s(self, number: int) -> float:
+        longest_s = min(self._options.max_pause_s, self._options.pause_s * float(1 << number))
+        return longest_s * random.uniform(0.5, 1.0)  # noqa: S311 - jitter, not a secret
+
+    def _count(self, size_bytes: int) -> None:
+        with self._counting:
+            self._done_bytes += size_bytes
+
+    async def _report(self, progress: Progress) -> None:
+        while True:
+            progress(self._done_bytes, self._total_bytes)
+            await asyncio.sleep(_REPORT_S)
+
+    async def _in_thread(self, work: "Callable[..., _T]", *arguments: object) -> _T:
+        return await asyncio.get_running_loop().run_in_executor(self._threads, work, *arguments)
+
+
+def _urls(page: Fetch) -> dict[str, str]:
+    return {download.blob.digest: download.url for download in page.downloads}
+
+
+def _gave_up(digest: str, error: Exception) -> ServiceError:
+    if isinstance(error, WrongBytesError):
+        return ServiceError("digest_mismatch", f"The store keeps sending wrong bytes for blob {digest[:12]}: {error}.")
+    return ServiceError("storage_unavailable", f"Blob {digest[:12]} cannot be fetched: {error}. Try again later.")
