@@ -5,6 +5,10 @@ from pathlib import Path
 from pydantic import BaseModel, Field, SecretStr
 
 
+def _read_secret(file: Path | None, value: SecretStr) -> str:
+    return value.get_secret_value() if file is None else file.read_text(encoding="utf-8").strip()
+
+
 class NatsSettings(BaseModel):
     """How a service reaches the bus."""
 
@@ -17,6 +21,48 @@ class NatsSettings(BaseModel):
 
     def secret(self) -> str:
         """The password, from the file if one is set."""
-        if self.password_file is not None:
-            return self.password_file.read_text(encoding="utf-8").strip()
-        return self.password.get_secret_value()
+        return _read_secret(self.password_file, self.password)
+
+
+class PostgresSettings(BaseModel):
+    """How a service reaches its database."""
+
+    host: str = "127.0.0.1"
+    port: int = Field(default=5432, ge=1, le=65_535)
+    user: str = "llmos"
+    database: str = "llmos"
+    password: SecretStr = SecretStr("")
+    password_file: Path | None = None
+    """Read instead of `password` where it is set."""
+    pool_size: int = Field(default=8, ge=1, le=200)
+    connect_timeout_s: float = Field(default=5.0, gt=0)
+
+    def secret(self) -> str:
+        """The password, from the file if one is set."""
+        return _read_secret(self.password_file, self.password)
+
+
+class ObjectSettings(BaseModel):
+    """How a service reaches S3."""
+
+    endpoint: str = "http://127.0.0.1:8333"
+    public_endpoint: str = ""
+    """What URLs for others begin with, where they reach S3 under another address; empty for the same one."""
+    region: str = "us-east-1"
+    bucket: str = "llmos"
+    prefix: str = ""
+    """What every key begins with, so that several installations may share a bucket; without slashes at its ends."""
+    access_key: SecretStr = SecretStr("")
+    access_key_file: Path | None = None
+    secret_key: SecretStr = SecretStr("")
+    secret_key_file: Path | None = None
+    """Read instead of the keys where they are set."""
+    timeout_s: float = Field(default=30.0, gt=0)
+    """For one request, however many bytes it moves."""
+
+    def keys(self) -> tuple[str, str]:
+        """Access key and secret key."""
+        return (
+            _read_secret(self.access_key_file, self.access_key),
+            _read_secret(self.secret_key_file, self.secret_key),
+        )

@@ -8,8 +8,11 @@ import pytest
 import pytest_asyncio
 
 from deploy.nats.provision import provision
-from libs.contracts.topology import STREAMS
+from libs.contracts.topology import BUCKETS, STREAMS
+from libs.kit import clock
+from libs.kit.settings import ObjectSettings, PostgresSettings
 from libs.testkit.nats_server import NatsServer
+from libs.testkit.stores import ObjectServer, PostgresServer
 
 POOL = "default"
 
@@ -33,6 +36,8 @@ async def nats(_nats_session: NatsServer) -> NatsServer:
     )
     for stream in STREAMS:
         await client.jetstream().purge_stream(stream.name)
+    for bucket in BUCKETS:
+        await client.jetstream().purge_stream(f"KV_{bucket.name}")
     await client.close()
     return _nats_session
 
@@ -45,3 +50,35 @@ async def private_nats(tmp_path: Path) -> AsyncIterator[NatsServer]:
     await provision(server.settings("provisioner"), (POOL,))
     yield server
     server.stop()
+
+
+@pytest.fixture(scope="session")
+def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgresServer]:
+    """The shared PostgreSQL server."""
+    server = PostgresServer(tmp_path_factory.mktemp("postgres"))
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def database(postgres_server: PostgresServer) -> AsyncIterator[PostgresSettings]:
+    """An empty database of this test's own."""
+    settings = await postgres_server.create_database()
+    yield settings
+    await postgres_server.drop_database(settings)
+
+
+@pytest.fixture(scope="session")
+def object_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ObjectServer]:
+    """The shared SeaweedFS server; a test that kills it starts it again."""
+    server = ObjectServer(tmp_path_factory.mktemp("objects"))
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def bucket(object_server: ObjectServer) -> ObjectSettings:
+    """An empty prefix of this test's own in the shared bucket."""
+    return object_server.settings(f"t-{clock.new_request_id()}")

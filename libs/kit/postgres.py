@@ -1,0 +1,93 @@
+"""PostgreSQL: one pool of connections per process, transactions, advisory locks, and one error for "it is away"."""
+
+import contextlib
+from collections.abc import AsyncIterator, Iterator
+from typing import Final
+
+import msgspec
+from sqlalchemy import URL, text
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+
+from libs.kit.errors import ServiceError
+from libs.kit.settings import PostgresSettings
+
+_AWAY_STATES: Final = ("08", "57P", "53300")
+"""Classes of SQLSTATE that mean: not now. Connection lost, server shutting down or starting up, too many clients."""
+
+
+class Database:
+    """One service's connections; built without connecting."""
+
+    def __init__(self, settings: PostgresSettings) -> None:
+        self.engine: AsyncEngine = create_async_engine(
+            URL.create(
+                "postgresql+asyncpg",
+                username=settings.user,
+                password=settings.secret(),
+                host=settings.host,
+                port=settings.port,
+                database=settings.database,
+            ),
+            pool_size=settings.pool_size,
+            max_overflow=0,
+            pool_pre_ping=True,
+            pool_timeout=settings.connect_timeout_s,
+            connect_args={"timeout": settings.connect_timeout_s},
+            json_serializer=lambda value: msgspec.json.encode(value).decode(),
+            json_deserializer=msgspec.json.decode,
+        )
+
+    @contextlib.asynccontextmanager
+    async def begin(self) -> AsyncIterator[AsyncConnection]:
+        """One transaction: committed at the end of the block, rolled back by an exception.
+
+        Raises:
+            ServiceError: `storage_unavailable`, the database does not answer; whether a commit that was under way
+                happened is then unknown.
+        """
+        with unavailable():
+            async with self.engine.begin() as connection:
+                yield connection
+
+    @contextlib.asynccontextmanager
+    async def connect(self) -> AsyncIterator[AsyncConnection]:
+        """A connection that commits each statement, for locks that outlive a transaction.
+
+        Raises:
+            ServiceError: `storage_unavailable`, the database does not answer.
+        """
+        with unavailable():
+            async with self.engine.connect() as connection:
+                yield await connection.execution_options(isolation_level="AUTOCOMMIT")
+
+    async def close(self) -> None:
+        """End every connection."""
+        await self.engine.dispose()
+
+
+async def lock(connection: AsyncConnection, key: int, *, shared: bool = False) -> None:
+    """Wait for the advisory lock `key` and hold it until the transaction ends."""
+    function = "pg_advisory_xact_lock_shared" if shared else "pg_advisory_xact_lock"
+    await connection.execute(text(f"select {function}(:key)"), {"key": key})
+
+
+@contextlib.contextmanager
+def unavailable() -> Iterator[None]:
+    """Turns "the database is away" into a typed error and leaves every other failure as it is."""
+    try:
+        yield
+    except (OSError, PoolTimeoutError) as error:
+        raise _away(error) from error
+    except DBAPIError as error:
+        state = str(getattr(error.orig, "sqlstate", None) or "")
+        lost = isinstance(error, OperationalError | InterfaceError) or error.connection_invalidated
+        if not state.startswith(_AWAY_STATES) and (state or not lost):
+            raise
+        raise _away(error) from error
+
+
+def _away(error: Exception) -> ServiceError:
+    reason = str(getattr(error, "orig", None) or error or type(error).__name__).splitlines()[0][:200]
+    return ServiceError("storage_unavailable", f"The database does not answer ({reason}); try again.", retry_after_s=1)
