@@ -57,7 +57,13 @@ class App:
     def _make_worker(self, bus: BusClient) -> Worker:
         settings = self._settings
         identity = Identity(id=self.worker_id, name=settings.name, pool=settings.pool, capacity=settings.capacity)
-        return Worker(self._engine, bus, identity=identity, metrics=Metrics.served_on(settings.metrics_port))
+        return Worker(
+            self._engine,
+            bus,
+            identity=identity,
+            metrics=Metrics.served_on(settings.metrics_port),
+            frame_interval_s=settings.frame_interval_ms / 1_000,
+        )
 
     def _bus_options(self) -> BusOptions:
         nats = self._settings.nats

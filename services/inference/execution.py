@@ -108,7 +108,7 @@ class Execution:
             await asyncio.wait((self._stopping,))
 
     def flush(self, bus: BusClient) -> int:
-        """Publish what the application sent in this tick (called by the outbox)."""
+        """Publish what the application has sent since the last flush (called by the outbox)."""
         self._marked = False
         return self._writer.flush(bus)
 
@@ -224,6 +224,8 @@ class Execution:
         if not self._marked:
             self._marked = True
             self._outbox.mark(self)
+        if self._writer.urgent:
+            self._outbox.hurry()
 
     def _fail(self, error: ServiceError) -> None:
         self._streaming = False

@@ -32,6 +32,11 @@ class FrameWriter:
         """Whether the last frame is written or waits for the next flush."""
         return bool(self._flags & _LAST)
 
+    @property
+    def urgent(self) -> bool:
+        """Whether somebody waits for the next flush: it brings the first bytes or the end."""
+        return not self._seq or bool(self._flags & _LAST)
+
     def accept(self, bus: BusClient, meta: FrameMeta) -> None:
         """Publish the first frame at once: the request is taken."""
         frame = encode(Flag.ACCEPTED, self._attempt, self._seq, meta=encode_meta(meta))

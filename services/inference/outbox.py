@@ -1,4 +1,4 @@
-"""Joins what one loop tick produced: one frame per execution, one message for all executions that ended."""
+"""Joins what the engine produced: one frame per execution and interval, one message for all executions that ended."""
 
 import asyncio
 from typing import Final, Protocol
@@ -8,6 +8,7 @@ import structlog
 
 from libs.contracts import subjects
 from libs.contracts.inference import Released, Running
+from libs.kit import clock
 from libs.kit.bus import BusClient, BusError
 
 log = structlog.get_logger(__name__)
@@ -26,30 +27,54 @@ class Source(Protocol):
 
 
 class Outbox:
-    """Publishes at the end of each tick in which somebody had something to say."""
+    """Publishes at the end of a loop tick what is urgent, and with it, or after an interval, everything else.
 
-    def __init__(self, bus: BusClient, worker: str) -> None:
+    Waking the bus server, the gateway and the client costs each of them more than a token does, so a fast engine's
+    steps are joined. What a reader waits for is urgent: the first bytes of an answer, its end, a credit.
+    """
+
+    def __init__(self, bus: BusClient, worker: str, *, interval_s: float) -> None:
+        """Publish through `bus`; what is not urgent waits at most `interval_s` seconds since the last publishing."""
         self._bus = bus
+        self._interval_s = interval_s
         self._worker = worker
         self._subject: Final = subjects.released(worker)
         self._sources: list[Source] = []
         self._ended: list[Running] = []
-        self._scheduled = False
+        self._soon = False
+        self._timer: asyncio.TimerHandle | None = None
+        self._flushed_s = 0.0
         self.frames = 0
 
     def mark(self, source: Source) -> None:
-        """Flush `source` at the end of this tick."""
+        """Flush `source` when the interval is over, or sooner if somebody hurries."""
         self._sources.append(source)
-        self._schedule()
+        if self._soon or self._timer is not None:
+            return
+        left_s = self._flushed_s + self._interval_s - clock.monotonic_s()
+        if left_s <= 0:
+            self.hurry()
+        else:
+            self._timer = asyncio.get_running_loop().call_later(left_s, self.flush)
+
+    def hurry(self) -> None:
+        """Flush everything at the end of this tick."""
+        if not self._soon:
+            self._soon = True
+            asyncio.get_running_loop().call_soon(self.flush)
 
     def release(self, ended: Running) -> None:
         """Tell the schedulers at the end of this tick that `ended` holds no credit any more."""
         self._ended.append(ended)
-        self._schedule()
+        self.hurry()
 
     def flush(self) -> None:
         """Publish everything now."""
-        self._scheduled = False
+        self._soon = False
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        self._flushed_s = clock.monotonic_s()
         sources, self._sources = self._sources, []
         for source in sources:
             try:
@@ -65,8 +90,3 @@ class Outbox:
             except BusError as error:
                 # The next beat names what still runs, which gives the credits back as well.
                 log.warning("release lost", error=str(error), count=len(ended))
-
-    def _schedule(self) -> None:
-        if not self._scheduled:
-            self._scheduled = True
-            asyncio.get_running_loop().call_soon(self.flush)

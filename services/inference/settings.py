@@ -28,6 +28,8 @@ class Settings(BaseSettings):
     """Flags for the engine, as a JSON list; they win over ours."""
     capacity: int = Field(default=0, ge=0)
     """Executions taken at the same time; 0 leaves it to the engine."""
+    frame_interval_ms: float = Field(default=16.0, ge=0, le=1_000)
+    """Tokens that follow each other faster than screens are drawn travel together; an answer's first and last never wait."""
     metrics_port: int = Field(default=0, ge=0, le=65_535)
     """Port on loopback for Prometheus; 0 opens none."""
     drain_timeout_s: float = Field(default=30.0, ge=0)

@@ -41,7 +41,9 @@ _ACCEPTED: Final = _encode(Handover(accepted=True))
 class Worker:
     """Answers for one engine on the bus, from `start` until `drain` has returned."""
 
-    def __init__(self, engine: Engine, bus: BusClient, *, identity: "Identity", metrics: Metrics) -> None:
+    def __init__(
+        self, engine: Engine, bus: BusClient, *, identity: "Identity", metrics: Metrics, frame_interval_s: float = 0.0
+    ) -> None:
         self.drain_requested = asyncio.Event()
         self._engine = engine
         self._bus = bus
@@ -54,7 +56,7 @@ class Worker:
         self._table = Table()
         self._accepted: list[Execution] = []
         self._gateways = Gateways()
-        self._outbox = Outbox(bus, identity.id)
+        self._outbox = Outbox(bus, identity.id, interval_s=frame_interval_s)
         self._surroundings = Surroundings(engine, self._outbox, self._on_end)
         self._idle = asyncio.Event()
         self._idle.set()
