@@ -1,6 +1,7 @@
 """The composition root: joins the parts and routes between the hot path and the rest."""
 
 from collections.abc import Awaitable, Callable, MutableMapping
+from pathlib import Path
 from typing import Any, Final
 
 import structlog
@@ -11,6 +12,7 @@ from libs.kit import clock
 from libs.kit.bus import BusClient, BusOptions
 from libs.kit.bus.events import EventPublisher
 from libs.kit.errors import ServiceError
+from libs.kit.registry_client import BusRegistry
 from services.gateway import replies
 from services.gateway.admin import build_admin
 from services.gateway.endpoint import CONNECTION, Endpoint
@@ -20,6 +22,7 @@ from services.gateway.identity import KeyFileError, Keyring, read_keys
 from services.gateway.metrics import Metrics
 from services.gateway.relay import Relay
 from services.gateway.reports import Reports
+from services.gateway.routes.api import PREFIX, build_api
 from services.gateway.settings import Settings
 from services.gateway.watch import Watch
 
@@ -69,6 +72,13 @@ class Gateway:
         self._admin = build_admin(
             bus=self.bus, fleet=self.fleet, watch=self._watch, keyring=keyring, metrics=self.metrics
         )
+        api = build_api(
+            registry=BusRegistry(self.bus),
+            keyring=keyring,
+            admins=load_admins(settings),
+            max_body_bytes=settings.max_body_bytes,
+        )
+        self._admin.mount(PREFIX, api)
         self._add_gauges()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -142,9 +152,20 @@ def load_keyring(settings: Settings) -> Keyring:
     Raises:
         KeyFileError: the file is missing, empty or malformed.
     """
-    path = settings.api_keys_file
+    return _read_keyring(settings.api_keys_file, settings.cache_salt_key_file)
+
+
+def load_admins(settings: Settings) -> Keyring | None:
+    """Read the admin keys; None if there is no file of them.
+
+    Raises:
+        KeyFileError: the file that is named is missing, empty or malformed.
+    """
+    return _read_keyring(settings.admin_keys_file, None) if settings.admin_keys_file is not None else None
+
+
+def _read_keyring(path: Path, salt_file: Path | None) -> Keyring:
     try:
-        salt_file = settings.cache_salt_key_file
         salt_key = salt_file.read_bytes().strip() if salt_file is not None else b""
         return read_keys(path.read_text(encoding="utf-8").splitlines(), salt_key=salt_key)
     except OSError as error:
@@ -156,5 +177,10 @@ def load_keyring(settings: Settings) -> Keyring:
 def _bus_options(settings: Settings, instance: str) -> BusOptions:
     nats = settings.nats
     return BusOptions(
-        host=nats.host, port=nats.port, user=nats.user, password=nats.secret(), name=f"gateway.{instance}"
+        host=nats.host,
+        port=nats.port,
+        user=nats.user,
+        password=nats.secret(),
+        name=f"gateway.{instance}",
+        inbox_prefix=subjects.call_inbox("gateway", "").rstrip("."),
     )

@@ -20,6 +20,8 @@ class Settings(BaseSettings):
     nats: NatsSettings = Field(default_factory=NatsSettings)
     api_keys_file: Path
     """One key per line: `[<name>:]<key> [<tenant>]`; `#` begins a comment."""
+    admin_keys_file: Path | None = None
+    """Keys that may change the registry, in the same form; without it the admin API is off."""
     cache_salt_key_file: Path | None = None
     """Secret from which each tenant's cache salt is derived; without it a salt is good for one API key."""
     pool: str = "default"

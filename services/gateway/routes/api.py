@@ -1,0 +1,146 @@
+"""Builds the admin API: keys, reading, the call, the answer; and its OpenAPI document."""
+
+from collections.abc import Awaitable, Callable
+from typing import Any, Final
+
+import msgspec
+import structlog
+from fastapi import FastAPI, Request, Response
+from starlette.exceptions import HTTPException
+
+from libs.kit.errors import ServiceError
+from libs.kit.registry_client import Registry
+from services.gateway.identity import Keyring
+from services.gateway.routes import aliases, deployments, versions
+from services.gateway.routes.endpoints import Asked, Endpoint, read_body, read_conditions, read_query
+from services.gateway.routes.openapi import Describer
+from services.gateway.routes.problems import (
+    REQUEST_ID,
+    render,
+    render_http_error,
+    render_service_error,
+    request_id_of,
+)
+
+log = structlog.get_logger(__name__)
+
+PREFIX: Final = "/admin/v1"
+ENDPOINTS: Final = (*versions.ENDPOINTS, *aliases.ENDPOINTS, *deployments.ENDPOINTS)
+_JSON: Final = "application/json"
+
+
+def build_api(*, registry: Registry, keyring: Keyring, admins: Keyring | None, max_body_bytes: int) -> FastAPI:
+    """The application behind `PREFIX`; without admin keys it answers 404 to everything."""
+    app = FastAPI(
+        title="llmos admin",
+        version="1",
+        docs_url=None,
+        redoc_url=None,
+        openapi_url="/openapi.json" if admins is not None else None,
+    )
+    app.add_exception_handler(ServiceError, render_service_error)
+    app.add_exception_handler(HTTPException, render_http_error if admins is not None else _off)
+    app.add_exception_handler(Exception, _broken)
+    if admins is None:
+        return app
+    describer = Describer(ENDPOINTS)
+    for endpoint in ENDPOINTS:
+        app.add_api_route(
+            endpoint.path,
+            _handler(endpoint, registry, _Door(keyring, admins), max_body_bytes),
+            methods=[endpoint.method],
+            response_model=None,
+            status_code=endpoint.status,
+            summary=endpoint.summary,
+            operation_id=describer.name(endpoint),
+            openapi_extra=describer.describe(endpoint),
+        )
+    describer.complete(app)
+    return app
+
+
+class _Door:
+    """Lets admin keys in, and tells an ordinary key that it is one."""
+
+    def __init__(self, keyring: Keyring, admins: Keyring) -> None:
+        self._keyring, self._admins = keyring, admins
+
+    def author(self, request: Request) -> str:
+        """Name of the admin key.
+
+        Raises:
+            ServiceError: `invalid_api_key` or `forbidden`.
+        """
+        given = (request.headers.get("authorization", "").encode(), request.headers.get("x-api-key", "").encode())
+        try:
+            return self._admins.identify(*given).key_id
+        except ServiceError:
+            self._keyring.identify(*given)
+        raise ServiceError("forbidden", "This API key may ask models, but not change the registry. Use an admin key.")
+
+
+def _handler(
+    endpoint: Endpoint, registry: Registry, door: _Door, max_body_bytes: int
+) -> Callable[[Request], Awaitable[Response]]:
+    async def handle(request: Request) -> Response:
+        author = door.author(request)
+        asked = await _read(endpoint, request, author, max_body_bytes)
+        request.state.conditional = asked.conditional
+        result = await registry.call(endpoint.operation, endpoint.call(asked))
+        log.info("admin call", operation=endpoint.operation, author=author, path=request.url.path)
+        if endpoint.select is not None:
+            result = endpoint.select(asked, result)
+        return _answer(endpoint, request, result)
+
+    return handle
+
+
+async def _read(endpoint: Endpoint, request: Request, author: str, max_body_bytes: int) -> Asked:
+    headers = request.headers
+    if_match, must_be_new = (
+        read_conditions(headers.get("if-match"), headers.get("if-none-match"))
+        if endpoint.conditional
+        else (None, False)
+    )
+    return Asked(
+        path=request.path_params,
+        query=read_query(endpoint.query or _Nothing, request.query_params),
+        body=read_body(endpoint.body, await _receive(request, max_body_bytes)) if endpoint.body is not None else None,
+        author=author,
+        if_match=if_match,
+        must_be_new=must_be_new,
+    )
+
+
+class _Nothing(msgspec.Struct):
+    """No parameter at all."""
+
+
+async def _receive(request: Request, limit: int) -> bytes:
+    parts, size = [], 0
+    async for part in request.stream():
+        size += len(part)
+        if size > limit:
+            raise ServiceError("request_too_large", f"The body is larger than {limit} bytes.")
+        parts.append(part)
+    return b"".join(parts)
+
+
+def _answer(endpoint: Endpoint, request: Request, result: Any) -> Response:
+    headers = {REQUEST_ID: request_id_of(request)}
+    if endpoint.tag is not None:
+        headers["etag"] = f'"{endpoint.tag(result)}"'
+    if endpoint.status == 204:
+        return Response(status_code=204, headers=headers)
+    body = msgspec.json.encode(result)
+    return Response(body, status_code=endpoint.status, media_type=_JSON, headers=headers)
+
+
+def _off(request: Request, _: Exception) -> Response:
+    text = "The admin API is off: this gateway has no admin keys (GATEWAY_ADMIN_KEYS_FILE)."
+    return render(request, ServiceError("not_found", text))
+
+
+def _broken(request: Request, error: Exception) -> Response:
+    log.error("admin call crashed", path=request.url.path, exc_info=error)
+    return render(request, ServiceError("internal_error", "Something broke inside; the gateway's log says what."))

@@ -1,0 +1,76 @@
+"""Endpoints for what pools serve; a deployment's tag is its generation."""
+
+from typing import Any, Final
+
+import msgspec
+
+from libs.contracts.registry import Deploy, Empty, PoolName
+from libs.kit.errors import ServiceError
+from services.gateway.routes.endpoints import Asked, Endpoint
+
+
+class NewDeployment(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What a pool is to serve."""
+
+    base: str
+    """Any reference to a version of kind model."""
+    adapters: tuple[str, ...] = ()
+    """Adapters to keep loaded whether an alias points to them or not."""
+    engine_args: tuple[str, ...] = ()
+    replicas: int = 1
+
+
+def _declare(asked: Asked) -> Deploy:
+    wanted = asked.body
+    return Deploy(
+        pool=asked.path["pool"],
+        base=wanted.base,
+        author=asked.author,
+        adapters=wanted.adapters,
+        engine_args=wanted.engine_args,
+        replicas=wanted.replicas,
+        expected_generation=_expected(asked),
+    )
+
+
+def _expected(asked: Asked) -> int | None:
+    if asked.must_be_new:
+        return 0
+    if asked.if_match is None:
+        return None
+    if not (asked.if_match.isascii() and asked.if_match.isdigit()):
+        raise ServiceError("invalid_value", 'If-Match must be a generation in quotes, such as "3".', param="If-Match")
+    return int(asked.if_match)
+
+
+def _generation(status: Any) -> str:
+    return str(status.deployment.generation)
+
+
+ENDPOINTS: Final = (
+    Endpoint(
+        method="GET",
+        path="/deployments",
+        operation="deployment_list",
+        summary="What every pool is to serve, and how far its workers are.",
+        call=lambda _: Empty(),
+    ),
+    Endpoint(
+        method="GET",
+        path="/deployments/{pool}",
+        operation="deployment_show",
+        summary="What one pool is to serve, and how far its workers are.",
+        call=lambda asked: PoolName(asked.path["pool"]),
+        tag=_generation,
+    ),
+    Endpoint(
+        method="PUT",
+        path="/deployments/{pool}",
+        operation="deployment_declare",
+        summary="Declare what a pool serves; `If-Match` names the generation that this replaces.",
+        body=NewDeployment,
+        call=_declare,
+        tag=_generation,
+        conditional=True,
+    ),
+)

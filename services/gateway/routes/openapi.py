@@ -1,0 +1,84 @@
+"""Describes endpoints in OpenAPI from the types that they really read and write."""
+
+import re
+from collections.abc import Sequence
+from typing import Any, Final
+
+import msgspec
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+
+from libs.contracts.registry import OPERATIONS
+from services.gateway.routes.endpoints import Endpoint
+from services.gateway.routes.problems import MEDIA_TYPE, Problem
+
+_TEMPLATE: Final = "#/components/schemas/{name}"
+_PLACEHOLDER: Final = re.compile(r"{(\w+)}")
+_TEXT: Final = {"type": "string"}
+
+
+class Describer:
+    """Holds the schemas of all types that the endpoints use."""
+
+    def __init__(self, endpoints: Sequence[Endpoint]) -> None:
+        answers = [_answer(each) for each in endpoints if each.status != 204]
+        kinds = [Problem, *answers, *(each.body for each in endpoints if each.body)]
+        distinct = list(dict.fromkeys(kinds))
+        found, self._components = msgspec.json.schema_components(distinct, ref_template=_TEMPLATE)
+        self._schemas = dict(zip(distinct, found, strict=True))
+
+    def name(self, endpoint: Endpoint) -> str:
+        """A name for generated clients; two endpoints may share an operation."""
+        return f"{endpoint.method.lower()}_{endpoint.operation}" + ("_one" if endpoint.select is not None else "")
+
+    def describe(self, endpoint: Endpoint) -> dict[str, Any]:
+        """Parameters, body and answers."""
+        good: dict[str, Any] = {"description": "Done."}
+        if endpoint.status != 204:
+            good["content"] = {"application/json": {"schema": self._schemas[_answer(endpoint)]}}
+        if endpoint.tag is not None:
+            good["headers"] = {"ETag": {"schema": _TEXT}}
+        problem = {"description": "Why not.", "content": {MEDIA_TYPE: {"schema": self._schemas[Problem]}}}
+        described: dict[str, Any] = {
+            "parameters": _parameters(endpoint),
+            "responses": {str(endpoint.status): good, "default": problem},
+            "security": [{"key": []}],
+        }
+        if endpoint.body is not None:
+            schema = self._schemas[endpoint.body]
+            needed = len(endpoint.body.__struct_defaults__) < len(endpoint.body.__struct_fields__)
+            described["requestBody"] = {"content": {"application/json": {"schema": schema}}, "required": needed}
+        return described
+
+    def complete(self, app: FastAPI) -> None:
+        """Have `app` put the schemas and the kind of key into its document."""
+
+        def document() -> dict[str, Any]:
+            if not app.openapi_schema:
+                made = get_openapi(title=app.title, version=app.version, routes=app.routes)
+                made["components"] = {
+                    "schemas": dict(sorted(self._components.items())),
+                    "securitySchemes": {"key": {"type": "http", "scheme": "bearer"}},
+                }
+                app.openapi_schema = made
+            return app.openapi_schema
+
+        app.openapi = document  # type: ignore[method-assign] # FastAPI's own way to extend the document
+
+
+def _answer(endpoint: Endpoint) -> type[msgspec.Struct]:
+    return endpoint.answer or OPERATIONS[endpoint.operation][1]
+
+
+def _parameters(endpoint: Endpoint) -> list[dict[str, Any]]:
+    found = [
+        {"name": name, "in": "path", "required": True, "schema": _TEXT} for name in _PLACEHOLDER.findall(endpoint.path)
+    ]
+    if endpoint.query is not None:
+        # One level deep and inline: parameters are plain values.
+        (_,), parts = msgspec.json.schema_components([endpoint.query], ref_template=_TEMPLATE)
+        properties = parts[endpoint.query.__name__]["properties"]
+        found += [{"name": name, "in": "query", "schema": schema} for name, schema in properties.items()]
+    if endpoint.conditional:
+        found += [{"name": name, "in": "header", "schema": _TEXT} for name in ("If-Match", "If-None-Match")]
+    return found

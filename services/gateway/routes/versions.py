@@ -1,0 +1,106 @@
+"""Endpoints for uploads, versions and garbage."""
+
+from typing import Final
+
+import msgspec
+
+from libs.contracts.registry import (
+    BeginUpload,
+    CollectGarbage,
+    CommitUpload,
+    DeleteVersion,
+    FetchVersion,
+    ListVersions,
+    Manifest,
+    Resolve,
+    Verify,
+)
+from services.gateway.routes.endpoints import Endpoint
+
+
+class NewUpload(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A version to be uploaded; repeating it resumes."""
+
+    manifest: Manifest
+
+
+class Page(msgspec.Struct, frozen=True):
+    """Which part of a version's blobs."""
+
+    skip: int = 0
+    """Distinct blobs, in manifest order, that are left out."""
+
+
+class NewCollection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How to collect; nothing is deleted unless `dry_run` is false."""
+
+    dry_run: bool = True
+    min_age_s: float = CollectGarbage().min_age_s
+
+
+ENDPOINTS: Final = (
+    Endpoint(
+        method="GET",
+        path="/versions",
+        operation="version_list",
+        summary="Versions, newest first; `next` of one page is `before` of the following one.",
+        query=ListVersions,
+        call=lambda asked: asked.query,
+    ),
+    Endpoint(
+        method="GET",
+        path="/versions/{reference}",
+        operation="version_show",
+        summary="A version with its manifest and model card.",
+        call=lambda asked: Resolve(asked.path["reference"]),
+        tag=lambda found: found.version.digest,
+    ),
+    Endpoint(
+        method="DELETE",
+        path="/versions/{reference}",
+        operation="version_delete",
+        summary="Retire a version that nothing refers to.",
+        call=lambda asked: DeleteVersion(asked.path["reference"], asked.author),
+        status=204,
+    ),
+    Endpoint(
+        method="POST",
+        path="/uploads",
+        operation="upload_begin",
+        summary="Announce a version, and learn which blobs to PUT where. Repeating it resumes.",
+        body=NewUpload,
+        call=lambda asked: BeginUpload(manifest=asked.body.manifest, author=asked.author),
+    ),
+    Endpoint(
+        method="POST",
+        path="/uploads/{upload_id}/commit",
+        operation="upload_commit",
+        summary="All blobs are there: check them and make the version visible. May take minutes.",
+        call=lambda asked: CommitUpload(asked.path["upload_id"]),
+        status=201,
+        tag=lambda version: version.digest,
+    ),
+    Endpoint(
+        method="GET",
+        path="/versions/{reference}/fetch",
+        operation="version_fetch",
+        summary="URLs from which to GET a version's blobs.",
+        query=Page,
+        call=lambda asked: FetchVersion(asked.path["reference"], asked.query.skip),
+    ),
+    Endpoint(
+        method="POST",
+        path="/versions/{reference}/verify",
+        operation="version_verify",
+        summary="Read every blob of a version back and compare. May take minutes.",
+        call=lambda asked: Verify(asked.path["reference"]),
+    ),
+    Endpoint(
+        method="POST",
+        path="/garbage-collection",
+        operation="garbage_collect",
+        summary="Delete blobs that nothing refers to, or only say which.",
+        body=NewCollection,
+        call=lambda asked: CollectGarbage(dry_run=asked.body.dry_run, min_age_s=asked.body.min_age_s),
+    ),
+)
