@@ -1,0 +1,136 @@
+"""A store of blobs over HTTP in threads of this process, that fails as it is told: for whoever fetches versions."""
+
+import contextlib
+import hashlib
+import threading
+from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any, Final, Self
+
+from libs.contracts.registry import BlobDownload, Fetch, Kind, Manifest
+from libs.contracts.versions import digest_of, full_reference
+from libs.kit.publish.manifest import Description, scan
+
+PAGE: Final = 256
+
+
+@dataclass(frozen=True)
+class Stored:
+    """One version in the store."""
+
+    manifest: Manifest
+    digest: str
+
+    @property
+    def full(self) -> str:
+        """Its full reference."""
+        return full_reference(self.manifest.name, self.digest)
+
+
+class BlobStore:
+    """Serves blobs by URL; enter it with `with`.
+
+    `faults` are used up one per request: `wrong`, `short`, `long`, `cut` (the connection breaks in the middle),
+    `stall` (nothing comes until the store is left), or an HTTP status such as `503`.
+    """
+
+    def __init__(self, page: int = PAGE) -> None:
+        self.blobs: dict[str, bytes] = {}
+        self.versions: dict[str, Stored] = {}
+        self.faults: list[str] = []
+        self.served: list[str] = []
+        """Digests asked for, in order."""
+        self.gate = threading.Event()
+        """Clear it, and every answer waits until it is set."""
+        self.gate.set()
+        self.closing = threading.Event()
+        self.token = "1"
+        """URLs with another one have expired."""
+        self._page = page
+        self._lock = threading.Lock()
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (_Handler,), {"store": self}))
+        self._server.daemon_threads = True
+
+    def __enter__(self) -> Self:
+        threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.gate.set()
+        self.closing.set()
+        self._server.shutdown()
+        self._server.server_close()
+
+    def publish(self, directory: Path, name: str, kind: Kind = Kind.MODEL, base: str = "") -> Stored:
+        """Take a directory in as a version."""
+        found = scan(directory, Description(name=name, kind=kind, base=base))
+        for digest, piece in found.pieces.items():
+            self.blobs[digest] = piece.read()
+        return self.add(found.manifest)
+
+    def add(self, manifest: Manifest) -> Stored:
+        """Take a manifest in whose blobs are here already, or never will be."""
+        stored = Stored(manifest, digest_of(manifest))
+        self.versions[stored.digest] = stored
+        return stored
+
+    def put(self, data: bytes) -> str:
+        """Take one blob in; its digest."""
+        digest = hashlib.sha256(data).hexdigest()
+        self.blobs[digest] = data
+        return digest
+
+    def fetch(self, digest: str, skip: int) -> Fetch:
+        """One page, as the registry answers."""
+        manifest = self.versions[digest].manifest
+        distinct = list(dict.fromkeys(blob for file in manifest.files for blob in file.blobs))
+        address = f"http://127.0.0.1:{self._server.server_port}"
+        downloads = tuple(
+            BlobDownload(blob, f"{address}/{blob.digest}?{self.token}") for blob in distinct[skip : skip + self._page]
+        )
+        return Fetch(digest, manifest, downloads, len(distinct))
+
+    def take_fault(self, digest: str) -> str:
+        """Note the request; what goes wrong with it."""
+        with self._lock:
+            self.served.append(digest)
+            return self.faults.pop(0) if self.faults else ""
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    store: BlobStore
+
+    def do_GET(self) -> None:
+        """Serve one blob, or what its fault makes of it."""
+        digest, _, token = self.path.removeprefix("/").partition("?")
+        fault = self.store.take_fault(digest)
+        self.store.gate.wait()
+        if token != self.store.token:
+            fault = "403"
+        data = self.store.blobs.get(digest)
+        if fault.isdigit() or data is None:
+            self._answer(int(fault or 404), b"no")
+            return
+        if fault == "stall":
+            self.store.closing.wait()
+        if fault == "cut":
+            self.send_response(200)
+            self.send_header("content-length", str(len(data)))
+            self.end_headers()
+            self.wfile.write(data[: len(data) // 2])
+            self.close_connection = True
+            return
+        changes = {"wrong": bytes([data[0] ^ 1]) + data[1:], "short": data[:-1], "long": data + b"x"}
+        self._answer(200, changes.get(fault, data))
+
+    def _answer(self, status: int, body: bytes) -> None:
+        with contextlib.suppress(ConnectionError):
+            self.send_response(status)
+            self.send_header("content-length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the library's name
+        """Say nothing."""

@@ -1,0 +1,240 @@
+"""The cache of versions: shared, whole or absent, bounded, and never emptied under somebody's feet."""
+
+import asyncio
+import os
+import resource
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from libs.kit.errors import ServiceError
+from libs.kit.fetch import Pages
+from libs.testkit.blob_store import BlobStore, Stored
+from libs.testkit.platform import ROOT
+from libs.testkit.processes import die_with_parent
+from libs.testkit.wait import until
+from services.inference.cache import Cache
+from tests.unit.fetch.versions import QUICK, contents, cut, data, names, pages, version
+
+
+@pytest.fixture
+def store() -> Iterator[BlobStore]:
+    with BlobStore() as store:
+        yield store
+
+
+def of(store: BlobStore, size_bytes: int, seed: int) -> tuple[Stored, Pages]:
+    stored = version(store, cut(store, "model.safetensors", data(size_bytes, seed), 1_000))
+    return stored, pages(store, stored)
+
+
+def cache_at(root: Path, max_bytes: int = 1 << 30, *, rehash: bool = False) -> Cache:
+    return Cache(root, max_bytes, rehash=rehash, options=QUICK)
+
+
+async def test_a_version_is_fetched_once_and_found_again_by_everybody(store: BlobStore, tmp_path: Path) -> None:
+    stored, ask = of(store, 5_000, 1)
+    leases = await asyncio.gather(*(cache_at(tmp_path).acquire(stored.digest, ask) for _ in range(5)))
+    assert len(store.served) == 5, "five blobs, each once"
+    assert {lease.directory for lease in leases} == {tmp_path / stored.digest / "files"}
+    assert leases[0].manifest == stored.manifest
+    assert contents(leases[0].directory) == {"model.safetensors": data(5_000, 1)}
+    assert cache_at(tmp_path).digests() == [stored.digest]
+    for lease in leases:
+        lease.release()
+        lease.release()
+
+
+async def test_a_digest_that_is_none_is_refused(store: BlobStore, tmp_path: Path) -> None:
+    _, ask = of(store, 10, 1)
+    with pytest.raises(ServiceError):
+        await cache_at(tmp_path).acquire("../../etc", ask)
+    assert names(tmp_path) == []
+
+
+async def test_what_was_used_longest_ago_makes_room(store: BlobStore, tmp_path: Path) -> None:
+    cache = cache_at(tmp_path, 3_500)
+    first, second, third, fourth = (of(store, 1_000, seed) for seed in (1, 2, 3, 4))
+    for stored, ask in (first, second, third, first):
+        (await cache.acquire(stored.digest, ask)).release()
+    (await cache.acquire(fourth[0].digest, fourth[1])).release()
+    assert cache.digests() == sorted(stored.digest for stored, _ in (first, third, fourth))
+    assert names(tmp_path) == sorted([*cache.digests(), "locks"]), "nothing is left of what went"
+
+
+async def test_a_version_in_use_is_never_removed(store: BlobStore, tmp_path: Path) -> None:
+    cache, neighbour = cache_at(tmp_path, 2_500), cache_at(tmp_path, 2_500)
+    held = await neighbour.acquire(of(store, 1_000, 1)[0].digest, of(store, 1_000, 1)[1])
+    for seed in (2, 3):
+        stored, ask = of(store, 1_000, seed)
+        (await cache.acquire(stored.digest, ask)).release()
+    assert contents(held.directory) == {"model.safetensors": data(1_000, 1)}
+    large, ask = of(store, 2_000, 4)
+    with pytest.raises(ServiceError, match="versions in use take 1000") as error:
+        await cache.acquire(large.digest, ask)
+    assert error.value.code == "storage_unavailable"
+    assert large.digest not in names(tmp_path)
+    held.release()
+    (await cache.acquire(large.digest, ask)).release()
+    assert cache.digests() == [large.digest]
+
+
+async def test_a_failed_fetch_leaves_no_version_and_a_retry_completes_it(store: BlobStore, tmp_path: Path) -> None:
+    cache = cache_at(tmp_path)
+    stored, ask = of(store, 5_000, 1)
+    store.faults = ["", "", "wrong", "wrong", "wrong", *["wrong"] * 12]
+    with pytest.raises(ServiceError) as error:
+        await cache.acquire(stored.digest, ask)
+    assert error.value.code == "digest_mismatch"
+    assert cache.digests() == []
+    store.faults = []
+    lease = await cache.acquire(stored.digest, ask)
+    assert contents(lease.directory) == {"model.safetensors": data(5_000, 1)}
+    lease.release()
+
+
+async def test_leftovers_of_a_failed_fetch_are_the_first_to_go(store: BlobStore, tmp_path: Path) -> None:
+    cache = cache_at(tmp_path, 5_500)
+    stored, ask = of(store, 5_000, 1)
+    store.faults = ["", "", *["404"] * 50]
+    with pytest.raises(ServiceError):
+        await cache.acquire(stored.digest, ask)
+    store.faults = []
+    other, ask = of(store, 1_000, 2)
+    (await cache.acquire(other.digest, ask)).release()
+    assert names(tmp_path) == sorted([other.digest, "locks"])
+
+
+async def test_a_process_that_died_before_the_marker_is_checked_byte_by_byte(store: BlobStore, tmp_path: Path) -> None:
+    cache = cache_at(tmp_path)
+    stored, ask = of(store, 5_000, 1)
+    lease = await cache.acquire(stored.digest, ask)
+    lease.release()
+    (tmp_path / stored.digest / "manifest.json").unlink()
+    store.served.clear()
+    (await cache.acquire(stored.digest, ask)).release()
+    assert store.served == [], "what is whole is kept"
+    spoil(lease.directory / "model.safetensors")
+    (tmp_path / stored.digest / "manifest.json").unlink()
+    (await cache.acquire(stored.digest, ask)).release()
+    assert contents(lease.directory) == {"model.safetensors": data(5_000, 1)}
+
+
+async def test_reading_again_finds_what_changed_on_disk(store: BlobStore, tmp_path: Path) -> None:
+    stored, ask = of(store, 5_000, 1)
+    lease = await cache_at(tmp_path).acquire(stored.digest, ask)
+    spoil(lease.directory / "model.safetensors")
+    careful = cache_at(tmp_path, rehash=True)
+    with pytest.raises(ServiceError, match="another worker uses") as error:
+        await careful.acquire(stored.digest, ask)
+    assert error.value.code == "digest_mismatch"
+    lease.release()
+    again = await careful.acquire(stored.digest, ask)
+    assert contents(again.directory) == {"model.safetensors": data(5_000, 1)}
+    again.release()
+
+
+def spoil(path: Path) -> None:
+    path.chmod(0o644)
+    path.write_bytes(b"\1" + path.read_bytes()[1:])
+
+
+PROGRAM = """
+import asyncio, sys
+from pathlib import Path
+import msgspec
+from libs.contracts.registry import Fetch
+from services.inference.cache import Cache
+page = msgspec.json.decode(Path(sys.argv[1]).read_bytes(), type=Fetch)
+async def ask(skip):
+    return page
+async def main():
+    lease = await Cache(Path(sys.argv[2]), 1 << 30).acquire(page.digest, ask)
+    print(lease.directory, flush=True)
+    if sys.argv[3] == "hold":
+        await asyncio.Event().wait()
+asyncio.run(main())
+"""
+
+
+def started(
+    store: BlobStore, stored: Stored, root: Path, then: str = "leave", max_file_bytes: int = 1 << 30
+) -> subprocess.Popen[bytes]:
+    """Another process that acquires the version."""
+
+    def prepare() -> None:
+        die_with_parent()
+        resource.setrlimit(resource.RLIMIT_FSIZE, (max_file_bytes, max_file_bytes))
+
+    page = root.parent / f"{stored.digest}.page"
+    page.write_bytes(msgspec.json.encode(store.fetch(stored.digest, 0)))
+    return subprocess.Popen(
+        [sys.executable, "-c", PROGRAM, str(page), str(root), then],
+        env={"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        preexec_fn=prepare,
+    )
+
+
+async def test_two_processes_at_once_fetch_it_once(store: BlobStore, tmp_path: Path) -> None:
+    stored, _ = of(store, 20_000, 1)
+    store.gate.clear()
+    processes = [started(store, stored, tmp_path / "cache") for _ in range(2)]
+    await until(lambda: len(store.served) >= 4, timeout_s=30)
+    store.gate.set()
+    told = {(await asyncio.to_thread(process.communicate))[0].splitlines()[-1] for process in processes}
+    assert told == {f"{tmp_path / 'cache' / stored.digest / 'files'}".encode()}
+    assert len(store.served) == 20
+
+
+async def test_kill_9_while_fetching_frees_the_lock_and_keeps_what_came(store: BlobStore, tmp_path: Path) -> None:
+    stored, ask = of(store, 20_000, 1)
+    store.faults = [""] * 12 + ["stall"]
+    process = started(store, stored, tmp_path / "cache")
+    await until(lambda: len(store.served) >= 13, timeout_s=30)
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    cache = cache_at(tmp_path / "cache")
+    assert cache.digests() == []
+    store.served.clear()
+    lease = await cache.acquire(stored.digest, ask)
+    assert contents(lease.directory) == {"model.safetensors": data(20_000, 1)}
+    assert len(store.served) <= 11
+    lease.release()
+
+
+async def test_a_version_that_another_process_uses_stays_until_that_process_is_dead(
+    store: BlobStore, tmp_path: Path
+) -> None:
+    held, _ = of(store, 1_000, 1)
+    process = started(store, held, tmp_path / "cache", "hold")
+    assert process.stdout is not None
+    await asyncio.to_thread(process.stdout.readline)
+    cache = cache_at(tmp_path / "cache", 1_500)
+    other, ask = of(store, 1_000, 2)
+    with pytest.raises(ServiceError):
+        await cache.acquire(other.digest, ask)
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    (await cache.acquire(other.digest, ask)).release()
+    assert cache.digests() == [other.digest]
+
+
+async def test_a_full_disk_is_a_typed_error_and_leaves_nothing(store: BlobStore, tmp_path: Path) -> None:
+    """The kernel's limit on the size of a file stands for the disk: it refuses in the same places."""
+    small, _ = of(store, 10_000, 1)
+    large, _ = of(store, 1_000_000, 2)
+    root = tmp_path / "cache"
+    for stored in (large, small):
+        process = started(store, stored, root, "leave", max_file_bytes=100_000)
+        told, _ = await asyncio.to_thread(process.communicate)
+        if stored is large:
+            assert b"ServiceError: No room" in told.splitlines()[-1]
+            assert names(root) == ["locks"]
+    assert cache_at(root).digests() == [small.digest]
