@@ -8,9 +8,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, Final, Self
 
-from libs.contracts.registry import BlobDownload, Fetch, Kind, Manifest
+from libs.contracts.registry import BLOB_BYTES, Blob, BlobDownload, Fetch, Kind, Manifest, ManifestFile
 from libs.contracts.versions import digest_of, full_reference
-from libs.kit.publish.manifest import Description, scan
 
 PAGE: Final = 256
 
@@ -63,11 +62,10 @@ class BlobStore:
         self._server.server_close()
 
     def publish(self, directory: Path, name: str, kind: Kind = Kind.MODEL, base: str = "") -> Stored:
-        """Take a directory in as a version."""
-        found = scan(directory, Description(name=name, kind=kind, base=base))
-        for digest, piece in found.pieces.items():
-            self.blobs[digest] = piece.read()
-        return self.add(found.manifest)
+        """Take a directory in as a version, whatever is in it."""
+        files = sorted(path for path in directory.rglob("*") if path.is_file())
+        listed = tuple(self._file(path.relative_to(directory).as_posix(), path.read_bytes()) for path in files)
+        return self.add(Manifest(name=name, kind=kind, files=listed, base=base))
 
     def add(self, manifest: Manifest) -> Stored:
         """Take a manifest in whose blobs are here already, or never will be."""
@@ -80,6 +78,11 @@ class BlobStore:
         digest = hashlib.sha256(data).hexdigest()
         self.blobs[digest] = data
         return digest
+
+    def _file(self, path: str, data: bytes) -> ManifestFile:
+        parts = [data[at : at + BLOB_BYTES] for at in range(0, len(data), BLOB_BYTES)]
+        blobs = tuple(Blob(self.put(part), len(part)) for part in parts)
+        return ManifestFile(path, hashlib.sha256(data).hexdigest(), len(data), blobs)
 
     def fetch(self, digest: str, skip: int) -> Fetch:
         """One page, as the registry answers."""
