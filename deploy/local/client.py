@@ -52,6 +52,10 @@ class Stack:
         """The key that was generated for this home."""
         return self.home.api_key_file().read_text(encoding="utf-8").strip()
 
+    def admin_key(self) -> str:
+        """The admin key that was generated for this home."""
+        return self.home.admin_key_file().read_text(encoding="utf-8").strip().rpartition(":")[2]
+
     def start(self, options: StackOptions, environment: Mapping[str, str], *, attached: bool) -> None:
         """Start the stack and return at once.
 

@@ -1,4 +1,4 @@
-"""Hears the beats of the workers, so that the supervisor knows which of them can take work."""
+"""Asks the bus how our services are: the beats of the workers, and whether a registry answers."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -9,10 +9,14 @@ from deploy.local.home import Home
 from deploy.local.ports import HOST
 from libs.contracts import subjects
 from libs.contracts.inference import WorkerBeat, WorkerState
-from libs.kit.bus import BusClient, BusOptions, Message
+from libs.contracts.registry import Empty, Reply
+from libs.kit.bus import BusClient, BusError, BusOptions, Message
 from libs.kit.clock import monotonic_s
 
 _USER: Final = "provisioner"
+_INBOX: Final = "_INBOX"
+"""Where that user may be answered."""
+_ANSWER_TIMEOUT_S: Final = 2.0
 
 
 class Fleet:
@@ -31,9 +35,24 @@ class Fleet:
         heard_s = self._ready_at_s.get(name)
         return heard_s is not None and heard_s > since_s
 
+    async def has_registry(self) -> bool:
+        """Whether a registry answers."""
+        if self._client is None:
+            self._client = await self._listen()
+        question = msgspec.json.encode(Empty())
+        try:
+            subject = subjects.registry_call("deployment_list")
+            answer = await self._client.request(subject, question, timeout_s=_ANSWER_TIMEOUT_S)
+        except BusError:
+            return False
+        return msgspec.json.decode(answer.payload, type=Reply).error is None
+
     async def _listen(self) -> BusClient:
         password = self._home.secret(f"nats_{_USER}")
-        client = BusClient(BusOptions(host=HOST, port=self._port, name="supervisor", user=_USER, password=password))
+        options = BusOptions(
+            host=HOST, port=self._port, name="supervisor", user=_USER, password=password, inbox_prefix=_INBOX
+        )
+        client = BusClient(options)
         client.subscribe(subjects.ALL_BEATS, self._hear)
         await client.connect_when_possible()
         return client
@@ -56,3 +75,14 @@ class WorkerReady:
     async def __call__(self, since_s: float) -> bool:
         """Ask once."""
         return await self.fleet.is_ready(self.worker, since_s=since_s)
+
+
+@dataclass(frozen=True)
+class RegistryReady:
+    """Ready when it answers a call."""
+
+    fleet: Fleet
+
+    async def __call__(self, _: float) -> bool:
+        """Ask once."""
+        return await self.fleet.has_registry()

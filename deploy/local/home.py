@@ -8,6 +8,8 @@ from typing import Final
 from libs.kit.clock import new_secret
 
 CHECKOUT: Final = Path(__file__).resolve().parents[2]
+OPERATOR: Final = "operator"
+"""Who the registry's records name for what is done with this home's admin key."""
 _PRIVATE_DIRECTORY: Final = 0o700
 _PRIVATE_FILE: Final = 0o600
 
@@ -71,6 +73,10 @@ class Home:
     def api_key_file(self) -> Path:
         """File with the one API key that is made at the first start."""
         return self.secret_file("api_keys", prefix="sk-llmos-")
+
+    def admin_key_file(self) -> Path:
+        """File with the one admin key, `<name>:<key>`, that is made at the first start."""
+        return self.secret_file("admin_keys", prefix=f"{OPERATOR}:sk-llmos-admin-")
 
     def stack_id(self) -> str:
         """Marks every process that belongs to this home, through `LLMOS_STACK_ID` in its environment."""

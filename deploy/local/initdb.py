@@ -1,4 +1,4 @@
-"""Makes PostgreSQL's data directory, once: `python -m deploy.local.initdb DATA PASSWORD_FILE`."""
+"""Makes PostgreSQL's data directory, once: `python -m deploy.local.initdb DATA PASSWORD_FILE`; says who may connect."""
 
 import os
 import shutil
@@ -7,10 +7,12 @@ import sys
 from pathlib import Path
 from typing import Final
 
-from deploy.local.parts.postgres import DATABASE, USER, program
+from deploy.local.parts.postgres import DATABASE, REGISTRY, USER, program
 
 _DONE: Final = "llmos-initialised"
-_WHO_MAY_CONNECT: Final = f"host all {USER} 127.0.0.1/32 scram-sha-256\n"
+_WHO_MAY_CONNECT: Final = (
+    f"host all {USER} 127.0.0.1/32 scram-sha-256\nhost {REGISTRY} {REGISTRY} 127.0.0.1/32 scram-sha-256\n"
+)
 _CHILD: Final = Path(__file__).with_name("child.py")
 
 
@@ -18,6 +20,7 @@ def main() -> None:
     """Make it, or leave it as it is."""
     data, password_file = Path(sys.argv[1]), Path(sys.argv[2])
     if (data / _DONE).exists():
+        _say_who_may_connect(data)
         return
     # A directory without the mark is one that a kill has left half made.
     for path in data.iterdir():
@@ -27,12 +30,17 @@ def main() -> None:
         data, "initdb", f"--pgdata={data}", f"--username={USER}", "--auth=trust", "--encoding=UTF8", "--locale=C.UTF-8",
         "--data-checksums",
     )  # fmt: skip
-    (data / "pg_hba.conf").write_text(_WHO_MAY_CONNECT, encoding="utf-8")
+    _say_who_may_connect(data)
     password = password_file.read_text(encoding="utf-8").strip()
     single = ("postgres", "--single", "-D", str(data))
     _postgres(data, *single, "postgres", text=f"alter role {USER} password '{password}'\ncreate database {DATABASE}\n")
     _postgres(data, *single, DATABASE, text="create extension vector\n")
     (data / _DONE).touch()
+
+
+def _say_who_may_connect(data: Path) -> None:
+    """At every start, for a home may be older than the roles that are known now."""
+    (data / "pg_hba.conf").write_text(_WHO_MAY_CONNECT, encoding="utf-8")
 
 
 def _postgres(data: Path, name: str, *arguments: str, text: str = "") -> None:

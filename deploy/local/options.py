@@ -1,6 +1,7 @@
 """What somebody may choose about a stack: options of the command line over `LLMOS_*` variables over defaults."""
 
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
@@ -14,6 +15,7 @@ from deploy.local.ports import NAMES
 STARTER: Final = CHECKOUT / "deploy" / "starter" / "helpdesk"
 STARTER_NAME: Final = "helpdesk"
 _MOST_WORKERS: Final = 64
+_MOST_NAME: Final = 64
 
 
 class StackOptions(msgspec.Struct, frozen=True, kw_only=True):
@@ -23,6 +25,8 @@ class StackOptions(msgspec.Struct, frozen=True, kw_only=True):
     """The directory that holds the state."""
     model: str = str(STARTER)
     """A local directory, or a name on Hugging Face."""
+    model_asked: bool = False
+    """Whether somebody has named the model, so that it is to replace what the pool serves."""
     workers: int = 1
     ports: dict[str, int] = {}
     """Ports that must be these; the others are chosen."""
@@ -32,12 +36,18 @@ class StackOptions(msgspec.Struct, frozen=True, kw_only=True):
         """The name under which clients ask for the model."""
         if self.model == str(STARTER):
             return STARTER_NAME
-        return Path(self.model).name if self.is_local else self.model
+        return _slug(Path(self.model).name) if self.is_local else self.model
 
     @property
     def is_local(self) -> bool:
         """Whether the model is a directory of this machine, so that nothing has to be fetched."""
         return Path(self.model).is_dir()
+
+
+def _slug(text: str) -> str:
+    """The nearest name that the registry takes."""
+    kept = re.sub(r"[^a-z0-9._-]+", "-", text.lower()).strip("-._")
+    return kept[:_MOST_NAME] or "model"
 
 
 def home_from(environment: Mapping[str, str]) -> Home:
@@ -62,6 +72,7 @@ def options_from(
     _check("The number of workers", count, most=_MOST_WORKERS)
     return StackOptions(
         home=str(home_from(environment).root),
+        model_asked=bool(model or environment.get("LLMOS_MODEL")),
         model=_model(model or environment.get("LLMOS_MODEL") or str(STARTER), environment),
         workers=count,
         ports=ports,

@@ -12,9 +12,10 @@ class Tier(IntEnum):
 
     STORE = 0
     TASK = 1
-    WORKER = 2
-    KERNEL = 3
-    DOOR = 4
+    REGISTRY = 2
+    WORKER = 3
+    KERNEL = 4
+    DOOR = 5
 
 
 Probe = Callable[[float], Awaitable[bool]]

@@ -14,6 +14,8 @@ from deploy.local.site import Site
 BUCKET: Final = "llmos"
 ACCESS_KEY_NAME: Final = "s3_access_key"
 SECRET_KEY_NAME: Final = "s3_secret_key"  # noqa: S105 - a file name
+REGISTRY_ACCESS_KEY_NAME: Final = "s3_registry_access_key"
+REGISTRY_SECRET_KEY_NAME: Final = "s3_registry_secret_key"  # noqa: S105 - a file name
 _VOLUME_BYTES_MB: Final = 1024
 _SERVERS: Final = ("master", "volume", "filer", "admin")
 
@@ -54,6 +56,16 @@ def parts(site: Site) -> tuple[Part, ...]:
     )  # fmt: skip
 
 
+def environment(site: Site, prefix: str) -> dict[str, str]:
+    """Variables by which the registry, with the setting block at `prefix`, reaches its bucket."""
+    return {
+        f"{prefix}__ENDPOINT": f"http://{HOST}:{site.ports['s3']}",
+        f"{prefix}__BUCKET": BUCKET,
+        f"{prefix}__ACCESS_KEY_FILE": str(site.home.secret_file(REGISTRY_ACCESS_KEY_NAME)),
+        f"{prefix}__SECRET_KEY_FILE": str(site.home.secret_file(REGISTRY_SECRET_KEY_NAME)),
+    }
+
+
 def sockets(port: int) -> tuple[Path, ...]:
     """Files that SeaweedFS makes for the server at `port`, and leaves behind when it is killed."""
     names = [f"{name}-grpc" for name in ("s3", *_SERVERS)] + ["s3", "filer"]
@@ -77,9 +89,23 @@ def _write_security(directory: Path, home: Home) -> None:
 
 
 def _write_identities(directory: Path, home: Home) -> None:
-    keys = {"accessKey": home.secret(ACCESS_KEY_NAME), "secretKey": home.secret(SECRET_KEY_NAME)}
-    identity = {"name": "llmos", "credentials": [keys], "actions": ["Admin", "Read", "Write", "List", "Tagging"]}
-    write_private(directory / "identities.json", json.dumps({"identities": [identity]}))
+    """One for the whole server, and one for the registry that reaches nothing but its bucket."""
+    everything = ("Admin", "Read", "Write", "List", "Tagging")
+    identities = [
+        _identity(home, "llmos", (ACCESS_KEY_NAME, SECRET_KEY_NAME), everything),
+        _identity(
+            home,
+            "registry",
+            (REGISTRY_ACCESS_KEY_NAME, REGISTRY_SECRET_KEY_NAME),
+            tuple(f"{action}:{BUCKET}" for action in everything),
+        ),
+    ]
+    write_private(directory / "identities.json", json.dumps({"identities": identities}))
+
+
+def _identity(home: Home, name: str, keys: tuple[str, str], actions: tuple[str, ...]) -> dict[str, object]:
+    credentials = {"accessKey": home.secret(keys[0]), "secretKey": home.secret(keys[1])}
+    return {"name": name, "credentials": [credentials], "actions": actions}
 
 
 def _write_options(directory: Path, site: Site) -> None:

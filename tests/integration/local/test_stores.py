@@ -8,6 +8,8 @@ import asyncpg  # type: ignore[import-untyped] # it ships no types
 import minio
 import nats
 import pytest
+from minio.commonconfig import ENABLED
+from minio.versioningconfig import VersioningConfig
 from nats.errors import Error as NatsError
 
 from deploy.local.parts import objects, postgres
@@ -38,6 +40,47 @@ async def test_postgres_is_18_with_vectors_and_checksums(shared_stack: Commanded
 async def test_postgres_refuses_a_wrong_password(password: str, shared_stack: Commanded) -> None:
     with pytest.raises((asyncpg.InvalidPasswordError, asyncpg.InvalidAuthorizationSpecificationError)):
         await _postgres(shared_stack, password)
+
+
+async def test_the_registry_has_a_database_of_its_own_and_reaches_no_other(shared_stack: Commanded) -> None:
+    password = shared_stack.home.secret(postgres.REGISTRY_SECRET_NAME)
+    place = {"host": HOST, "port": shared_stack.state.ports["postgres"], "user": postgres.REGISTRY}
+    own = await asyncpg.connect(**place, database=postgres.REGISTRY, password=password)
+    try:
+        await own.execute("create schema probe; drop schema probe")
+        rights = await own.fetchrow(
+            "select rolsuper, rolcreatedb, rolcreaterole, rolreplication, rolbypassrls from pg_roles"
+            " where rolname = $1",
+            postgres.REGISTRY,
+        )
+        assert not any(rights)
+    finally:
+        await own.close()
+    for database in (postgres.DATABASE, "postgres"):
+        with pytest.raises((asyncpg.InsufficientPrivilegeError, asyncpg.InvalidAuthorizationSpecificationError)):
+            await asyncpg.connect(**place, database=database, password=password)
+    with pytest.raises(asyncpg.InvalidPasswordError):
+        await asyncpg.connect(**place, database=postgres.REGISTRY, password="wrong")
+
+
+def test_the_registry_reaches_its_bucket_and_no_other(shared_stack: Commanded) -> None:
+    keys = (objects.REGISTRY_ACCESS_KEY_NAME, objects.REGISTRY_SECRET_KEY_NAME)
+    access, secret = (shared_stack.home.secret(name) for name in keys)
+    client = minio.Minio(f"{HOST}:{shared_stack.state.ports['s3']}", access, secret, secure=False)
+    client.put_object(objects.BUCKET, "tests/two", io.BytesIO(b"x"), 1)
+    client.set_bucket_versioning(objects.BUCKET, VersioningConfig(ENABLED))
+
+    assert client.get_bucket_versioning(objects.BUCKET).status == ENABLED
+    owner = _s3(shared_stack, shared_stack.home.secret(objects.SECRET_KEY_NAME))
+    if not owner.bucket_exists("foreign"):
+        owner.make_bucket("foreign")
+    for forbidden in (
+        lambda: client.put_object("foreign", "x", io.BytesIO(b"x"), 1),
+        lambda: list(client.list_objects("foreign")),
+        lambda: client.make_bucket("another"),
+    ):
+        with pytest.raises(minio.S3Error, match="AccessDenied"):
+            forbidden()
 
 
 def _s3(stack: Commanded, secret: str) -> minio.Minio:
