@@ -1,0 +1,128 @@
+"""Puts one registry process together: database, store, bus, use cases, shutdown."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+import structlog
+from faststream.nats import NatsBroker
+from faststream.security import SASLPlaintext
+from nats.errors import Error as NatsError
+
+from libs.kit import clock
+from libs.kit.errors import ServiceError
+from libs.kit.objects import ObjectStore
+from libs.kit.postgres import Database
+from services.registry import handlers
+from services.registry.migrations import migrate
+from services.registry.service.catalogue import Catalogue
+from services.registry.service.naming import Naming
+from services.registry.service.publish import Publisher
+from services.registry.service.reading import BlobReader
+from services.registry.service.steps import StepListener, nobody
+from services.registry.settings import Settings
+
+log = structlog.get_logger(__name__)
+
+_RETRY_S: Final = 0.2
+_RECONNECT_S: Final = 0.2
+
+
+class Registry:
+    """One process; several may serve the same database."""
+
+    def __init__(self, settings: Settings, passed: StepListener = nobody) -> None:
+        self.instance = clock.new_instance_id("r")
+        self._settings = settings
+        self.database = Database(settings.database)
+        self.store = ObjectStore(settings.objects)
+        self.broker = _broker(settings, self.instance)
+        reader = BlobReader(self.store, settings.verify_parallel)
+        publisher = Publisher(
+            database=self.database,
+            store=self.store,
+            reader=reader,
+            upload_ttl_s=settings.upload_ttl_s,
+            url_ttl_s=settings.url_ttl_s,
+            passed=passed,
+        )
+        catalogue = Catalogue(database=self.database, store=self.store, reader=reader, url_ttl_s=settings.url_ttl_s)
+        naming = Naming(database=self.database)
+        handlers.subscribe(
+            self.broker,
+            {
+                "upload_begin": publisher.begin,
+                "upload_commit": publisher.commit,
+                "version_list": catalogue.list,
+                "version_show": catalogue.show,
+                "version_fetch": catalogue.fetch,
+                "version_verify": catalogue.verify,
+                "version_delete": catalogue.delete,
+                "alias_set": naming.set,
+                "alias_list": naming.list,
+            },
+        )
+
+    async def start(self) -> None:
+        """Bring the schema up to date, then listen.
+
+        Raises:
+            ServiceError: `storage_unavailable`, the database did not answer in time.
+            NatsError, OSError: the bus did not.
+        """
+        deadline_s = clock.monotonic_s() + self._settings.start_timeout_s
+        await _insist(lambda: migrate(self.database), deadline_s)
+        await _insist(self.broker.start, deadline_s)
+        log.info("registry started", instance=self.instance)
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Serve until `stop` is set."""
+        try:
+            await self.start()
+            await stop.wait()
+        finally:
+            await self.stop()
+
+    async def stop(self) -> None:
+        """Finish the calls that run, then close everything."""
+        try:
+            await self.broker.stop()
+        except NatsError as error:
+            # Draining needs a connection; without one there is nobody left to answer.
+            log.warning("bus was away at shutdown", reason=str(error))
+        await self.database.close()
+        log.info("registry stopped", instance=self.instance)
+
+
+def build_app(settings: Settings, passed: StepListener = nobody) -> Registry:
+    """Everything wired, nothing started; `passed` hears the named steps of a publication."""
+    return Registry(settings, passed)
+
+
+def _broker(settings: Settings, instance: str) -> NatsBroker:
+    nats = settings.nats
+    return NatsBroker(
+        f"nats://{nats.host}:{nats.port}",
+        security=SASLPlaintext(username=nats.user, password=nats.secret()),
+        name=f"registry.{instance}",
+        connect_timeout=5,
+        allow_reconnect=True,
+        max_reconnect_attempts=-1,
+        reconnect_time_wait=_RECONNECT_S,  # type: ignore[arg-type] # seconds; fractions work
+        logger=logging.getLogger("faststream"),
+        log_level=logging.DEBUG,
+        graceful_timeout=15.0,
+    )
+
+
+async def _insist(attempt: Callable[[], Awaitable[None]], deadline_s: float) -> None:
+    """Do it again until it works or the time is over: what we stand on may be starting too."""
+    while True:
+        try:
+            return await attempt()
+        except (ServiceError, NatsError, OSError) as error:
+            if clock.monotonic_s() >= deadline_s:
+                raise
+            log.warning("not ready yet", reason=str(error) or type(error).__name__)
+        await asyncio.sleep(_RETRY_S)

@@ -1,0 +1,1 @@
+"""Rules of the registry that need no database, bus or store."""

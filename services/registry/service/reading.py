@@ -1,0 +1,106 @@
+"""Reads what was uploaded: hashes blobs and whole files, and gives ranges of files to those who look into them."""
+
+import asyncio
+import hashlib
+from collections.abc import Coroutine, Iterable, Mapping
+from typing import Any, TypeVar
+
+from libs.contracts.registry import Blob, ManifestFile
+from libs.contracts.versions import blob_key
+from libs.kit.objects import ObjectStore
+
+_T = TypeVar("_T")
+
+
+class BlobReader:
+    """Reads blobs of one store, at most `parallel` of them in memory at the same time."""
+
+    def __init__(self, store: ObjectStore, parallel: int) -> None:
+        self._store = store
+        self._room = asyncio.Semaphore(parallel)
+        self._heads = asyncio.Semaphore(32)
+
+    async def sizes(self, blobs: Iterable[Blob]) -> dict[str, int | None]:
+        """What the store says of each blob's size; None for one that is not there."""
+
+        async def head(blob: Blob) -> tuple[str, int | None]:
+            async with self._heads:
+                return blob.digest, await self._store.head(blob_key(blob.digest))
+
+        return dict(await _all(head(blob) for blob in blobs))
+
+    async def is_right(self, blob: Blob) -> bool:
+        """Whether the blob is there and its bytes are those of its name."""
+        async with self._room:
+            digest, size_bytes = hashlib.sha256(), 0
+            async for part in self._store.stream(blob_key(blob.digest)):
+                size_bytes += len(part)
+                await asyncio.to_thread(digest.update, part)
+        return (digest.hexdigest(), size_bytes) == (blob.digest, blob.size_bytes)
+
+    async def wrong(self, blobs: Iterable[Blob]) -> set[str]:
+        """Digests of those blobs that are missing or not what their names say."""
+        checked = list(blobs)
+        right = await _all(self.is_right(blob) for blob in checked)
+        return {blob.digest for blob, ok in zip(checked, right, strict=True) if not ok}
+
+    async def hash_file(self, file: ManifestFile) -> tuple[str, set[str]]:
+        """Read a file of several blobs once: the digest of the whole, and those blobs that are missing or wrong.
+
+        Blobs are fetched beside one another and hashed in order; each one waits in memory until its turn has come,
+        and takes its place in memory in order, so that files cannot block each other.
+        """
+        whole, wrong = hashlib.sha256(), set[str]()
+        turn = asyncio.Event()
+        turn.set()
+        tasks = []
+        for blob in file.blobs:
+            done = asyncio.Event()
+            tasks.append(self._hash_in_turn(blob, whole, wrong, (turn, done)))
+            turn = done
+        await _all(tasks)
+        return whole.hexdigest(), wrong
+
+    async def _hash_in_turn(
+        self, blob: Blob, whole: "hashlib._Hash", wrong: set[str], turns: tuple[asyncio.Event, asyncio.Event]
+    ) -> None:
+        async with self._room:
+            content = await self._store.get(blob_key(blob.digest)) or b""
+            digest = await asyncio.to_thread(hashlib.sha256, content)
+            if digest.hexdigest() != blob.digest or len(content) != blob.size_bytes:
+                wrong.add(blob.digest)
+            await turns[0].wait()
+            await asyncio.to_thread(whole.update, content)
+            turns[1].set()
+
+
+class FileReader:
+    """Ranges of a version's files, whatever blobs they lie in."""
+
+    def __init__(self, store: ObjectStore, files: Iterable[ManifestFile]) -> None:
+        self._store = store
+        self._files: Mapping[str, ManifestFile] = {file.path: file for file in files}
+
+    async def __call__(self, path: str, offset: int, length: int) -> bytes:
+        """At most `length` bytes of the file `path` from `offset` on; what is missing in the store is missing here."""
+        parts = []
+        for blob in self._files[path].blobs:
+            if offset >= blob.size_bytes:
+                offset -= blob.size_bytes
+                continue
+            if length <= 0:
+                break
+            wanted = min(length, blob.size_bytes - offset)
+            parts.append(await self._store.get_range(blob_key(blob.digest), offset, wanted) or b"")
+            offset, length = 0, length - wanted
+        return b"".join(parts)
+
+
+async def _all(coroutines: Iterable[Coroutine[Any, Any, _T]]) -> list[_T]:
+    """Results of all, beside one another; the first failure ends the others and is raised as it is."""
+    try:
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(coroutine) for coroutine in coroutines]
+    except BaseExceptionGroup as failures:
+        raise failures.exceptions[0] from failures
+    return [task.result() for task in tasks]

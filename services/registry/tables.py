@@ -1,0 +1,147 @@
+"""The registry's tables, in the schema `registry`; the migrations make them."""
+
+from typing import Final
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    ForeignKey,
+    Identity,
+    Integer,
+    MetaData,
+    PrimaryKeyConstraint,
+    Table,
+    Text,
+    UniqueConstraint,
+    false,
+)
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
+
+SCHEMA: Final = "registry"
+
+metadata: Final = MetaData(schema=SCHEMA)
+
+blobs: Final = Table(
+    "blobs",
+    metadata,
+    Column("digest", Text, primary_key=True),
+    Column("size_bytes", BigInteger, nullable=False),
+    Column("announced_ms", BigInteger, nullable=False),
+    # Null until its bytes were read back; null again when they were found to be wrong.
+    Column("verified_ms", BigInteger),
+    Column("is_bad", Boolean, nullable=False, server_default=false()),
+    # When garbage collection first found nothing that refers to it.
+    Column("unmarked_ms", BigInteger),
+)
+
+files: Final = Table(
+    "files",
+    metadata,
+    Column("digest", Text, primary_key=True),
+    # The blobs that were read in this order and gave this file.
+    Column("blobs", ARRAY(Text), nullable=False),
+)
+
+names: Final = Table(
+    "names",
+    metadata,
+    Column("name", Text, primary_key=True),
+    # Numbers of deleted versions are not given again.
+    Column("last_number", Integer, nullable=False),
+)
+
+versions: Final = Table(
+    "versions",
+    metadata,
+    Column("name", Text, nullable=False),
+    Column("digest", Text, nullable=False),
+    Column("number", Integer, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("base_digest", Text, nullable=False),
+    Column("size_bytes", BigInteger, nullable=False),
+    Column("published_ms", BigInteger, nullable=False),
+    Column("published_by", Text, nullable=False),
+    # Order of publication over all names.
+    Column("sequence", BigInteger, Identity(always=True), nullable=False, unique=True),
+    Column("manifest", JSONB, nullable=False),
+    PrimaryKeyConstraint("name", "digest"),
+    UniqueConstraint("name", "number"),
+)
+
+version_blobs: Final = Table(
+    "version_blobs",
+    metadata,
+    Column("digest", Text, nullable=False, index=True),
+    Column("blob", Text, ForeignKey(blobs.c.digest), nullable=False, index=True),
+    PrimaryKeyConstraint("digest", "blob"),
+)
+
+uploads: Final = Table(
+    "uploads",
+    metadata,
+    Column("digest", Text, primary_key=True),
+    Column("manifest", JSONB, nullable=False),
+    Column("author", Text, nullable=False),
+    Column("expires_ms", BigInteger, nullable=False),
+)
+
+aliases: Final = Table(
+    "aliases",
+    metadata,
+    Column("name", Text, nullable=False),
+    Column("alias", Text, nullable=False),
+    # Empty: removed; the row stays, so that generations go on counting.
+    Column("digest", Text, nullable=False),
+    Column("generation", Integer, nullable=False),
+    Column("author", Text, nullable=False),
+    Column("moved_ms", BigInteger, nullable=False),
+    Column("reason", Text, nullable=False),
+    PrimaryKeyConstraint("name", "alias"),
+)
+
+alias_moves: Final = Table(
+    "alias_moves",
+    metadata,
+    Column("name", Text, nullable=False),
+    Column("alias", Text, nullable=False),
+    Column("digest", Text, nullable=False),
+    Column("generation", Integer, nullable=False),
+    Column("author", Text, nullable=False),
+    Column("moved_ms", BigInteger, nullable=False),
+    Column("reason", Text, nullable=False),
+    PrimaryKeyConstraint("name", "alias", "generation"),
+)
+
+deployments: Final = Table(
+    "deployments",
+    metadata,
+    Column("pool", Text, primary_key=True),
+    # What was asked for.
+    Column("base_name", Text, nullable=False),
+    Column("base_digest", Text, nullable=False),
+    Column("adapters", JSONB, nullable=False),
+    Column("engine_args", JSONB, nullable=False),
+    Column("replicas", Integer, nullable=False),
+    Column("author", Text, nullable=False),
+    Column("declared_ms", BigInteger, nullable=False),
+    # What workers are told, as it stands in the bucket.
+    Column("document", JSONB, nullable=False),
+    # Adapter reference to when the last name left it.
+    Column("leaving", JSONB, nullable=False),
+    # Generation since which base and engine arguments are what they are.
+    Column("engine_generation", Integer, nullable=False),
+    # The step of a roll that is under way; null if none is.
+    Column("roll", JSONB),
+    Column("error", Text, nullable=False),
+)
+
+outbox: Final = Table(
+    "outbox",
+    metadata,
+    Column("sequence", BigInteger, Identity(always=True), primary_key=True),
+    Column("id", Text, nullable=False, unique=True),
+    Column("subject", Text, nullable=False),
+    Column("time_ms", BigInteger, nullable=False),
+    Column("payload", Text, nullable=False),
+)
