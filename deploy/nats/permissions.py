@@ -22,6 +22,7 @@ GATEWAY: Final = User(
     name="gateway",
     publish=(
         f"{subjects.SUBMIT_PREFIX}.>",
+        subjects.ALL_EXPRESS,
         subjects.COMPLETED,
         subjects.ALL_CANCELS,
         subjects.ALL_GATEWAY_BEATS,
@@ -34,6 +35,7 @@ GATEWAY: Final = User(
 SCHEDULER: Final = User(
     name="scheduler",
     publish=(
+        f"{subjects.SUBMIT_PREFIX}.>",
         "ctl.inference.*.run",
         "rpl.gateway.>",
         subjects.ALL_WORKERS_LOST,
@@ -45,7 +47,13 @@ SCHEDULER: Final = User(
         f"$JS.ACK.{_SUBMIT_STREAM}.>",
         f"$JS.ACK.*.*.{_SUBMIT_STREAM}.>",
     ),
-    subscribe=("rpl.scheduler.>", subjects.ALL_BEATS, subjects.ALL_RELEASED, subjects.ALL_CANCELS),
+    subscribe=(
+        "rpl.scheduler.>",
+        subjects.ALL_EXPRESS,
+        subjects.ALL_BEATS,
+        subjects.ALL_RELEASED,
+        subjects.ALL_CANCELS,
+    ),
 )
 
 INFERENCE: Final = User(

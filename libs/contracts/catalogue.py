@@ -28,9 +28,16 @@ CATALOGUE: Final = (
         subject=f"{subjects.SUBMIT_PREFIX}.<pool>.<class>",
         message=None,
         payload="the client's body, unchanged; header `Llmos-Envelope`: Envelope",
-        said_by=("gateway",),
+        said_by=("gateway", "scheduler"),
         heard_by=("scheduler",),
         stream=CMD_INFERENCE,
+    ),
+    Entry(
+        subject=subjects.express("<pool>"),
+        message=None,
+        payload="as above: to be handed over at once, or put into the stream by the scheduler",
+        said_by=("gateway",),
+        heard_by=("scheduler",),
     ),
     Entry(
         subject=subjects.COMPLETED,

@@ -21,6 +21,7 @@ ALL_REGISTRY_CALLS: Final = "ctl.registry.api.*"
 ALL_DEPLOYMENTS: Final = "$KV.deployments.>"
 """Each pool's `Deployment`, as it is put into the bucket."""
 
+ALL_EXPRESS: Final = "ctl.scheduler.*.submit"
 ALL_BEATS: Final = "ctl.inference.*.beat"
 ALL_RELEASED: Final = "ctl.inference.*.released"
 ALL_CANCELS: Final = "ctl.inference.cancel.*"
@@ -36,6 +37,11 @@ SYS_DISCONNECTS: Final = "$SYS.ACCOUNT.*.DISCONNECT"
 def submit(pool: str, service_class: str) -> str:
     """Where the gateway puts a request for `pool` in `service_class`."""
     return f"{SUBMIT_PREFIX}.{pool}.{service_class}"
+
+
+def express(pool: str) -> str:
+    """Where a gateway offers a request to the scheduler of `pool` without storing it first."""
+    return f"ctl.scheduler.{pool}.submit"
 
 
 def run(worker: str) -> str:

@@ -54,6 +54,7 @@ class InFlight:
         "envelope",
         "error",
         "exchange",
+        "express",
         "max_buffered_bytes",
         "max_response_bytes",
         "missed_beats",
@@ -90,6 +91,8 @@ class InFlight:
         self.attempt = UNPINNED
         self.next_seq = 1
         self.stored = False
+        self.express = False
+        """Submitted without being stored; not yet known to be stored or taken."""
         self.worker = ""
         self.worker_name = ""
         self.model_version = ""

@@ -7,7 +7,8 @@ import structlog
 
 from libs.contracts import subjects
 from libs.contracts.frames import Flag, Frame, FrameError, decode, is_publish_ack
-from libs.contracts.inference import ENVELOPE_HEADER, Cancel
+from libs.contracts.inference import Cancel
+from libs.contracts.submission import express_headers, stored_headers
 from libs.kit import clock
 from libs.kit.bus import BusClient, BusError, Message
 from libs.kit.errors import ServiceError
@@ -79,7 +80,7 @@ class Relay:
             raise bus_unavailable()
         self._requests[inflight.envelope.request_id] = inflight
         try:
-            self._publish(inflight)
+            self._publish_express(inflight)
         except BusError as error:
             del self._requests[inflight.envelope.request_id]
             raise bus_unavailable() from error
@@ -124,7 +125,15 @@ class Relay:
         """After a reconnect: repeat submissions that may never have arrived; the stream removes duplicates."""
         for inflight in self.requests():
             if not inflight.ended and not inflight.stored and inflight.attempt == UNPINNED:
-                self._publish_or_fail(inflight)
+                self.store(inflight)
+
+    def store(self, inflight: InFlight) -> None:
+        """Put a request into the stream whose way past it did not lead to a worker; a repeat does no harm."""
+        inflight.express = False
+        try:
+            self._publish_stored(inflight)
+        except BusError:
+            inflight.fail(bus_unavailable())
 
     def call_off(self, request_id: str, attempt: int | None) -> None:
         """Tell schedulers and workers that nobody wants it any more."""
@@ -145,25 +154,18 @@ class Relay:
                 start_by_ms=now_ms + int(self._queue_timeout_s * 1000),
             )
         )
-        self._publish_or_fail(inflight)
+        self.store(inflight)
 
-    def _publish_or_fail(self, inflight: InFlight) -> None:
-        try:
-            self._publish(inflight)
-        except BusError:
-            inflight.fail(bus_unavailable())
-
-    def _publish(self, inflight: InFlight) -> None:
+    def _publish_express(self, inflight: InFlight) -> None:
+        """Past the stream, to a scheduler that hands over at once or stores it itself; see `store` for the rest."""
         envelope = inflight.envelope
-        # Values are JSON, hex and a checked traceparent: none can hold a line break.
-        trace = b"traceparent: %b\r\n" % envelope.traceparent.encode() if envelope.traceparent else b""
-        headers = b"NATS/1.0\r\n%b: %b\r\nNats-Msg-Id: %b:%d\r\n%b\r\n" % (
-            _ENVELOPE_NAME,
-            _encode(envelope),
-            envelope.request_id.encode(),
-            envelope.retry,
-            trace,
-        )
+        inflight.express = True
+        headers = express_headers(_encode(envelope))
+        self._bus.publish(subjects.express(envelope.pool), inflight.body, reply=envelope.reply, headers=headers)
+
+    def _publish_stored(self, inflight: InFlight) -> None:
+        envelope = inflight.envelope
+        headers = stored_headers(_encode(envelope), envelope)
         subject = subjects.submit(envelope.pool, envelope.service_class)
         self._bus.publish(subject, inflight.body, reply=envelope.reply, headers=headers)
 
@@ -173,7 +175,12 @@ class Relay:
         inflight = self._requests.get(request_id)
         payload = message.payload
         if not payload or is_publish_ack(payload):
-            if inflight is not None:
+            if inflight is None:
+                return
+            if not payload and inflight.express:
+                # No scheduler listens; the next one finds it in the stream.
+                self.store(inflight)
+            else:
                 _on_publish_ack(inflight, payload)
             return
         try:
@@ -218,9 +225,6 @@ class Relay:
             owned.pop(inflight.envelope.request_id, None)
             if not owned:
                 del self._by_worker[inflight.worker]
-
-
-_ENVELOPE_NAME: Final = ENVELOPE_HEADER.encode()
 
 
 def bus_unavailable() -> ServiceError:

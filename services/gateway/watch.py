@@ -21,6 +21,8 @@ log = structlog.get_logger(__name__)
 QUEUE_RETRY_S: Final = 2.0
 _MISSING_BEATS: Final = 2
 _LATE_S: Final = 1.0
+_EXPRESS_TIMEOUT_MS: Final = 1_000
+"""A scheduler that has neither handed a request over nor stored it by then is taken for dead."""
 
 _decode_beat = msgspec.json.Decoder(WorkerBeat).decode
 _decode_lost = msgspec.json.Decoder(WorkerLost).decode
@@ -141,6 +143,13 @@ class Watch:
         elif inflight.attempt == UNPINNED and now_ms > envelope.start_by_ms + self._settings.queue_slack_s * 1000:
             busy = "No worker became free in time. Try again later."
             self._relay.end(inflight, ServiceError("queue_timeout", busy, retry_after_s=QUEUE_RETRY_S))
+        elif (
+            inflight.express
+            and inflight.attempt == UNPINNED
+            and not inflight.stored
+            and now_ms > envelope.submitted_ms + _EXPRESS_TIMEOUT_MS
+        ):
+            self._relay.store(inflight)
 
     def _drain_is_over(self, now_s: float) -> bool:
         if not self.draining:

@@ -9,6 +9,7 @@ from libs.contracts.frames import make_attempt
 from libs.contracts.inference import Handover, Released, WorkerBeat, WorkerState
 from libs.kit import clock
 from libs.kit.bus import Message, PulledMessage, status_of
+from services.scheduler.domain.held import Held
 from services.scheduler.domain.offers import Offer
 from services.scheduler.errors import SubmissionError
 from services.scheduler.intake import read
@@ -55,10 +56,24 @@ class Dispatcher:
         if pulled.delivery > 1:
             self.stats.redelivered += 1
         try:
-            held = read(pulled)
+            held = read(pulled.message, ack_subject=pulled.ack_subject, delivery=pulled.delivery)
         except SubmissionError as error:
-            self._reject(pulled, error)
+            self._reject(pulled.message, error, pulled.delivery)
+            self._voice.refuse_forever(pulled.ack_subject)
             return
+        self._take_in(held)
+
+    def on_express(self, message: Message) -> None:
+        """Take in one request that came past the stream: a worker gets it at once, or the stream does."""
+        self.stats.express += 1
+        try:
+            held = read(message)
+        except SubmissionError as error:
+            self._reject(message, error, 0)
+            return
+        self._take_in(held)
+
+    def _take_in(self, held: Held) -> None:
         if self.ledger.repeats(held):
             return
         older = self.ledger.get(held.request_id)
@@ -67,13 +82,12 @@ class Dispatcher:
             self.ledger.superseded(older)
         self.matcher.admit(held)
 
-    def _reject(self, pulled: PulledMessage, error: SubmissionError) -> None:
+    def _reject(self, message: Message, error: SubmissionError, delivery: int) -> None:
         self.stats.invalid += 1
-        log.error("submission cannot be read", pool=self.pool, reason=str(error), subject=pulled.message.subject)
+        log.error("submission cannot be read", pool=self.pool, reason=str(error), subject=message.subject)
         if error.reply:
-            attempt = make_attempt(error.retry, pulled.delivery, 1)
+            attempt = make_attempt(error.retry, delivery, 1)
             self._voice.fail(error.reply, attempt, "internal_error", "The request could not be scheduled.")
-        self._voice.refuse_forever(pulled.ack_subject)
 
     # What workers say
 

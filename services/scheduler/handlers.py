@@ -18,6 +18,8 @@ _decode_beat: Final = msgspec.json.Decoder(WorkerBeat).decode
 _decode_released: Final = msgspec.json.Decoder(Released).decode
 _decode_cancel: Final = msgspec.json.Decoder(Cancel).decode
 _SEPARATOR: Final = "-"
+_QUEUE_GROUP: Final = "scheduler"
+"""Of several schedulers of one pool, one hears each request that comes past the stream."""
 
 
 def token_prefix(pool_number: int) -> str:
@@ -43,6 +45,8 @@ class Handlers:
         self._bus.subscribe(subjects.ALL_RELEASED, self._on_released)
         self._bus.subscribe(subjects.ALL_BEATS, self._on_beat)
         self._bus.subscribe(subjects.ALL_CANCELS, self._on_cancel)
+        for dispatcher in self._dispatchers:
+            self._bus.subscribe(subjects.express(dispatcher.pool), dispatcher.on_express, queue=_QUEUE_GROUP)
 
     def on_disconnect(self, worker_id: str) -> bool:
         """The server says that a worker's connection ended; False if it is not one of ours."""

@@ -1,4 +1,4 @@
-"""Reads what is pulled from the stream."""
+"""Reads what gateways submit, through the stream or past it."""
 
 from typing import Final
 
@@ -6,7 +6,7 @@ import msgspec
 
 from libs.contracts import subjects
 from libs.contracts.inference import ENVELOPE_HEADER, Envelope
-from libs.kit.bus import PulledMessage, header_value
+from libs.kit.bus import Message, header_value
 from services.scheduler.domain.held import Held
 from services.scheduler.errors import SubmissionError
 
@@ -25,13 +25,13 @@ class _Sender(msgspec.Struct, frozen=True):
 _decode_sender: Final = msgspec.json.Decoder(_Sender).decode
 
 
-def read(pulled: PulledMessage) -> Held:
-    """Turn a pulled message into something to be scheduled.
+def read(message: Message, *, ack_subject: str = "", delivery: int = 0) -> Held:
+    """Turn a message into something to be scheduled; one from the stream comes with its delivery.
 
     Raises:
         SubmissionError: no envelope, or one that does not say what it must.
     """
-    raw = header_value(pulled.message.headers, _HEADER)
+    raw = header_value(message.headers, _HEADER)
     if raw is None:
         raise SubmissionError("no envelope")
     try:
@@ -45,9 +45,9 @@ def read(pulled: PulledMessage) -> Held:
     return Held(
         envelope=envelope,
         raw_envelope=raw,
-        body=pulled.message.payload,
-        ack_subject=pulled.ack_subject,
-        delivery=pulled.delivery,
+        body=message.payload,
+        ack_subject=ack_subject,
+        delivery=delivery,
     )
 
 

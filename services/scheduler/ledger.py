@@ -49,7 +49,8 @@ class Ledger:
             self._voice.done(held)
         elif present is not None and present.envelope.retry == retry:
             # Our lease lapsed, and the message came back: the newest delivery is the one that can be settled.
-            present.ack_subject, present.delivery = held.ack_subject, held.delivery
+            if not held.express:
+                present.ack_subject, present.delivery = held.ack_subject, held.delivery
         else:
             return False
         self._stats.repeated += 1
@@ -96,7 +97,8 @@ class Ledger:
             self._voice.done(held)
 
     def given_back(self, held: Held) -> None:
-        """The next scheduler gets it at once."""
+        """The stream has it again, or for the first time, for whoever can offer it next."""
+        self._stats.stored += held.express
         self._drop(held)
         self._voice.give_back(held)
 

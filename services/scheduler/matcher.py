@@ -37,7 +37,7 @@ class Matcher:
         elif held.envelope.start_by_ms < clock.unix_ms():
             self._time_out(held)
         elif self.queue or not self._offer_at_once(held):
-            self.queue.push(held)
+            self._wait(held)
             self.pump()
 
     def put_back(self, held: Held) -> None:
@@ -49,7 +49,7 @@ class Matcher:
         elif held.doubtful >= self._max_doubtful:
             self._ledger.failed(held, "no_worker", "No worker answered for the request; try again.")
         else:
-            self.queue.push(held)
+            self._wait(held)
 
     def has_room(self, worker: Worker) -> None:
         """Look again at what waits: something changed for `worker`."""
@@ -93,6 +93,13 @@ class Matcher:
             self.offers.withdraw(offer)
             if not offer.held.settled:
                 self._ledger.given_back(offer.held)
+
+    def _wait(self, held: Held) -> None:
+        """Let it wait where nothing can lose it: in the stream, and here only what is leased from there."""
+        if held.express:
+            self._ledger.given_back(held)
+        else:
+            self.queue.push(held)
 
     def _offer_at_once(self, held: Held) -> bool:
         """Skip the queue where nothing waits: it is the common case, and costs half as much."""

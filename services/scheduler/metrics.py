@@ -16,6 +16,8 @@ from services.scheduler.stats import WAIT_BOUNDS_MS, Stats
 _PREFIX: Final = "llmos_scheduler_"
 _TOTALS: Final = (
     ("pulled", "Messages taken from the stream"),
+    ("express", "Requests that came past the stream"),
+    ("stored", "Of them, those put into the stream because no worker had room"),
     ("handed_over", "Offers made to workers"),
     ("accepted", "Requests that a worker accepted"),
     ("unanswered", "Offers that a worker left unanswered"),

@@ -13,6 +13,10 @@ class Stats:
     """Totals since the start of the process."""
 
     pulled: int = 0
+    express: int = 0
+    """Requests that came past the stream."""
+    stored: int = 0
+    """Of them, those put into the stream because no worker had room."""
     handed_over: int = 0
     """Offers made to workers."""
     accepted: int = 0

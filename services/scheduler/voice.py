@@ -9,7 +9,8 @@ from libs.contracts import frames, subjects
 from libs.contracts.errors import spec_of
 from libs.contracts.frames import Flag
 from libs.contracts.inference import ATTEMPT_HEADER, ENVELOPE_HEADER, Cancel, FrameMeta, WorkerLost
-from libs.kit.bus import BusClient, BusOverloadedError
+from libs.contracts.submission import stored_headers
+from libs.kit.bus import BusClient, BusOverloadedError, BusPayloadError
 from services.scheduler.domain.held import Held
 from services.scheduler.domain.offers import Offer
 from services.scheduler.stats import Stats
@@ -29,7 +30,7 @@ class Voice:
     """Speaks for one scheduler of one pool.
 
     What is said to JetStream or a gateway while too many bytes wait already is dropped and counted: JetStream then
-    delivers the message again, and it is settled at that time.
+    delivers the message again, or the gateway stores it, and it is settled at that time.
     """
 
     def __init__(self, bus: BusClient, instance: str, token_prefix: str, stats: Stats) -> None:
@@ -55,15 +56,23 @@ class Voice:
 
     def done(self, held: Held) -> None:
         """Settle the stream message: the request is somebody else's now, or over."""
-        self._say(held.ack_subject, _ACK)
+        if not held.express:
+            self._say(held.ack_subject, _ACK)
 
     def give_back(self, held: Held) -> None:
-        """Let JetStream deliver the message to the next scheduler at once."""
-        self._say(held.ack_subject, _NAK)
+        """Let JetStream deliver the message at once, or store it, with an acknowledgement to the gateway."""
+        if not held.express:
+            self._say(held.ack_subject, _NAK)
+            return
+        envelope = held.envelope
+        subject = subjects.submit(envelope.pool, envelope.service_class)
+        headers = stored_headers(held.raw_envelope, envelope)
+        self._say(subject, held.body, reply=envelope.reply, headers=headers)
 
     def keep(self, held: Held) -> None:
         """Extend the lease on the message."""
-        self._say(held.ack_subject, _MORE_TIME)
+        if not held.express:
+            self._say(held.ack_subject, _MORE_TIME)
 
     def refuse_forever(self, ack_subject: str) -> None:
         """Take a message that can never be scheduled out of the stream."""
@@ -87,10 +96,10 @@ class Voice:
         """Tell the gateways that a worker is dead."""
         self._say(subjects.worker_lost(self._instance), _encode(WorkerLost(worker_id, reason)))
 
-    def _say(self, subject: str, payload: bytes) -> bool:
+    def _say(self, subject: str, payload: bytes, *, reply: str = "", headers: bytes = b"") -> bool:
         try:
-            self._bus.publish(subject, payload)
-        except BusOverloadedError:
+            self._bus.publish(subject, payload, reply=reply, headers=headers)
+        except (BusOverloadedError, BusPayloadError):
             self._stats.unsaid += 1
             log.warning("bus overloaded, not said", subject=subject)
             return False

@@ -18,8 +18,9 @@ class Held:
     """The envelope as the gateway wrote it; forwarded, never encoded again."""
     body: bytes
     ack_subject: str
+    """Settles the stream message; empty for a request that came past the stream."""
     delivery: int
-    """JetStream's count; with it the executions ordered by two schedulers have different numbers."""
+    """JetStream's count, 0 past the stream: with it executions ordered by two schedulers have different numbers."""
     arrival: int = 0
     """Breaks ties of age; given by the queue on the first push and kept, so that a return finds the old place."""
     doubtful: int = 0
@@ -28,6 +29,11 @@ class Held:
     """Called off while a worker was being asked."""
     settled: bool = False
     """The stream message is acknowledged: somebody else owns the request, or it is over."""
+
+    @property
+    def express(self) -> bool:
+        """Whether nothing but this process and the gateway has it: it may be offered, but not wait here."""
+        return not self.ack_subject
 
     @property
     def request_id(self) -> str:

@@ -5,6 +5,8 @@ from typing import Any
 
 import pytest
 
+from libs.contracts import subjects
+from libs.kit.bus import Message
 from libs.testkit.front import CHAT, Front
 from libs.testkit.path_double import Double
 from libs.testkit.wait import until
@@ -150,3 +152,18 @@ async def test_during_the_drain_new_requests_are_refused_and_old_ones_end(front:
     assert b"shutting_down" in rest
     await until(lambda: (work.envelope.request_id, None) in double.cancels, what="the cancel")
     writer.close()
+
+
+async def test_a_scheduler_that_swallows_a_request_is_not_waited_for(front: Front, double: Double) -> None:
+    swallowed: list[Message] = []
+    deaf = double.scheduler_bus.subscribe(subjects.express("default"), swallowed.append)
+    await double.scheduler_bus.flush()
+    task = front.ask()
+    await until(lambda: len(swallowed) == 1)
+    assert double.work.empty(), "it was submitted past the stream"
+    work = await double.next()
+    assert work.envelope.request_id == swallowed[0].reply.rpartition(".")[2]
+    assert work.envelope.retry == 0
+    work.answer()
+    assert (await task).status_code == 200
+    double.scheduler_bus.unsubscribe(deaf)
