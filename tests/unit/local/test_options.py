@@ -6,6 +6,7 @@ import pytest
 
 from deploy.local.errors import StackError
 from deploy.local.options import STARTER, STARTER_NAME, home_from, options_from
+from libs.contracts.versions import NAME
 
 
 def test_the_command_line_wins_over_the_environment(tmp_path: Path) -> None:
@@ -32,6 +33,26 @@ def test_a_directory_is_served_under_its_last_name_and_a_hub_name_whole(tmp_path
 
     assert (local.model_name, local.is_local) == ("my-model", True)
     assert (hub.model_name, hub.is_local) == ("Qwen/Qwen3-0.6B", False)
+
+
+@pytest.mark.parametrize(
+    ("directory", "name"),
+    [("Qwen3-0.6B", "qwen3-0.6b"), ("My Model!", "my-model"), ("--", "model"), ("x" * 99, "x" * 64)],
+)
+def test_a_directorys_name_becomes_one_that_the_registry_takes(directory: str, name: str, tmp_path: Path) -> None:
+    (tmp_path / directory).mkdir()
+    (tmp_path / directory / "config.json").write_text("{}")
+
+    assert options_from({}, model=str(tmp_path / directory)).model_name == name
+    assert NAME.fullmatch(name)
+
+
+def test_a_model_that_was_named_is_known_from_one_that_was_not(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text("{}")
+
+    assert not options_from({}).model_asked
+    assert options_from({}, model=str(tmp_path)).model_asked
+    assert options_from({"LLMOS_MODEL": str(tmp_path)}).model_asked
 
 
 def test_a_directory_without_a_model_is_an_error_that_says_what_is_missing(tmp_path: Path) -> None:
