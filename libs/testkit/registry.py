@@ -1,0 +1,210 @@
+"""A registry on real servers, in the test's own process or as a process to be killed, and ways to ask it."""
+
+import asyncio
+import base64
+import hashlib
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Final
+
+import httpx2
+
+from libs.contracts.registry import (
+    BeginUpload,
+    Blob,
+    BlobUpload,
+    CommitUpload,
+    Fetch,
+    FetchVersion,
+    Kind,
+    Manifest,
+    Upload,
+    Version,
+)
+from libs.kit.bus import BusClient
+from libs.kit.publish import Description, Scan, scan
+from libs.kit.registry_client import BusRegistry
+from libs.kit.settings import ObjectSettings, PostgresSettings
+from libs.testkit.nats_server import NatsServer
+from libs.testkit.processes import die_with_parent
+from libs.testkit.stores import ObjectServer, PostgresServer
+from services.registry.app import Registry, build_app
+from services.registry.settings import Settings
+
+ROOT: Final = Path(__file__).resolve().parents[2]
+QUICK: Final = {
+    "steward_s": 0.05,
+    "announce_s": 0.5,
+    "adapter_grace_s": 0.3,
+    "beat_timeout_s": 1.0,
+    "roll_timeout_s": 5.0,
+    "start_timeout_s": 20.0,
+}
+"""Settings under which a test need not wait."""
+
+
+@dataclass
+class RegistryDesk:
+    """Asks whatever registry listens on a bus, as the command line would."""
+
+    bus: BusClient
+    http: httpx2.AsyncClient
+    client: BusRegistry = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.client = BusRegistry(self.bus)
+
+    async def call(self, operation: str, request: Any) -> Any:
+        """The operation's result; its fault as a ServiceError."""
+        return await self.client.call(operation, request)
+
+    async def send(self, found: Scan, missing: tuple[BlobUpload, ...]) -> None:
+        """Put blobs to their URLs, as a publisher does."""
+        for one in missing:
+            await self.put(one, found.pieces[one.blob.digest].read())
+
+    async def put(self, upload: BlobUpload, content: bytes) -> None:
+        """Put any bytes to a URL."""
+        checksum = base64.b64encode(hashlib.md5(content, usedforsecurity=False).digest()).decode()
+        answer = await self.http.put(upload.url, content=content, headers={"Content-MD5": checksum})
+        assert answer.status_code == 200, answer.text
+
+    async def begin(self, found: Scan, author: str = "ann") -> Upload:
+        """Announce a version."""
+        upload = await self.call("upload_begin", BeginUpload(manifest=found.manifest, author=author))
+        assert isinstance(upload, Upload)
+        return upload
+
+    async def publish(
+        self, directory: Path, name: str, kind: Kind = Kind.MODEL, *, author: str = "ann", **more: Any
+    ) -> Version:
+        """Publish a directory, from end to end."""
+        found = scan(directory, Description(name=name, kind=kind, **more))
+        upload = await self.begin(found, author)
+        await self.send(found, upload.missing)
+        version = upload.published or await self.call("upload_commit", CommitUpload(upload.upload_id))
+        assert isinstance(version, Version)
+        return version
+
+    async def read(self, reference: str) -> tuple[Manifest, dict[str, bytes]]:
+        """A version's manifest and blobs, as a worker would fetch them."""
+        blobs: dict[str, bytes] = {}
+        while True:
+            page = await self.call("version_fetch", FetchVersion(reference, skip=len(blobs)))
+            assert isinstance(page, Fetch)
+            for one in page.downloads:
+                blobs[one.blob.digest] = (await self.http.get(one.url)).content
+            if len(blobs) >= page.total:
+                return page.manifest, blobs
+
+
+def wrong_bytes(blob: Blob) -> bytes:
+    """Bytes of the right number and the wrong content."""
+    return b"\0" * blob.size_bytes
+
+
+@dataclass
+class RegistryGround:
+    """The servers that a registry stands on, with a database and a bucket prefix of the test's own."""
+
+    nats: NatsServer
+    postgres: PostgresServer
+    objects: ObjectServer
+    database: PostgresSettings
+    bucket: ObjectSettings
+    directory: Path
+
+    def settings(self, **more: Any) -> Settings:
+        """For a registry in this process."""
+        return Settings(
+            nats=self.nats.settings("registry"),
+            database=self.database,
+            objects=self.bucket,
+            **{**QUICK, **more},
+        )
+
+    def environment(self, **more: Any) -> dict[str, str]:
+        """For a registry that is a process."""
+        values = {**QUICK, **more}
+        return {
+            **self.nats.environment("REGISTRY_NATS__", "registry"),
+            **self.postgres.environment("REGISTRY_DATABASE__", self.database),
+            **self.objects.environment("REGISTRY_OBJECTS__", self.bucket),
+            **{f"REGISTRY_{name.upper()}": str(value) for name, value in values.items()},
+        }
+
+    @asynccontextmanager
+    async def registry(self, **more: Any) -> AsyncIterator[Registry]:
+        """A registry in this process."""
+        app = build_app(self.settings(**more))
+        try:
+            await app.start()
+            yield app
+        finally:
+            await app.stop()
+
+    @asynccontextmanager
+    async def desk(self, user: str = "provisioner") -> AsyncIterator[RegistryDesk]:
+        """Somebody who asks."""
+        inbox = "_INBOX" if user == "provisioner" else f"rpl.{user}"
+        bus = BusClient(replace(self.nats.options(user), inbox_prefix=inbox))
+        await bus.connect()
+        async with httpx2.AsyncClient(timeout=30) as http:
+            yield RegistryDesk(bus, http)
+        await bus.close()
+
+
+@dataclass
+class RegistryProcess:
+    """A registry as a process, to be killed and started again."""
+
+    ground: RegistryGround
+    process: "subprocess.Popen[bytes] | None" = None
+    lives: int = 0
+
+    @property
+    def log(self) -> Path:
+        """What its present life wrote."""
+        return self.ground.directory / f"registry-{self.lives}.log"
+
+    def start(self, *, die_after: str = "", **more: Any) -> None:
+        """Start it; right after the step `die_after` it kills itself."""
+        self.lives += 1
+        module = ("libs.testkit.mortal_registry", die_after) if die_after else ("services.registry",)
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", *module],
+                cwd=ROOT,
+                env={"PATH": os.environ["PATH"], **self.ground.environment(**more)},
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                preexec_fn=die_with_parent,
+            )
+
+    def listens(self) -> bool:
+        """Whether it has said that it started.
+
+        Raises:
+            RuntimeError: it ended instead.
+        """
+        if self.has_ended():
+            raise RuntimeError(self.log.read_text(errors="replace")[-2_000:])
+        return "registry started" in self.log.read_text(errors="replace")
+
+    def has_ended(self) -> bool:
+        """Whether it does not run."""
+        return self.process is None or self.process.poll() is not None
+
+    async def end(self, how: signal.Signals = signal.SIGTERM) -> int:
+        """End it; its exit status."""
+        assert self.process is not None
+        if self.process.poll() is None:
+            self.process.send_signal(how)
+        return await asyncio.to_thread(self.process.wait, 30)
