@@ -12,7 +12,7 @@ from typing import Final
 
 from libs.contracts.registry import BLOB_BYTES, Blob, Kind, Lineage, Manifest, ManifestFile
 from libs.kit.errors import ServiceError
-from libs.kit.publish.rules import check_directory
+from libs.kit.publish.rules import check_files
 
 _CHUNK_BYTES: Final = 1 << 20
 _MOST_THREADS: Final = 8
@@ -69,7 +69,9 @@ def scan(directory: Path, description: Description, *, progress: Progress = lamb
     if not directory.is_dir():
         raise ServiceError("not_found", f"There is no directory {directory}.")
     paths = dict(sorted(_files(directory)))
-    check_directory(directory, paths, description.kind)
+    if not paths:
+        raise ServiceError("invalid_manifest", f"There is no file in {directory}.")
+    check_files(paths, description.kind)
     before = {path: _mark(file) for path, file in paths.items()}
     files, pieces = _hash_all(paths, before, progress)
     for path, file in paths.items():

@@ -1,24 +1,38 @@
-"""Refuses what no registry takes, before a byte is sent."""
+"""Refuses what no registry takes, before a byte is sent: the registry's own rules, read from the disk."""
 
-from collections.abc import Mapping
-from pathlib import Path, PurePosixPath
-from typing import Final
+from collections.abc import Coroutine, Mapping
+from pathlib import Path
+from typing import Any
 
 from libs.contracts.registry import Kind
 from libs.kit.errors import ServiceError
+from libs.kit.modelfiles import check_contents, check_names, check_paths
 
-_UNSAFE: Final = frozenset({".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle", ".py", ".so", ".h5", ".msgpack"})
 
-
-def check_directory(directory: Path, paths: Mapping[str, Path], kind: Kind) -> None:  # noqa: ARG001 - see below
-    """Check the files of `directory` against the registry's own rules.
+def check_files(paths: Mapping[str, Path], kind: Kind) -> None:
+    """Check a version's files: their names, and what is in them.
 
     Raises:
         ServiceError: `unsafe_file` or `invalid_manifest`.
     """
-    if not paths:
-        raise ServiceError("invalid_manifest", f"There is no file in {directory}.")
-    for path in paths:
-        if PurePosixPath(path).suffix.lower() in _UNSAFE:
-            text = f"{path} may hold code that runs when it is read; convert weights to safetensors and leave it out."
-            raise ServiceError("unsafe_file", text)
+
+    async def read(path: str, offset: int, size_bytes: int) -> bytes:
+        with paths[path].open("rb") as file:
+            file.seek(offset)
+            return file.read(size_bytes)
+
+    check_paths(paths)
+    check_names(kind, paths)
+    try:
+        _finish(check_contents(kind, {path: file.stat().st_size for path, file in paths.items()}, read))
+    except OSError as error:
+        raise ServiceError("unsafe_file", f"{error.filename} cannot be read: {error.strerror}.") from error
+
+
+def _finish(rules: Coroutine[Any, Any, object]) -> None:
+    """Run a coroutine that waits for nothing: the rules are asynchronous for those who read from afar."""
+    try:
+        rules.send(None)
+    except StopIteration:
+        return
+    raise AssertionError("reading a file here does not wait")

@@ -211,10 +211,21 @@ def test_a_file_that_changes_while_it_is_hashed_is_noticed(change: str, model: P
     assert failed.value.code == "digest_mismatch"
 
 
-@pytest.mark.parametrize("name", ["pytorch_model.bin", "weights.PT", "modeling_evil.py", "data.pkl"])
-def test_what_could_run_is_refused_before_anything_is_sent(name: str, model: Path) -> None:
-    (model / name).write_bytes(b"x")
-    with pytest.raises(ServiceError, match=name) as failed:
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("pytorch_model.bin", b"x"),
+        ("weights.PT", b"x"),
+        ("modeling_evil.py", b"x"),
+        ("config.json", b'{"auto_map": {"AutoModel": "evil.Model"}}'),
+        ("model.safetensors", b""),
+        ("model.safetensors", b"\xff" * 100),
+        ("notes.txt", b"\x80\x04pickle"),
+    ],
+)
+def test_what_could_run_is_refused_before_anything_is_sent(name: str, content: bytes, model: Path) -> None:
+    (model / name).write_bytes(content)
+    with pytest.raises(ServiceError, match=name.replace(".", r"\.")) as failed:
         scan(model, MODEL)
     assert failed.value.code == "unsafe_file"
 
