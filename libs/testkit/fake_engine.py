@@ -5,6 +5,9 @@ and ends with `length`. Chat, completions, responses and messages, streamed or n
 application; embeddings and tokenize are minimal. A prompt of more than `MAX_MODEL_LEN` tokens (four bytes each) is
 refused as vLLM refuses it. Without a hook everything is sent at once, in one message.
 
+With weights from a directory (`EngineSettings.reference`) an answer begins with their tag (`fake_weights`) and the rest
+depends on it too; a paced answer whose weights go away or change before its last token ends with an error.
+
 Hooks are asked for with the field `user` (`metadata.user_id` on `/v1/messages`):
 
 - `pace-<n>ms`: one token each n milliseconds, the first at once; one timer steps all requests of the same pace.
@@ -23,6 +26,7 @@ import asyncio
 import contextvars
 import os
 from collections.abc import Awaitable, Callable, MutableMapping
+from pathlib import Path
 from typing import Any, Final, Protocol
 
 import msgspec
@@ -31,6 +35,7 @@ from libs.contracts.inference import ServedModel, Usage
 from libs.contracts.requests import ROUTES
 from libs.kit import clock
 from libs.testkit import fake_answers as answers
+from libs.testkit import fake_weights
 from libs.testkit.fake_pace import Pacer
 from libs.testkit.fake_responses import responses_full, responses_steps
 
@@ -62,6 +67,14 @@ class FakeSettings(Protocol):
     @property
     def model_name(self) -> str:
         """Name under which the engine answers."""
+
+    @property
+    def reference(self) -> str:
+        """Name under which it answers with the weights in `model`; empty: without weights."""
+
+    @property
+    def model(self) -> str:
+        """Directory of the weights."""
 
 
 class FakeRequest:
@@ -107,14 +120,14 @@ _current: contextvars.ContextVar[FakeRequest | None] = contextvars.ContextVar("f
 class FakeEngine:
     """The engine; `slots` counts the requests that it is working on."""
 
-    def __init__(self, model_name: str = "helpdesk") -> None:
-        version = f"{model_name}@sha256:{_DIGEST}"
-        names = (model_name, f"{model_name}@champion", version)
-        routes = tuple(ROUTES)
-        self.models = tuple(
-            ServedModel(name=name, version=version, max_model_len=answers.MAX_MODEL_LEN, routes=routes)
-            for name in names
-        )
+    def __init__(self, model_name: str = "helpdesk", *, reference: str = "", base: Path | None = None) -> None:
+        """Answer as `model_name` without weights, or as `reference` with those in `base`."""
+        version = reference or f"{model_name}@sha256:{_DIGEST}"
+        names = (reference,) if reference else (model_name, f"{model_name}@champion", version)
+        self.models = tuple(_served(name, version) for name in names)
+        self.base = base
+        self.weights: dict[str, str] = {}
+        """Tags of what is loaded, by name; empty without weights."""
         self.capacity = CAPACITY
         self.description = "fake engine"
         self.has_adapters = False
@@ -123,8 +136,22 @@ class FakeEngine:
         self._on_fatal: Callable[[str], None] = _ignore
 
     async def start(self, on_fatal: Callable[[str], None]) -> None:
-        """Ready at once."""
+        """Ready at once, or as soon as the weights are read."""
         self._on_fatal = on_fatal
+        if self.base is not None:
+            self.weights[self.models[0].name] = await fake_weights.load(self.base)
+
+    async def add_adapter(self, reference: str, directory: Path) -> None:
+        """Load an adapter on the base."""
+        assert self.base is not None
+        assert reference not in self.weights, "an engine that is given a name twice mixes old and new"
+        self.weights[reference] = await fake_weights.load(self.base, directory)
+        self.models += (_served(reference, reference, adapter=True),)
+
+    async def remove_adapter(self, reference: str) -> None:
+        """Forget an adapter."""
+        self.weights.pop(reference, None)
+        self.models = tuple(model for model in self.models if model.name != reference)
 
     async def stop(self) -> None:
         """Stop the timers."""
@@ -164,7 +191,11 @@ class FakeEngine:
             return
         if user and await self._trouble(user, send):
             return
-        call = _call_of(body, request.request_id)
+        tag = self.weights.get(body.model, "")
+        if self.weights and not tag:
+            await _reply(send, 404, _unknown(body.model))
+            return
+        call = _call_of(body, request.request_id, tag)
         if call.prompt_tokens > answers.MAX_MODEL_LEN:
             await _reply(send, 400, _too_long(call))
             return
@@ -174,6 +205,7 @@ class FakeEngine:
         if not body.stream:
             if user and user.startswith("pace-"):
                 await self._pacer(_milliseconds(user)).wait(len(call.tokens))
+                self._check(call.model, tag)
             await _reply(send, 200, _FULL[path](call))
             return
         await send({"type": "http.response.start", "status": 200, "headers": _SSE})
@@ -186,6 +218,7 @@ class FakeEngine:
             await send({"type": "http.response.body", "body": everything, "more_body": False})
 
     async def _stream_slowly(self, path: str, call: answers.Call, user: str, send: _Send) -> None:
+        tag = self.weights.get(call.model, "")
         steps = responses_steps(call) if path == "/v1/responses" else answers.STREAMS[path](call).steps(call.tokens)
         pace_ms = _milliseconds(user) if user.startswith("pace-") else 0
         stop_after = 3 if user.endswith("-after-3") else len(steps) + 1
@@ -196,8 +229,14 @@ class FakeEngine:
                 return
             if index and (pace_ms or stop_after == 3):
                 await pacer.wait(1)
+                self._check(call.model, tag)
             await send({"type": "http.response.body", "body": step, "more_body": True})
         await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+    def _check(self, name: str, tag: str) -> None:
+        """What a real engine does at each step with an adapter that is gone, only louder."""
+        if self.weights.get(name, "") != tag:
+            raise RuntimeError(f"the weights of {name} went away while they were used")
 
     async def _break_off(self, user: str, send: _Send) -> None:
         # A few steps of time, so that what was sent before has left the process.
@@ -234,6 +273,8 @@ class FakeEngine:
 
 def build(settings: FakeSettings) -> FakeEngine:
     """The factory that `INFERENCE_ENGINE=libs.testkit.fake_engine:build` names."""
+    if settings.reference:
+        return FakeEngine(reference=settings.reference, base=Path(settings.model))
     return FakeEngine(settings.model_name)
 
 
@@ -263,7 +304,7 @@ def _prompt_of(body: answers.Body) -> bytes:
     return bytes(body.messages) or bytes(body.prompt) or bytes(body.input)
 
 
-def _call_of(body: answers.Body, request_id: str) -> answers.Call:
+def _call_of(body: answers.Body, request_id: str, tag: str) -> answers.Call:
     prompt = _prompt_of(body)
     limit = body.max_tokens or body.max_completion_tokens or body.max_output_tokens or _DEFAULT_TOKENS
     options = body.stream_options
@@ -273,9 +314,31 @@ def _call_of(body: answers.Body, request_id: str) -> answers.Call:
         clock.unix_ms() // 1_000,
         prompt,
         1 + len(prompt) // 4,
-        answers.tokens_of(prompt, body.seed or 0, limit),
+        _tokens(prompt, body.seed or 0, limit, tag),
         options is not None and options.include_usage,
     )
+
+
+def _tokens(prompt: bytes, seed: int, count: int, tag: str) -> tuple[bytes, ...]:
+    if not tag:
+        return answers.tokens_of(prompt, seed, count)
+    return (f" {tag}".encode(), *answers.tokens_of(prompt + tag.encode(), seed, count))[:count]
+
+
+def text_of(messages: object, tag: str, count: int = _DEFAULT_TOKENS, seed: int = 0) -> str:
+    """The answer to `messages`, sent as compact JSON, of weights with this tag."""
+    tokens = _tokens(msgspec.json.encode(messages), seed, count, tag)
+    return str(msgspec.json.decode(b'"' + b"".join(tokens) + b'"'))
+
+
+def _served(name: str, version: str, *, adapter: bool = False) -> ServedModel:
+    length = answers.MAX_MODEL_LEN
+    return ServedModel(name=name, version=version, adapter=adapter, max_model_len=length, routes=tuple(ROUTES))
+
+
+def _unknown(name: str) -> bytes:
+    error = {"message": f"The model `{name}` does not exist.", "type": "NotFoundError", "param": "model", "code": 404}
+    return msgspec.json.encode({"error": error})
 
 
 def _too_long(call: answers.Call) -> bytes:

@@ -1,12 +1,14 @@
 """`python -m services.inference`: one worker process, configured by `INFERENCE_*`."""
 
 import importlib.util
+import multiprocessing
+import os
 import sys
 
 import uvloop
 
 from libs.kit.telemetry import configure_logging
-from services.inference.app import serve
+from services.inference.app import REPLACE, serve
 from services.inference.settings import Settings
 
 
@@ -15,7 +17,19 @@ def main() -> int:
     # Children spawned by the engine import the module of this name; left alone, they would import nothing.
     sys.modules["__main__"].__spec__ = importlib.util.find_spec("services.inference.child")
     configure_logging("inference")
-    return uvloop.run(serve(Settings()))
+    status = uvloop.run(serve(Settings()))
+    if status == REPLACE:
+        _replace()
+    return status
+
+
+def _replace() -> None:
+    """Begin again as the same process, with the same parent and the same signal at the parent's death."""
+    for child in multiprocessing.active_children():
+        # What an engine has left; it would outlive the memory of whose it is.
+        child.kill()
+        child.join()
+    os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])  # noqa: S606 - the very same program
 
 
 if __name__ == "__main__":

@@ -1,32 +1,42 @@
-"""The composition root: one engine, one bus connection, one worker."""
+"""The composition root: one engine, one bus connection, one worker, and the deployment that it follows."""
 
 import asyncio
 import gc
 import importlib
 import signal
+from typing import Any, Final
 
 import structlog
 
 from libs.kit import clock
 from libs.kit.bus import BusClient, BusOptions
-from services.inference.engine import Engine
+from services.inference.beginning import first_base, order
+from services.inference.cache import Cache
+from services.inference.deployment import Follower
+from services.inference.engine import Engine, EngineFactory
 from services.inference.metrics import Metrics
+from services.inference.offer import Offer
 from services.inference.settings import Settings
+from services.inference.source import Source
 from services.inference.worker import Identity, Worker
 
 log = structlog.get_logger(__name__)
 
-_STOP_TIMEOUT_S = 15.0
+_STOP_TIMEOUT_S: Final = 15.0
+REPLACE: Final = -1
+"""Instead of an exit status: start this process's program again, for its pool has a new base."""
 
 
 class App:
     """One worker process, from loading the model to the last goodbye."""
 
-    def __init__(self, settings: Settings, engine: Engine) -> None:
+    def __init__(self, settings: Settings, make_engine: EngineFactory) -> None:
         self.worker_id = clock.new_instance_id("w")
         self.ready = asyncio.Event()
         self._settings = settings
-        self._engine = engine
+        self._make_engine = make_engine
+        self._engine: Engine | None = None
+        self._follower: Follower | None = None
         self._worker: Worker | None = None
         self._fatal = asyncio.Event()
         self._fatal_reason = ""
@@ -37,32 +47,73 @@ class App:
         self._terminate.set()
 
     async def run(self) -> int:
-        """Live until `terminate`, a drain request or the engine's death; the process's exit status."""
-        await self._engine.start(self._on_fatal)
-        # What was built so far lives as long as the process: the collector need not walk it again and again.
-        gc.collect()
-        gc.freeze()
+        """Live until `terminate`, a drain or reload request, or the engine's death; the exit status, or `REPLACE`."""
         bus = BusClient(self._bus_options(), on_state=self._on_bus_state)
-        self._worker = worker = self._make_worker(bus)
-        worker.start()
-        await bus.connect_when_possible()
-        self.ready.set()
-        log.info("ready", worker=self.worker_id, engine=self._engine.description, capacity=self._engine.capacity)
         try:
-            return await self._live(worker)
+            engine = await self._begin(bus)
+            return 0 if engine is None else await self._serve(engine, bus)
         finally:
             await bus.close()
             await self._stop_engine()
 
-    def _make_worker(self, bus: BusClient) -> Worker:
+    async def _begin(self, bus: BusClient) -> Engine | None:
+        """Start the engine; None if the process was told to end before there was a model."""
+        if self._settings.model:
+            engine = self._engine = self._make_engine(order(self._settings))
+            await engine.start(self._on_fatal)
+            return engine
+        await bus.connect_when_possible()
+        source = Source(bus, self._settings.pool)
+        cache = Cache(
+            self._settings.cache_dir.expanduser(), self._settings.cache_max_bytes, rehash=self._settings.cache_rehash
+        )
+        waiting = asyncio.create_task(first_base(source, cache))
+        if not await self._finish(waiting):
+            return None
+        # The lease on the base is never released: it is in use until this process ends.
+        deployment, base = waiting.result()
+        engine = self._engine = self._make_engine(order(self._settings, deployment, base))
+        await engine.start(self._on_fatal)
+        offer = Offer(engine.models, pinned=True)
+        self._follower = Follower(deployment, engine=engine, cache=cache, source=source, bus=bus, offer=offer)
+        return engine if await self._finish(asyncio.create_task(self._follower.settle())) else None
+
+    async def _serve(self, engine: Engine, bus: BusClient) -> int:
+        # What was built so far lives as long as the process: the collector need not walk it again and again.
+        gc.collect()
+        gc.freeze()
+        self._worker = worker = self._make_worker(engine, bus)
+        worker.start()
+        if self._follower is not None:
+            self._follower.start(worker, self.worker_id)
+        else:
+            await bus.connect_when_possible()
+        self.ready.set()
+        log.info("ready", worker=self.worker_id, engine=engine.description, capacity=engine.capacity)
+        return await self._live(worker)
+
+    async def _finish(self, work: "asyncio.Task[Any]") -> bool:
+        """Wait for `work`; False if the process was told to end before it was done."""
+        ending = asyncio.create_task(self._terminate.wait())
+        await asyncio.wait((work, ending), return_when=asyncio.FIRST_COMPLETED)
+        ending.cancel()
+        if not work.done():
+            work.cancel()
+            await asyncio.wait((work,))
+            return False
+        work.result()
+        return True
+
+    def _make_worker(self, engine: Engine, bus: BusClient) -> Worker:
         settings = self._settings
         identity = Identity(id=self.worker_id, name=settings.name, pool=settings.pool, capacity=settings.capacity)
         return Worker(
-            self._engine,
+            engine,
             bus,
             identity=identity,
             metrics=Metrics.served_on(settings.metrics_port),
             frame_interval_s=settings.frame_interval_ms / 1_000,
+            offer=self._follower.offer if self._follower is not None else None,
         )
 
     def _bus_options(self) -> BusOptions:
@@ -76,12 +127,17 @@ class App:
         )
 
     async def _live(self, worker: Worker) -> int:
-        waits = {asyncio.create_task(event.wait()) for event in (self._fatal, self._terminate, worker.drain_requested)}
+        events = [self._fatal, self._terminate, worker.drain_requested]
+        if self._follower is not None:
+            events.append(self._follower.reload_ready)
+        waits = {asyncio.create_task(event.wait()) for event in events}
         try:
             await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
         finally:
             for wait in waits:
                 wait.cancel()
+        if self._follower is not None:
+            await self._follower.stop()
         if not self._fatal.is_set():
             log.info("draining", timeout_s=self._settings.drain_timeout_s)
             drained = asyncio.create_task(worker.drain(self._settings.drain_timeout_s))
@@ -89,21 +145,30 @@ class App:
             await asyncio.wait((drained, died), return_when=asyncio.FIRST_COMPLETED)
             if drained.done():
                 died.cancel()
-                return 0
+                return self._after_drain(worker)
             drained.cancel()
         log.error("the engine is dead", reason=self._fatal_reason)
         await worker.die()
         return 1
 
+    def _after_drain(self, worker: Worker) -> int:
+        """Told to end meanwhile, a process ends, whatever it drained for."""
+        ends = self._terminate.is_set() or worker.drain_requested.is_set()
+        return 0 if ends or self._follower is None else REPLACE
+
     def _on_bus_state(self, connected: bool) -> None:  # noqa: FBT001 - the bus client's callback
         if self._worker is not None:
             self._worker.on_bus_state(connected)
+        if self._follower is not None and connected:
+            self._follower.read_again()
 
     def _on_fatal(self, reason: str) -> None:
         self._fatal_reason = self._fatal_reason or reason
         self._fatal.set()
 
     async def _stop_engine(self) -> None:
+        if self._engine is None:
+            return
         try:
             await asyncio.wait_for(self._engine.stop(), _STOP_TIMEOUT_S)
         except TimeoutError:
@@ -111,7 +176,9 @@ class App:
 
 
 def build_app(settings: Settings) -> App:
-    """Wire the worker. Nothing is loaded or connected before `run`.
+    """Wire the worker: with the model that the settings name, or with whatever its pool's deployment says.
+
+    Nothing is loaded or connected before `run`.
 
     Raises:
         ValueError: `engine` names no factory.
@@ -120,11 +187,11 @@ def build_app(settings: Settings) -> App:
     if not function:
         raise ValueError(f"the engine must be named module:function, got {settings.engine!r}")
     factory = getattr(importlib.import_module(module), function)
-    return App(settings, factory(settings))
+    return App(settings, factory)
 
 
 async def serve(settings: Settings) -> int:
-    """Run one worker until a signal ends it; the process's exit status."""
+    """Run one worker until a signal ends it; the process's exit status, or `REPLACE`."""
     app = build_app(settings)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):

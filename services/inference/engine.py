@@ -1,6 +1,8 @@
 """What the worker needs of an engine: an ASGI application, and the truth about what it still runs."""
 
 from collections.abc import Awaitable, Callable, MutableMapping
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Protocol
 
 from libs.contracts.inference import ServedModel, Usage
@@ -66,9 +68,39 @@ class Engine(Protocol):
     def open(self, request_id: str) -> EngineRequest:
         """Follow what `app` does from here on in the current task on behalf of `request_id`."""
 
+    async def add_adapter(self, reference: str, directory: Path) -> None:
+        """Load the adapter in `directory`, which must stay as it is; `models` has it as `reference` afterwards.
+
+        Raises:
+            ServiceError: `engine_error`: the engine does not take it, and goes on without it.
+        """
+
+    async def remove_adapter(self, reference: str) -> None:
+        """Forget an adapter that no request uses any more; nothing happens if it is not loaded."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class AdapterRoom:
+    """How many adapters an engine can hold, and how large."""
+
+    slots: int
+    """Different adapters in one batch; 0 turns adapters off."""
+    max_rank: int
+    """Largest rank of an adapter."""
+    resident: int
+    """Adapters kept in memory; others are read from disk again when they are asked for."""
+
 
 class EngineSettings(Protocol):
     """What a factory `module:build` may read."""
+
+    @property
+    def reference(self) -> str:
+        """The one name under which the base is served, if it came from the registry; else empty."""
+
+    @property
+    def adapters(self) -> AdapterRoom | None:
+        """Room for adapters that come and go; None leaves it to `engine_args`."""
 
     @property
     def model(self) -> str:
@@ -81,6 +113,17 @@ class EngineSettings(Protocol):
     @property
     def engine_args(self) -> tuple[str, ...]:
         """Flags for the engine, after our own."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class EngineOrder:
+    """What to start; the `EngineSettings` that a factory is given."""
+
+    model: str
+    model_name: str
+    engine_args: tuple[str, ...] = ()
+    reference: str = ""
+    adapters: AdapterRoom | None = None
 
 
 EngineFactory = Callable[[EngineSettings], Engine]

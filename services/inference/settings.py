@@ -1,5 +1,7 @@
 """Settings of the worker, read once from `INFERENCE_*`."""
 
+from pathlib import Path
+
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
@@ -21,7 +23,7 @@ class Settings(BaseSettings):
     engine: str = "services.inference.engines.vllm:build"
     """Factory of the engine, `module:function`."""
     model: str = ""
-    """Directory or Hugging Face name."""
+    """Directory or Hugging Face name; empty: whatever the deployment of `pool` says, from the registry."""
     model_name: str = "helpdesk"
     """Name under which clients ask for it; `<name>@champion` and `<name>@sha256:<12 hex>` are served too."""
     engine_args: tuple[str, ...] = ()
@@ -29,7 +31,19 @@ class Settings(BaseSettings):
     capacity: int = Field(default=0, ge=0)
     """Executions taken at the same time; 0 leaves it to the engine."""
     frame_interval_ms: float = Field(default=16.0, ge=0, le=1_000)
-    """Tokens that follow each other faster than screens are drawn travel together; an answer's first and last never wait."""
+    """Tokens that follow each other faster travel together; an answer's first and last never wait. 0: each step alone."""
+    cache_dir: Path = Path("~/.cache/llmos/versions")
+    """Versions from the registry; workers of one host share it."""
+    cache_max_bytes: int = Field(default=64 << 30, gt=0)
+    """What they may take together; what was used longest ago goes first, what is in use stays."""
+    cache_rehash: bool = False
+    """Read every byte of a cached version again before it is loaded."""
+    adapter_slots: int = Field(default=4, ge=0)
+    """Different adapters in one batch of the engine, with a model from the registry; 0 turns adapters off."""
+    adapter_max_rank: int = Field(default=32, ge=1)
+    """Largest rank of an adapter."""
+    adapters_resident: int = Field(default=32, ge=0)
+    """Adapters kept in memory; others are read from disk again when they are asked for."""
     metrics_port: int = Field(default=0, ge=0, le=65_535)
     """Port on loopback for Prometheus; 0 opens none."""
     drain_timeout_s: float = Field(default=30.0, ge=0)

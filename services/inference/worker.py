@@ -24,6 +24,7 @@ from services.inference.engine import Engine
 from services.inference.execution import Execution, Stop, Surroundings
 from services.inference.gateways import BEAT_S, Gateways
 from services.inference.metrics import Metrics
+from services.inference.offer import Offer
 from services.inference.outbox import Outbox
 from services.inference.table import Table
 
@@ -42,7 +43,14 @@ class Worker:
     """Answers for one engine on the bus, from `start` until `drain` has returned."""
 
     def __init__(
-        self, engine: Engine, bus: BusClient, *, identity: "Identity", metrics: Metrics, frame_interval_s: float = 0.0
+        self,
+        engine: Engine,
+        bus: BusClient,
+        *,
+        identity: "Identity",
+        metrics: Metrics,
+        frame_interval_s: float = 0.0,
+        offer: Offer | None = None,
     ) -> None:
         self.drain_requested = asyncio.Event()
         self._engine = engine
@@ -50,7 +58,7 @@ class Worker:
         self._identity = identity
         self._metrics = metrics
         self._capacity = identity.capacity or engine.capacity
-        self._versions = {model.name: model.version for model in engine.models}
+        self._offer = offer or Offer(engine.models)
         self._state = WorkerState.READY
         self._sequence = 0
         self._table = Table()
@@ -61,6 +69,7 @@ class Worker:
         self._idle = asyncio.Event()
         self._idle.set()
         self._beats: asyncio.Task[None] | None = None
+        self._offer.on_change = self._beat
         metrics.watch(running=lambda: len(self._table), frames=lambda: self._outbox.frames)
 
     def start(self) -> None:
@@ -79,6 +88,10 @@ class Worker:
         if connected:
             self._gateways.restart()
             self._beat()
+
+    def uses(self, version: str) -> bool:
+        """Whether an execution runs in the engine under this name."""
+        return any(execution.envelope.model == version for execution in self._table)
 
     async def drain(self, timeout_s: float) -> None:
         """Take nothing new, let what runs finish within `timeout_s`, end the rest with an error, say goodbye."""
@@ -124,7 +137,7 @@ class Worker:
             return "draining"
         if len(self._table) >= self._capacity:
             return "full"
-        if envelope.model not in self._versions:
+        if envelope.model not in self._offer.versions:
             return "unknown_model"
         return "" if subjects.is_gateway_reply(envelope.reply) else "invalid"
 
@@ -132,11 +145,16 @@ class Worker:
         for old in self._table.of(envelope.request_id):
             # The gateway has given that retry up and drops its frames.
             old.stop(Stop.UNWANTED)
+        version = self._offer.versions[envelope.model]
+        # From here on the request keeps this version, wherever its name moves.
+        pinned = self._offer.engine_name(envelope.model)
+        if pinned != envelope.model:
+            envelope = msgspec.structs.replace(envelope, model=pinned)
         execution = Execution(self._surroundings, envelope, attempt, message.payload)
         meta = FrameMeta(
             worker=self._identity.id,
             worker_name=self._identity.name,
-            model_version=self._versions[envelope.model],
+            model_version=version,
             queue_ms=max(0, clock.unix_ms() - envelope.submitted_ms),
         )
         execution.accept(self._bus, meta)
@@ -192,10 +210,13 @@ class Worker:
             pool=self._identity.pool,
             state=self._state,
             capacity=self._capacity,
-            models=self._engine.models,
+            models=self._offer.models,
             engine=self._engine.description,
             running=self._table.running(),
             sequence=self._sequence,
+            generation=self._offer.generation,
+            base=self._offer.base,
+            deployment_error=self._offer.error,
         )
         try:
             self._bus.publish(subjects.beat(self._identity.id), _encode(beat))

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from libs.contracts.requests import MAX_CHOICES
+from services.inference.engine import AdapterRoom
 from services.inference.engines.model_files import native_dtype
 
 _SMALL_MACHINE_CORES: Final = 4
@@ -56,7 +57,9 @@ def prepare_environment(*, cpu: bool) -> None:
         os.environ.setdefault(name, value)
 
 
-def engine_flags(directory: Path, names: Sequence[str], extra: Sequence[str], *, cpu: bool) -> list[str]:
+def engine_flags(
+    directory: Path, names: Sequence[str], extra: Sequence[str], *, cpu: bool, adapters: AdapterRoom | None = None
+) -> list[str]:
     """Command-line flags for vLLM's own parser.
 
     `extra` wins over our choices, but not over what the worker relies on.
@@ -73,5 +76,9 @@ def engine_flags(directory: Path, names: Sequence[str], extra: Sequence[str], *,
         dtype = "float32" if native_dtype(directory) == "float32" else "bfloat16"
         flags += ["--dtype", dtype, "--enforce-eager", "--max-num-seqs", str(_CPU_MAX_SEQUENCES)]
         flags += ["--max-model-len", "auto"]
+    if adapters is not None and adapters.slots:
+        resident = max(adapters.slots, adapters.resident)
+        flags += ["--enable-lora", "--max-loras", str(adapters.slots), "--max-lora-rank", str(adapters.max_rank)]
+        flags += ["--max-cpu-loras", str(resident)]
     required = ["--model", str(directory), "--scheduling-policy", "priority", "--served-model-name", *names]
     return [*flags, *extra, *required]

@@ -14,10 +14,11 @@ def build(settings: EngineSettings) -> Engine:
     directory = locate(settings.model)
     cpu = runs_on_cpu()
     name = settings.model_name
-    version = f"{name}@sha256:{version_of(directory)}"
-    names = (name, f"{name}@champion", version)
+    version = settings.reference or f"{name}@sha256:{version_of(directory)}"
+    names = (version,) if settings.reference else (name, f"{name}@champion", version)
     prepare_environment(cpu=cpu)
     # vLLM reads its environment while it is imported.
     from services.inference.engines.vllm_engine import VllmEngine  # noqa: PLC0415
 
-    return VllmEngine(engine_flags(directory, names, settings.engine_args, cpu=cpu), names, version)
+    flags = engine_flags(directory, names, settings.engine_args, cpu=cpu, adapters=settings.adapters)
+    return VllmEngine(flags, names, version)

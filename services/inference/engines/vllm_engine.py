@@ -7,9 +7,11 @@ import asyncio
 from argparse import Namespace
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, Final, cast
 
+import msgspec
 import structlog
 import vllm
 from fastapi import FastAPI
@@ -26,6 +28,7 @@ from vllm.utils.argparse_utils import FlexibleArgumentParser
 from vllm.v1.engine.async_llm import AsyncLLM
 
 from libs.contracts.inference import ServedModel
+from libs.kit.errors import ServiceError
 from services.inference.engine import ASGIApp
 from services.inference.engines.watch import Watch, current
 
@@ -41,6 +44,9 @@ log = structlog.get_logger(__name__)
 
 _WAITING: Final = 2
 """Executions beyond the running batch: a free slot never waits for the bus, and the order stays the scheduler's."""
+
+_FIRST_LORA: Final = 1_000_000
+"""Ids of adapters count up from here and are never used again: vLLM's own counter and its warm-up begin at 1."""
 
 _HEALTH_S: Final = 1.0
 _SHUTDOWN_S: Final = 5.0
@@ -156,6 +162,7 @@ class VllmEngine:
         self._health: asyncio.Task[None] | None = None
         self.models: tuple[ServedModel, ...] = ()
         self.capacity = 0
+        self._last_lora = _FIRST_LORA
         self.has_adapters = False
         self.description = f"vllm {vllm.__version__} ({current_platform.device_name})"
 
@@ -192,6 +199,37 @@ class VllmEngine:
         watch = Watch(cast("EngineClient", self._client))
         current.set(watch)
         return watch
+
+    async def add_adapter(self, reference: str, directory: Path) -> None:
+        """Load an adapter under an id and a name of its own, and let the application route to it once it is loaded.
+
+        Raises:
+            ServiceError: `engine_error`: the engine does not take it.
+        """
+        client = cast("EngineClient", self._client)
+        self._last_lora += 1
+        lora = LoRARequest(lora_name=reference, lora_int_id=self._last_lora, lora_path=str(directory))
+        try:
+            added = await client.add_lora(lora)
+        except Exception as error:
+            # It may have come half way.
+            await client.remove_lora(lora.lora_int_id)
+            raise ServiceError("engine_error", f"The engine does not take {reference}: {error}") from error
+        if not added:
+            raise ServiceError("engine_error", f"The engine did not confirm {reference}.")
+        self._adapters()[reference] = lora
+        self.models += (msgspec.structs.replace(self.models[0], name=reference, version=reference, adapter=True),)
+
+    async def remove_adapter(self, reference: str) -> None:
+        """Take an adapter out of the application, then out of the engine."""
+        lora = self._adapters().pop(reference, None)
+        self.models = tuple(model for model in self.models if model.name != reference)
+        if lora is not None:
+            await cast("EngineClient", self._client).remove_lora(lora.lora_int_id)
+
+    def _adapters(self) -> dict[str, LoRARequest]:
+        """What the application knows by name."""
+        return cast("dict[str, LoRARequest]", cast("FastAPI", self._app).state.openai_serving_models.lora_requests)
 
     def _served(self, app: FastAPI, length: int, tasks: tuple[str, ...]) -> tuple[ServedModel, ...]:
         routes = (

@@ -27,7 +27,11 @@ class Rig:
 
 def settings(server: NatsServer, **more: object) -> Settings:
     """Settings of a worker with the fake engine."""
-    fields: dict[str, object] = {"nats": server.settings("inference"), "engine": "libs.testkit.fake_engine:build"}
+    fields: dict[str, object] = {
+        "nats": server.settings("inference"),
+        "engine": "libs.testkit.fake_engine:build",
+        "model": "fake",
+    }
     return Settings(**(fields | more))  # type: ignore[arg-type] # a test may overwrite any field
 
 
@@ -36,7 +40,7 @@ async def start_rig(server: NatsServer, **more: object) -> Rig:
     double = Double(server)
     await double.start()
     engine = FakeEngine()
-    app = App(settings(server, **more), engine)
+    app = App(settings(server, **more), lambda _: engine)
     life = asyncio.create_task(app.run())
     await app.ready.wait()
     await double.beat_where(lambda beat: beat.worker == app.worker_id)

@@ -1,0 +1,222 @@
+"""Follows the pool's deployment: makes this worker serve what it says, and says how far that has come.
+
+Level-triggered: what is wanted is read again after every reconnect and every ten seconds, whatever was missed between.
+"""
+
+import asyncio
+from typing import Final
+
+import msgspec
+import structlog
+
+from libs.contracts import subjects
+from libs.contracts.inference import ServedModel
+from libs.contracts.registry import DeployedVersion, Deployment
+from libs.kit import clock
+from libs.kit.bus import BusClient, Message
+from libs.kit.errors import ServiceError
+from services.inference.adapters import Adapters
+from services.inference.cache import Cache, Lease
+from services.inference.engine import Engine
+from services.inference.offer import Offer
+from services.inference.source import Source, read_deployment
+from services.inference.worker import Worker
+
+log = structlog.get_logger(__name__)
+
+_READ_S: Final = 10.0
+_RETRY_S: Final = 1.0
+_MAX_ERROR: Final = 500
+
+
+class Follower:
+    """One worker's share of a deployment, from the moment its engine runs."""
+
+    def __init__(
+        self, deployment: Deployment, *, engine: Engine, cache: Cache, source: Source, bus: BusClient, offer: Offer
+    ) -> None:
+        """Begin where the engine was started with the base of `deployment`."""
+        self.reload_ready = asyncio.Event()
+        """Set when this process should end and start again: what it needs for that is in the cache."""
+        self._wanted = deployment
+        self._base = deployment.base
+        self._engine_args = deployment.engine_args
+        self._base_model = engine.models[0]
+        self._cache = cache
+        self._source = source
+        self._bus = bus
+        self.offer = offer
+        self._adapters = Adapters(engine, cache, source, deployment.base)
+        self._worker: Worker | None = None
+        self._wake = asyncio.Event()
+        self._read_due_s = 0.0
+        self._reload_asked = False
+        self._next_base: list[Lease] = []
+        self._task: asyncio.Task[None] | None = None
+        offer.base = deployment.base.reference
+
+    async def settle(self) -> None:
+        """Load what the deployment wants, once; what fails is tried again by `follow`."""
+        await self._carry_out()
+
+    def start(self, worker: Worker, worker_id: str) -> None:
+        """Follow from here on, in a task of its own."""
+        self._worker = worker
+        self._bus.subscribe(subjects.deployment(self._wanted.pool), self._on_change)
+        self._bus.subscribe(subjects.reload(worker_id), lambda _: self._on_reload())
+        self._task = asyncio.create_task(self._follow(), name="deployment")
+
+    async def stop(self) -> None:
+        """Change nothing any more."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+
+    def read_again(self) -> None:
+        """The bus was away: something may have been missed."""
+        self._read_due_s = 0.0
+        self._wake.set()
+
+    # What is wanted
+
+    def _on_change(self, message: Message) -> None:
+        deployment = read_deployment(message)
+        if deployment is not None:
+            self._see(deployment)
+
+    def _on_reload(self) -> None:
+        self._reload_asked = True
+        # The order may have overtaken the deployment that it is about.
+        self.read_again()
+
+    def _see(self, deployment: Deployment) -> None:
+        if deployment.generation <= self._wanted.generation:
+            return
+        self._wanted = deployment
+        if not self._needs_restart():
+            # At once, and not when an adapter that is being fetched has come.
+            self._present()
+        self._wake.set()
+
+    def _needs_restart(self) -> bool:
+        wanted = self._wanted
+        return wanted.base.digest != self._base.digest or wanted.engine_args != self._engine_args
+
+    # Carrying it out
+
+    async def _follow(self) -> None:
+        while True:
+            self._wake.clear()
+            await self._read()
+            try:
+                pause_s = await self._carry_out()
+            except Exception:
+                # Whatever one deployment does to this worker, it serves on and hears of the next.
+                log.exception("deployment failed", generation=self._wanted.generation)
+                pause_s = _RETRY_S
+            left_s = max(0.0, min(pause_s, self._read_due_s - clock.monotonic_s()))
+            try:
+                await asyncio.wait_for(self._wake.wait(), left_s)
+            except TimeoutError:
+                continue
+
+    async def _read(self) -> None:
+        if clock.monotonic_s() < self._read_due_s:
+            return
+        self._read_due_s = clock.monotonic_s() + _READ_S
+        try:
+            deployment = await self._source.deployment()
+        except ServiceError as error:
+            log.warning("deployment not read", error=error.message)
+            self._read_due_s = clock.monotonic_s() + _RETRY_S
+            return
+        if deployment is not None:
+            self._see(deployment)
+
+    async def _carry_out(self) -> float:
+        """Do what can be done now; seconds after which to look again, if nothing happens before."""
+        if self._needs_restart():
+            return await self._prepare_reload() if self._reload_asked else _READ_S
+        self._reload_asked = False
+        wanted = self._wanted
+        self._present()
+        errors = await self._load(wanted)
+        if self._wanted is not wanted:
+            return 0.0
+        self._present(done=not errors, error="; ".join(errors)[:_MAX_ERROR])
+        remains = await self._adapters.unload_all_but({version.reference for version in wanted.adapters}, self._uses)
+        return _RETRY_S if errors or remains else _READ_S
+
+    async def _load(self, wanted: Deployment) -> list[str]:
+        errors = []
+        for version in wanted.adapters:
+            if self._adapters.has(version.reference):
+                continue
+            try:
+                await self._adapters.load(version)
+            except ServiceError as error:
+                errors.append(f"{version.reference}: {error.message}")
+            if self._wanted is not wanted:
+                break
+            self._present()
+        return errors
+
+    def _uses(self, version: str) -> bool:
+        return self._worker is not None and self._worker.uses(version)
+
+    def _present(self, *, done: bool = False, error: str | None = None) -> None:
+        """Offer every version that is wanted and loaded, and every name with such a version behind it.
+
+        A name whose new version is not loaded yet stays with the one it had, as long as that one is wanted.
+        """
+        wanted = self._wanted
+        references = [version.reference for version in wanted.adapters if self._adapters.has(version.reference)]
+        here = {self._base.reference: self._base_model} | {
+            reference: _renamed(self._base_model, reference, reference, adapter=True) for reference in references
+        }
+        named = []
+        for name, reference in sorted(wanted.names.items()):
+            model = here.get(reference) or here.get(self.offer.versions.get(name, ""))
+            if model is not None and name not in here:
+                named.append(_renamed(model, name, model.version, adapter=model.adapter))
+        self.offer.change(
+            models=(*here.values(), *named),
+            generation=wanted.generation if done else self.offer.generation,
+            error=self.offer.error if error is None else error,
+        )
+
+    # Changing the base
+
+    async def _prepare_reload(self) -> float:
+        """Fetch the next base while the present one serves; its adapters too, as far as they come."""
+        wanted = self._wanted
+        try:
+            leases = [await self._acquire(wanted.base)]
+        except ServiceError as error:
+            self.offer.change(
+                models=self.offer.models,
+                generation=self.offer.generation,
+                error=f"{wanted.base.reference}: {error.message}"[:_MAX_ERROR],
+            )
+            return _RETRY_S
+        for version in wanted.adapters:
+            try:
+                leases.append(await self._acquire(version))
+            except ServiceError as error:
+                log.warning("adapter not fetched ahead", version=version.reference, error=error.message)
+        if self._wanted is not wanted:
+            for lease in leases:
+                lease.release()
+            return 0.0
+        # Kept until this process is replaced, so that nobody makes room with them.
+        self._next_base = leases
+        log.info("ready to reload", base=wanted.base.reference, generation=wanted.generation)
+        self.reload_ready.set()
+        return _READ_S
+
+    async def _acquire(self, version: DeployedVersion) -> Lease:
+        return await self._cache.acquire(version.digest, self._source.pages(version))
+
+
+def _renamed(model: ServedModel, name: str, version: str, *, adapter: bool) -> ServedModel:
+    return msgspec.structs.replace(model, name=name, version=version, adapter=adapter)
