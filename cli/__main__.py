@@ -12,8 +12,21 @@ import typer
 from cli import ui
 from cli.commands import COMMANDS, HELP
 from deploy.local.errors import StackError
+from libs.kit.errors import ServiceError
 
 INTERRUPTED: Final = 130
+CONFLICT: Final = 3
+"""Exit status where somebody else was faster, so that a script can tell."""
+REMEDIES: Final = {
+    "registry_unavailable": "See: ./llmos status, ./llmos logs registry",
+    "bus_unavailable": "See: ./llmos status, ./llmos logs nats",
+    "storage_unavailable": "See: ./llmos logs objects. Then repeat the command: what has arrived is not sent again.",
+    "invalid_api_key": "LLMOS_ADMIN_KEY must be an admin key of that gateway.",
+    "forbidden": "LLMOS_ADMIN_KEY must be an admin key of that gateway.",
+    "version_not_found": "What there is: ./llmos models list",
+    "conflict": "Where it points now: ./llmos models aliases NAME",
+    "version_in_use": "Move the alias or the deployment first: ./llmos models show REF",
+}
 
 
 def main() -> None:
@@ -27,16 +40,30 @@ def main() -> None:
         near = difflib.get_close_matches(name, [*COMMANDS, *HELP], n=1)
         ui.fail(f"There is no command {name!r}.", f"Did you mean {near[0]!r}?" if near else "See: ./llmos --help")
         sys.exit(2)
-    module = importlib.import_module(f"cli.commands.{name}")
-    app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
-    app.command(help=COMMANDS[name] + ".", context_settings=getattr(module, "CONTEXT", {}))(module.run)
     try:
-        app(arguments, prog_name=f"./llmos {name}")
+        _build(name)(arguments, prog_name=f"./llmos {name}")
     except StackError as error:
         ui.fail(error.message, error.remedy)
         sys.exit(1)
+    except ServiceError as error:
+        ui.fail(error.message, REMEDIES.get(error.code, ""))
+        sys.exit(CONFLICT if error.code == "conflict" else 1)
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)
+
+
+def _build(name: str) -> typer.Typer:
+    """The command's module as an application: of one function, or of one function per verb."""
+    module = importlib.import_module(f"cli.commands.{name}")
+    app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+    if not hasattr(module, "VERBS"):
+        app.command(help=COMMANDS[name] + ".", context_settings=getattr(module, "CONTEXT", {}))(module.run)
+        return app
+    app.callback(no_args_is_help=True)(lambda: None)
+    app.info.help = COMMANDS[name] + "."
+    for verb, run in module.VERBS.items():
+        app.command(verb)(run)
+    return app
 
 
 def _interrupt(_: int, __: FrameType | None) -> None:

@@ -1,4 +1,4 @@
-"""One module per command; each has `run`, whose parameters are the command's options."""
+"""One module per command; each has `run`, whose parameters are the command's options, or `VERBS`, one such per verb."""
 
 from typing import Final
 
@@ -6,6 +6,7 @@ COMMANDS: Final = {
     "up": "Start the whole stack and watch over it",
     "demo": "Start the stack and ask the model some questions",
     "chat": "Talk to the model",
+    "models": "Publish, fetch and deploy versions of models",
     "status": "What runs, where, and how to reach it",
     "logs": "What the processes say",
     "down": "Stop everything",

@@ -34,7 +34,12 @@ def test_without_arguments_it_lists_its_commands(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", sorted(COMMANDS))
 def test_every_command_has_help(name: str, tmp_path: Path) -> None:
-    assert callable(import_module(f"cli.commands.{name}").run)
+    module = import_module(f"cli.commands.{name}")
+    assert (
+        all(callable(verb) for verb in getattr(module, "VERBS", {}).values())
+        if hasattr(module, "VERBS")
+        else module.run
+    )
     if name != "bench":  # which hands even --help on to the harness
         assert f"./llmos {name}" in _llmos(tmp_path, name, "--help").stdout
 
@@ -54,6 +59,8 @@ def test_a_slip_of_the_pen_is_understood(tmp_path: Path) -> None:
         (("up", "--workers", "0"), "workers"),
         (("chat",), "Nothing is up"),
         (("logs", "gateway"), "gateway"),
+        (("models", "list"), "Nothing is up"),
+        (("models", "push", "/no/such/model", "x"), "/no/such/model"),
     ],
 )
 def test_a_foreseeable_failure_says_what_happened_and_no_traceback(

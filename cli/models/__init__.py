@@ -1,0 +1,1 @@
+"""The verbs of `./llmos models`, and how they reach the registry."""
