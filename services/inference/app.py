@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import structlog
 
+from libs.contracts import subjects
 from libs.kit import clock
 from libs.kit.bus import BusClient, BusOptions
 from services.inference.beginning import first_base, order
@@ -124,6 +125,7 @@ class App:
             user=nats.user,
             password=nats.secret(),
             name=f"inference.{self.worker_id}",
+            inbox_prefix=subjects.call_inbox("inference", "").rstrip("."),
         )
 
     async def _live(self, worker: Worker) -> int:

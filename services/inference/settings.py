@@ -31,7 +31,7 @@ class Settings(BaseSettings):
     capacity: int = Field(default=0, ge=0)
     """Executions taken at the same time; 0 leaves it to the engine."""
     frame_interval_ms: float = Field(default=16.0, ge=0, le=1_000)
-    """Tokens that follow each other faster travel together; an answer's first and last never wait. 0: each step alone."""
+    """Tokens that follow each other faster travel together, but not the first and the last. 0: each alone."""
     cache_dir: Path = Path("~/.cache/llmos/versions")
     """Versions from the registry; workers of one host share it."""
     cache_max_bytes: int = Field(default=64 << 30, gt=0)

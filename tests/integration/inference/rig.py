@@ -31,6 +31,7 @@ def settings(server: NatsServer, **more: object) -> Settings:
         "nats": server.settings("inference"),
         "engine": "libs.testkit.fake_engine:build",
         "model": "fake",
+        "frame_interval_ms": 0,
     }
     return Settings(**(fields | more))  # type: ignore[arg-type] # a test may overwrite any field
 
