@@ -1,5 +1,6 @@
 """How the command speaks: one console, few words, colour only where it means something."""
 
+import sys
 from collections.abc import Mapping
 from typing import Final
 
@@ -9,7 +10,9 @@ from rich.text import Text
 
 from deploy.local.state import PartPhase, StackState
 
-out: Final = Console(highlight=False)
+_WIDTH: Final = 160
+"""Columns where nobody looks at a terminal: wide enough for every table."""
+out: Final = Console(highlight=False, width=None if sys.stdout.isatty() else _WIDTH)
 err: Final = Console(highlight=False, stderr=True)
 
 WELL: Final = "[green]✓[/green]"
@@ -33,7 +36,7 @@ def fail(message: str, remedy: str = "") -> None:
 
 def say(text: str) -> None:
     """One line, with markup."""
-    out.print(text)
+    out.print(text, soft_wrap=True)
 
 
 def help_page(commands: Mapping[str, str]) -> None:

@@ -3,7 +3,7 @@
 import sys
 import time
 from collections.abc import Iterable, Sequence
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import msgspec
 from rich.table import Table
@@ -13,7 +13,8 @@ from libs.contracts.registry import Alias, DeploymentStatus, Version
 from libs.contracts.versions import short_reference
 
 _UNITS: Final = ("B", "KB", "MB", "GB", "TB")
-_RIGHT: Final = ("size", "number", "generation")
+_LONG: Final = ("aliases", "models", "error", "reason")
+_RIGHT: Final = ("size", "#", "generation")
 
 
 def emit(result: Any) -> None:
@@ -30,18 +31,18 @@ def size(count: int) -> str:
 
 
 def when(unix_time_ms: int) -> str:
-    """A Unix time in the local zone, to the second."""
-    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(unix_time_ms / 1_000))
+    """A Unix time in the local zone, to the minute."""
+    return time.strftime("%Y-%m-%d %H:%M", time.localtime(unix_time_ms / 1_000))
 
 
 def versions(found: Iterable[Version]) -> None:
     """A list of versions."""
     rows = [
         (each.reference, str(each.number), each.kind, size(each.size_bytes), ", ".join(each.aliases),
-         when(each.published_ms), each.published_by)
+         when(each.published_ms))
         for each in found
     ]  # fmt: skip
-    _table(("reference", "number", "kind", "size", "aliases", "published", "by"), rows)
+    _table(("reference", "#", "kind", "size", "aliases", "published"), rows)
 
 
 def aliases(found: Sequence[Alias]) -> None:
@@ -74,6 +75,8 @@ def deployments(found: Sequence[DeploymentStatus]) -> None:
 def facts(pairs: Iterable[tuple[str, str]]) -> None:
     """Names and values, one pair per line; empty values are left out."""
     table = Table.grid(padding=(0, 3))
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
     for name, value in pairs:
         if value:
             table.add_row(f"  [dim]{name}[/dim]", value)
@@ -84,9 +87,10 @@ def _table(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     if not rows:
         ui.say("  [dim]none[/dim]")
         return
-    table = Table(box=None, padding=(0, 2), header_style="dim")
+    table = Table(box=None, padding=(0, 1), header_style="dim")
     for title in titles:
-        table.add_column(title, justify="right" if title in _RIGHT else "left", overflow="fold")
+        justify: Literal["right", "left"] = "right" if title in _RIGHT else "left"
+        table.add_column(title, justify=justify, no_wrap=title not in _LONG, overflow="fold")
     for row in rows:
         table.add_row(*row)
     ui.out.print(table)

@@ -9,7 +9,7 @@ from deploy.local.home import Home
 from deploy.local.ports import HOST
 from libs.contracts import subjects
 from libs.contracts.inference import WorkerBeat, WorkerState
-from libs.contracts.registry import Empty, Reply
+from libs.contracts.registry import ListVersions, Reply
 from libs.kit.bus import BusClient, BusError, BusOptions, Message
 from libs.kit.clock import monotonic_s
 
@@ -39,9 +39,9 @@ class Fleet:
         """Whether a registry answers."""
         if self._client is None:
             self._client = await self._listen()
-        question = msgspec.json.encode(Empty())
+        question = msgspec.json.encode(ListVersions(limit=1))
         try:
-            subject = subjects.registry_call("deployment_list")
+            subject = subjects.registry_call("version_list")
             answer = await self._client.request(subject, question, timeout_s=_ANSWER_TIMEOUT_S)
         except BusError:
             return False

@@ -27,9 +27,8 @@ def parts(site: Site) -> tuple[Part, ...]:
     """Registry, gateway, scheduler and as many workers as were asked for."""
     fleet = Fleet(site.home, site.ports["nats"])
     workers = (_worker(site, number, fleet) for number in range(site.options.workers))
-    model = (_model(site),) if is_published(site.options) else ()
-    registry = (_registry(site, fleet),) if FROM_REGISTRY else ()
-    return (*registry, *model, *workers, _scheduler(site), _gateway(site))
+    model = (_model(site),) if site.options.is_local else ()
+    return (_registry(site, fleet), *model, *workers, _scheduler(site), _gateway(site))
 
 
 def is_published(options: StackOptions) -> bool:
@@ -70,10 +69,11 @@ def _model(site: Site) -> Part:
             "PUBLISH_DIRECTORY": options.model,
             "PUBLISH_NAME": options.model_name,
             "PUBLISH_POOL": POOLS[0],
+            "PUBLISH_DEPLOY": str(FROM_REGISTRY),
             "PUBLISH_ASKED": str(options.model_asked),
             **environment(site, "PUBLISH_NATS", "provisioner"),
         },
-        tier=Tier.TASK,
+        tier=Tier.REGISTRY,
         task=True,
         after=("registry", "objects-setup"),
     )
