@@ -3,7 +3,7 @@
 import time
 from typing import Final
 
-from cli import settings, ui
+from cli import served, settings, ui
 from cli.progress import StartView
 from deploy.local.client import Stack
 from deploy.local.options import StackOptions
@@ -30,7 +30,8 @@ def join(stack: Stack) -> StackState:
         StackError: it did not come up.
     """
     with StartView() as view:
-        return stack.wait_ready(timeout_s=START_TIMEOUT_S, watch=view.show)
+        state = stack.wait_ready(timeout_s=START_TIMEOUT_S, watch=view.show)
+    return served.fill(stack, state)
 
 
 def stay(stack: Stack) -> None:

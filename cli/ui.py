@@ -52,7 +52,8 @@ def help_page(commands: Mapping[str, str]) -> None:
 def connection(state: StackState, api_key: str) -> None:
     """How to reach the stack, ready to be pasted."""
     table = Table.grid(padding=(0, 3))
-    for key, value in (("Base URL", state.base_url), ("API key", api_key), ("Model", state.model)):
+    model = f"{state.model}  [dim]{state.model_version}[/dim]" if state.model_version else state.model
+    for key, value in (("Base URL", state.base_url), ("API key", api_key), ("Model", model)):
         table.add_row(f"  [dim]{key}[/dim]", value)
     out.print()
     out.print(table)

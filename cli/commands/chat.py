@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from cli import settings, ui
+from cli import served, settings, ui
 from cli.talk import Messages, Talk
 from deploy.local.errors import StackError
 from deploy.local.state import Phase
@@ -20,6 +20,7 @@ def run(
     state = stack.state()
     if state is None or state.phase not in (Phase.READY, Phase.DEGRADED):
         raise StackError("Nothing is up to talk to.", "Start it: ./llmos up --detach")
+    served.fill(stack, state)
     talk = Talk(state, stack.api_key())
     beginning: Messages = [{"role": "system", "content": system}] if system else []
     messages = list(beginning)

@@ -68,7 +68,8 @@ def _ask_all(talk_module: "Future[ModuleType]", state: StackState, api_key: str)
         StackError: an answer was empty, or did not come.
     """
     talk: Talk = talk_module.result().Talk(state, api_key)
-    ui.say(f"\n  Asking [bold]{state.model}[/bold] through the OpenAI Python SDK\n")
+    version = f" ({state.model_version})" if state.model_version else ""
+    ui.say(f"\n  Asking [bold]{state.model}[/bold]{version} through the OpenAI Python SDK\n")
     for number, question in enumerate(questions(state.model)):
         messages: Messages = [{"role": "user", "content": question}]
         ui.out.print(Text.assemble(("  > ", "cyan"), question))

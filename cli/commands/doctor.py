@@ -12,13 +12,14 @@ import psutil
 import typer
 from rich.table import Table
 
-from cli import settings, ui
+from cli import served, settings, ui
 from cli.bootstrap import locks
 from deploy.local import lock, ports, processes
 from deploy.local.client import Stack
 from deploy.local.errors import StackError
 from deploy.local.options import STARTER, usable_cpus
 from deploy.local.parts.postgres import program
+from deploy.local.state import StackState
 
 _GIB: Final = 1 << 30
 _DISK_BYTES: Final = 4 * _GIB
@@ -114,11 +115,20 @@ def _processes(stack: Stack) -> Iterator[Finding]:
         phase = state.phase if state is not None else "starting"
         well = phase in ("ready", "starting")
         yield Finding(well, f"the stack is {phase}", "" if well else "See: ./llmos status, ./llmos logs")
+        if phase == "ready" and state is not None and state.from_registry:
+            yield _registry(stack, state)
         return
     left = processes.strays(stack.home) if stack.home.root.exists() else []
     yield Finding(
         not left, f"processes of an earlier stack: {left or 'none'}", "./llmos down ends them." if left else ""
     )
+
+
+def _registry(stack: Stack, state: StackState) -> Finding:
+    version = served.fill(stack, state).model_version
+    if version:
+        return Finding(True, f"the registry has the workers serve {version}")
+    return Finding(False, "the registry does not say what the workers serve", "See: ./llmos logs registry")
 
 
 def _enough(what: str, have: int, want: int, remedy: str) -> Finding:

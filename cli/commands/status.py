@@ -8,7 +8,7 @@ import msgspec
 import typer
 from rich.table import Table
 
-from cli import settings, ui
+from cli import served, settings, ui
 from deploy.local.state import PartState, Phase, StackState
 from libs.kit.clock import unix_ms
 
@@ -19,6 +19,8 @@ def run(*, as_json: Annotated[bool, typer.Option("--json", help="For programs.")
     """Status 0 when the stack is up, 1 when it is not."""
     stack = settings.stack()
     state = stack.state()
+    if state is not None:
+        served.fill(stack, state)
     up = state is not None and state.phase in _UP
     if as_json:
         body = msgspec.to_builtins(state) if state is not None else {"phase": Phase.STOPPED}

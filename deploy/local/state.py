@@ -64,6 +64,11 @@ class StackState(msgspec.Struct, kw_only=True):
     started_ms: int = 0
     base_url: str = ""
     model: str = ""
+    """What clients ask for."""
+    model_version: str = ""
+    """The version behind it, where the registry was asked; the supervisor itself does not know."""
+    from_registry: bool = False
+    """Whether workers load what the registry's deployments say."""
     ports: dict[str, int] = {}
     parts: list[PartState] = []
 

@@ -14,6 +14,7 @@ from deploy.local.errors import StackError
 from deploy.local.home import Home
 from deploy.local.logs import configure_logging
 from deploy.local.options import StackOptions
+from deploy.local.parts.services import is_published
 from deploy.local.recovery import recover
 from deploy.local.stack import build_parts, build_site
 from deploy.local.state import Phase, StackState
@@ -39,7 +40,13 @@ def main() -> None:
 
 async def _supervise(options: StackOptions, guardian: int) -> None:
     site = build_site(options)
-    base = StackState(guardian_pid=guardian, base_url=site.base_url, model=options.model_name, ports=dict(site.ports))
+    base = StackState(
+        guardian_pid=guardian,
+        base_url=site.base_url,
+        model=options.model_name,
+        from_registry=is_published(options),
+        ports=dict(site.ports),
+    )
     supervisor = Supervisor(build_parts(site), site.home, os.environ, base)
     loop = asyncio.get_running_loop()
     for name in (signal.SIGTERM, signal.SIGINT):
