@@ -238,7 +238,7 @@ class Deploy(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     engine_args: tuple[str, ...] = ()
     replicas: int = 1
     expected_generation: int | None = None
-    """Compare-and-swap: refuse if the deployment has changed since."""
+    """Compare-and-swap: refuse if the deployment has changed since; 0 for "must not exist"."""
 
 
 class PoolName(msgspec.Struct, frozen=True):
@@ -277,6 +277,8 @@ class DeploymentStatus(msgspec.Struct, frozen=True, kw_only=True):
 
     deployment: Deployment
     workers: tuple["WorkerStatus", ...]
+    error: str = ""
+    """Why a new base does not go on to the next worker; empty if nothing is wrong."""
 
 
 class WorkerStatus(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):

@@ -15,13 +15,19 @@ from libs.kit.errors import ServiceError
 from libs.kit.objects import ObjectStore
 from libs.kit.postgres import Database
 from services.registry import handlers
+from services.registry.fleet import Fleet
+from services.registry.leader import Leader
 from services.registry.migrations import migrate
 from services.registry.service.catalogue import Catalogue
+from services.registry.service.deploying import Deployments
+from services.registry.service.garbage import Collector
 from services.registry.service.naming import Naming
 from services.registry.service.publish import Publisher
 from services.registry.service.reading import BlobReader
 from services.registry.service.steps import StepListener, nobody
 from services.registry.settings import Settings
+from services.registry.steward import Steward
+from services.registry.voice import Voice
 
 log = structlog.get_logger(__name__)
 
@@ -38,31 +44,20 @@ class Registry:
         self.database = Database(settings.database)
         self.store = ObjectStore(settings.objects)
         self.broker = _broker(settings, self.instance)
-        reader = BlobReader(self.store, settings.verify_parallel)
-        publisher = Publisher(
+        self._passed = passed
+        self._wake = asyncio.Event()
+        self.fleet = Fleet(beat_timeout_s=settings.beat_timeout_s, wake=self._wake)
+        self.deployments = Deployments(
             database=self.database,
-            store=self.store,
-            reader=reader,
-            upload_ttl_s=settings.upload_ttl_s,
-            url_ttl_s=settings.url_ttl_s,
-            passed=passed,
+            fleet=self.fleet,
+            adapter_grace_s=settings.adapter_grace_s,
+            roll_timeout_s=settings.roll_timeout_s,
+            wake=self._wake,
         )
-        catalogue = Catalogue(database=self.database, store=self.store, reader=reader, url_ttl_s=settings.url_ttl_s)
-        naming = Naming(database=self.database)
-        handlers.subscribe(
-            self.broker,
-            {
-                "upload_begin": publisher.begin,
-                "upload_commit": publisher.commit,
-                "version_list": catalogue.list,
-                "version_show": catalogue.show,
-                "version_fetch": catalogue.fetch,
-                "version_verify": catalogue.verify,
-                "version_delete": catalogue.delete,
-                "alias_set": naming.set,
-                "alias_list": naming.list,
-            },
-        )
+        self._garbage = Collector(database=self.database, store=self.store, purge_after_s=settings.purge_after_s)
+        self._steward: Steward | None = None
+        handlers.subscribe(self.broker, self._operations())
+        self.fleet.subscribe(self.broker)
 
     async def start(self) -> None:
         """Bring the schema up to date, then listen.
@@ -74,6 +69,8 @@ class Registry:
         deadline_s = clock.monotonic_s() + self._settings.start_timeout_s
         await _insist(lambda: migrate(self.database), deadline_s)
         await _insist(self.broker.start, deadline_s)
+        self._steward = self._make_steward()
+        self._steward.start()
         log.info("registry started", instance=self.instance)
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -86,13 +83,58 @@ class Registry:
 
     async def stop(self) -> None:
         """Finish the calls that run, then close everything."""
+        if self._steward is not None:
+            await self._steward.stop()
         try:
             await self.broker.stop()
         except NatsError as error:
             # Draining needs a connection; without one there is nobody left to answer.
-            log.warning("bus was away at shutdown", reason=str(error))
+            log.warning("bus was away at shutdown", reason=str(error) or type(error).__name__)
         await self.database.close()
         log.info("registry stopped", instance=self.instance)
+
+    def _operations(self) -> dict[str, handlers.Operation]:
+        settings = self._settings
+        reader = BlobReader(self.store, settings.verify_parallel)
+        publisher = Publisher(
+            database=self.database,
+            store=self.store,
+            reader=reader,
+            upload_ttl_s=settings.upload_ttl_s,
+            url_ttl_s=settings.url_ttl_s,
+            passed=self._passed,
+            wake=self._wake,
+        )
+        catalogue = Catalogue(database=self.database, store=self.store, reader=reader, url_ttl_s=settings.url_ttl_s)
+        naming = Naming(database=self.database, wake=self._wake)
+        return {
+            "upload_begin": publisher.begin,
+            "upload_commit": publisher.commit,
+            "version_list": catalogue.list,
+            "version_show": catalogue.show,
+            "version_fetch": catalogue.fetch,
+            "version_verify": catalogue.verify,
+            "version_delete": catalogue.delete,
+            "alias_set": naming.set,
+            "alias_list": naming.list,
+            "deployment_declare": self.deployments.declare,
+            "deployment_show": self.deployments.show,
+            "deployment_list": self.deployments.show_all,
+            "garbage_collect": self._garbage.collect,
+        }
+
+    def _make_steward(self) -> Steward:
+        return Steward(
+            database=self.database,
+            leader=Leader(self.database),
+            fleet=self.fleet,
+            deployments=self.deployments,
+            voice=Voice(self.broker.connection),
+            passed=self._passed,
+            pause_s=self._settings.steward_s,
+            announce_s=self._settings.announce_s,
+            wake=self._wake,
+        )
 
 
 def build_app(settings: Settings, passed: StepListener = nobody) -> Registry:

@@ -29,8 +29,6 @@ def subscribe(broker: NatsBroker, operations: Mapping[str, Operation]) -> None:
         KeyError: one is missing.
     """
     for name, (request_type, _) in OPERATIONS.items():
-        if name not in operations:
-            continue
         decode = msgspec.json.Decoder(request_type).decode
         handler = _handler(name, decode, operations[name])
         # Core requests: there is nothing to acknowledge and nothing comes twice.

@@ -95,7 +95,7 @@ async def adapters_of(connection: AsyncConnection, base_digest: str) -> list[str
     """Short references of adapters whose base is this version."""
     rows = await connection.execute(
         select(versions.c.name, versions.c.digest)
-        .where(versions.c.base_digest == base_digest)
+        .where(versions.c.base_digest == base_digest, versions.c.kind == Kind.ADAPTER.value)
         .order_by(versions.c.sequence)
     )
     return [short_reference(row.name, row.digest) for row in rows]

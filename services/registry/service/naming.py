@@ -1,5 +1,6 @@
 """Aliases: moved by compare-and-swap, every move kept with its author."""
 
+import asyncio
 from dataclasses import dataclass
 from typing import Final
 
@@ -23,6 +24,8 @@ class Naming:
     """Aliases of names."""
 
     database: Database
+    wake: asyncio.Event
+    """Set when an alias was moved here."""
 
     async def set(self, request: SetAlias) -> Alias:
         """Point an alias to a version of its name, or remove it.
@@ -64,6 +67,7 @@ class Naming:
             await aliases.put(connection, moved)
             event = AliasMoved(id=clock.new_event_id(), time_ms=moved.moved_ms, alias=moved, previous=previous)
             await outbox.add(connection, event)
+        self.wake.set()
         log.info("alias moved", name=moved.name, alias=moved.alias, digest=digest[:12], author=moved.author)
         return moved
 

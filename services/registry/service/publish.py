@@ -43,6 +43,8 @@ class Publisher:
     upload_ttl_s: float
     url_ttl_s: float
     passed: StepListener
+    wake: asyncio.Event
+    """Set when a version was published here."""
     _running: dict[str, "asyncio.Task[Version]"] = field(default_factory=dict)
 
     async def begin(self, request: BeginUpload) -> Upload:
@@ -230,6 +232,7 @@ class Publisher:
             await outbox.add(connection, VersionPublished(id=clock.new_event_id(), time_ms=now_ms, version=version))
             await uploads.remove(connection, digest)
             await self.passed("version written, not committed")
+        self.wake.set()
         log.info("version published", version=version.reference, number=version.number, author=author)
         return version
 

@@ -1,0 +1,120 @@
+"""The leader's work: events out of the outbox, deployments one step further, desired states into the bucket again."""
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Final
+
+import structlog
+
+from libs.contracts.registry import Deployment
+from libs.kit import clock
+from libs.kit.errors import ServiceError
+from libs.kit.postgres import Database
+from services.registry.fleet import Fleet
+from services.registry.leader import Leader
+from services.registry.repository import outbox
+from services.registry.service.deploying import Deployments
+from services.registry.service.steps import StepListener
+from services.registry.voice import Voice
+
+log = structlog.get_logger(__name__)
+
+_BATCH: Final = 100
+
+
+@dataclass(kw_only=True)
+class Steward:
+    """Level-triggered: every round looks at what is and does what is missing, whatever it has seen of the changes."""
+
+    database: Database
+    leader: Leader
+    fleet: Fleet
+    deployments: Deployments
+    voice: Voice
+    passed: StepListener
+    pause_s: float
+    announce_s: float
+    wake: asyncio.Event
+    """Set when something is known to have changed; else every round waits for the pause."""
+    _announced: dict[str, tuple[Deployment, float]] = field(default_factory=dict)
+    """What was last put into the bucket for each pool, and when."""
+    _task: "asyncio.Task[None] | None" = None
+
+    def start(self) -> None:
+        """Work in the background until `stop`."""
+        self._task = asyncio.create_task(self._keep(), name="steward")
+
+    async def stop(self) -> None:
+        """Stop and give the lead away."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+        await self.leader.resign()
+
+    async def round(self) -> None:
+        """Look at every deployment once, if this process leads.
+
+        Raises:
+            ServiceError: something that it stands on is away.
+        """
+        self.fleet.look(connected=self.voice.is_connected)
+        if not await self.leader.check():
+            self._announced.clear()
+            return
+        if not self.voice.is_connected:
+            return
+        if not self.fleet.is_known:
+            await self.voice.ask_for_beats()
+        for pool in await self.deployments.pools():
+            step = await self.deployments.reconcile(pool)
+            if step is None:
+                continue
+            deployment, ask = step
+            await self._announce(deployment)
+            if ask:
+                log.info("worker is asked to reload", pool=pool, worker=ask, base=deployment.base.reference)
+                await self.voice.ask_to_reload(ask)
+
+    async def relay(self) -> None:
+        """Send what waits in the outbox, in order, if this process leads.
+
+        Raises:
+            ServiceError: something that it stands on is away.
+        """
+        if not self.leader.leads or not self.voice.is_connected:
+            return
+        async with self.database.begin() as connection:
+            waiting = await outbox.waiting(connection, _BATCH)
+        for event in waiting:
+            await self.voice.send_event(event)
+            await self.passed("event sent")
+            async with self.database.begin() as connection:
+                await outbox.done(connection, event.sequence)
+
+    async def _announce(self, deployment: Deployment) -> None:
+        last, at_s = self._announced.get(deployment.pool, (None, 0.0))
+        now_s = clock.monotonic_s()
+        if last == deployment and now_s - at_s < self.announce_s:
+            return
+        await self.voice.put_deployment(deployment)
+        self._announced[deployment.pool] = (deployment, now_s)
+
+    async def _keep(self) -> None:
+        """Both, again and again; what fails is done again after the pause."""
+        while True:
+            self.wake.clear()
+            await self._attempt(self.round)
+            await self._attempt(self.relay)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self.wake.wait(), self.pause_s)
+
+    async def _attempt(self, work: Callable[[], Awaitable[None]]) -> None:
+        try:
+            await work()
+        except ServiceError as error:
+            log.warning("round not finished", code=error.code, reason=error.message)
+        except Exception:
+            # A fault in one round must not end them all: what it concerns may be gone in the next.
+            log.exception("round failed")
