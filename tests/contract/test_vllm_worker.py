@@ -225,3 +225,10 @@ async def test_tokens_there_and_back(vllm_worker: VllmWorker) -> None:
     body = json.dumps({"model": "helpdesk", "tokens": tokens}).encode()
     back = await vllm_worker.run(envelope(route="/detokenize"), body)
     assert json.loads(back.body)["prompt"] == "a lamp"
+
+
+async def test_no_middleware_for_sockets_handles_its_answers(vllm_worker: VllmWorker) -> None:
+    await still_answers(vllm_worker)
+    assert vllm_worker.metric("vllm:request_success_total") >= 1
+    # Counted by the middleware that measures HTTP sockets; it costs time on every chunk.
+    assert vllm_worker.metric("http_requests_total") == 0

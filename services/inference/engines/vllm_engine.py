@@ -19,6 +19,7 @@ from starlette.middleware.cors import CORSMiddleware
 from vllm import AsyncEngineArgs, PoolingParams, PoolingRequestOutput, RequestOutput, SamplingParams, TokensPrompt
 from vllm.entrypoints.launchers.api_server.app_state import init_app_state
 from vllm.entrypoints.launchers.app import build_app
+from vllm.envs import enable_envs_cache
 from vllm.exceptions import VLLMClientError, VLLMNotFoundError, VLLMValidationError
 from vllm.lora.request import LoRARequest
 from vllm.platforms import current_platform
@@ -184,6 +185,8 @@ class VllmEngine:
         self.models = self._served(app, client.model_config.max_model_len, tasks)
         if "generate" in tasks:
             await _say_something(client)
+        # vLLM reads its environment again for every token; from here on nothing of it changes.
+        enable_envs_cache()
         self._health = asyncio.create_task(_report_death(client, on_fatal), name="engine-health")
 
     async def stop(self) -> None:
@@ -271,6 +274,8 @@ def _strip(app: FastAPI) -> None:
     """Take out what only makes sense behind an HTTP socket: it would cost time on every chunk."""
     for_sockets = ("PrometheusInstrumentatorMiddleware", CORSMiddleware.__name__)
     app.user_middleware = [entry for entry in app.user_middleware if _name(entry.cls) not in for_sockets]
+    # vLLM has built the stack already; changing the list alone changes nothing.
+    app.middleware_stack = app.build_middleware_stack()
     # vLLM's error handlers tell their HTTP server to exit; here `_report_death` sees what they see.
     app.state.server = SimpleNamespace(should_exit=False)
 
