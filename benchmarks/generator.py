@@ -70,7 +70,7 @@ class Generator:
         """
         body, headers = self._request_files(target, load)
         arguments = [target.port, PATH, body, headers, load.connections, load.warm_s, load.window_s]
-        arguments += [load.min_events, max_requests, load.drain_s]
+        arguments += [load.min_events, max_requests, load.drain_s, load.spread_s]
         done = subprocess.run(
             [str(self.program), *map(str, arguments)],
             capture_output=True,

@@ -27,6 +27,8 @@ class Load:
     pace_ms: int = 0
     drain_s: float = 40.0
     """How long the requests under way at the end of the window may take to finish."""
+    spread_s: float = 0.0
+    """The connections begin evenly within this time, as independent users would; 0: all in the same instant."""
     min_events: int = 0
     """The fewest `data:` lines that a complete answer has; 0 where none are expected."""
 
@@ -77,9 +79,10 @@ def _paced(connections: int) -> Load:
         title=f"{TOKENS} tokens, one each {PACE_MS} ms, {connections} at a time",
         connections=connections,
         stream=True,
-        warm_s=0.7,
+        warm_s=0.8,
         window_s=2.6,
         pace_ms=PACE_MS,
+        spread_s=TOKENS * PACE_MS / 1_000,
         min_events=TOKENS + ROLE_AND_DONE,
     )
 

@@ -7,10 +7,11 @@
  * A request that lies partly in the window counts with the part of its duration that does ("served"): counting
  * only whole ones would quantise the rate of slow requests that run in step.
  *
- * usage: loadgen PORT PATH BODY_FILE HEADER_FILE CONNECTIONS WARM_S SECONDS MIN_EVENTS MAX_REQUESTS DRAIN_S
+ * usage: loadgen PORT PATH BODY_FILE HEADER_FILE CONNECTIONS WARM_S SECONDS MIN_EVENTS MAX_REQUESTS DRAIN_S SPREAD_S
  *   HEADER_FILE   extra header lines, each ended by CRLF; may be empty
  *   MIN_EVENTS    a response with fewer events, or without the final [DONE], is an error; 0 for plain responses
  *   MAX_REQUESTS  stop after so many requests in all; 0 is no limit
+ *   SPREAD_S      the connections begin evenly within so many seconds; 0 starts all at once
  * Prints one JSON object; leaves with 0 unless the server cannot be reached at all.
  */
 #define _GNU_SOURCE
@@ -198,7 +199,16 @@ static void build_request(const char *path, const char *body_file, const char *h
     free(headers);
 }
 
-static void run(int connections, double drain_s)
+/* Starts the connections whose time has come and returns how many have started by now. */
+static int start_due(struct connection *all, int connections, int started, double begun, double spread_s)
+{
+    double t = now_s();
+    while (started < connections && t >= begun + spread_s * started / connections)
+        start_request(&all[started++]);
+    return started;
+}
+
+static void run(int connections, double begun, double spread_s, double drain_s)
 {
     static char buffer[READ_MAX];
     struct epoll_event ready[BATCH];
@@ -206,12 +216,12 @@ static void run(int connections, double drain_s)
     if (!all)
         die("memory");
     active = connections;
-    for (int i = 0; i < connections; i++) {
+    for (int i = 0; i < connections; i++)
         all[i].fd = -1;
-        start_request(&all[i]);
-    }
+    int started = 0;
     while (active > 0 && now_s() < window_end + drain_s) {
-        int n = epoll_wait(epoll_fd, ready, BATCH, 100);
+        started = start_due(all, connections, started, begun, spread_s);
+        int n = epoll_wait(epoll_fd, ready, BATCH, started < connections ? 1 : 100);
         for (int i = 0; i < n; i++)
             on_readable(ready[i].data.ptr, buffer);
     }
@@ -222,8 +232,9 @@ static void run(int connections, double drain_s)
 
 int main(int argc, char **argv)
 {
-    if (argc != 11) {
-        fputs("usage: loadgen PORT PATH BODY_FILE HEADER_FILE CONNECTIONS WARM_S SECONDS MIN_EVENTS MAX_REQUESTS DRAIN_S\n", stderr);
+    if (argc != 12) {
+        fputs("usage: loadgen PORT PATH BODY_FILE HEADER_FILE CONNECTIONS WARM_S SECONDS MIN_EVENTS MAX_REQUESTS DRAIN_S "
+              "SPREAD_S\n", stderr);
         return 2;
     }
     signal(SIGPIPE, SIG_IGN);
@@ -237,7 +248,7 @@ int main(int argc, char **argv)
     double begun = now_s();
     window_start = begun + atof(argv[6]);
     window_end = window_start + atof(argv[7]);
-    run(atoi(argv[5]), atof(argv[10]));
+    run(atoi(argv[5]), begun, atof(argv[11]), atof(argv[10]));
     double ended = now_s();
     figures.elapsed_s = ended - begun;
     figures.window_s = (max_requests && ended < window_end ? ended : window_end) - window_start;

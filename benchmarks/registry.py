@@ -1,0 +1,239 @@
+"""`python -m benchmarks.registry`: publishing and loading through the registry beside a plain copy of the same bytes.
+
+Every round makes new chance bytes and visits all ways, in an order that shifts from round to round; what is compared is
+the ratio inside a round. Servers are the local stack's own, with its settings: SeaweedFS syncs before it answers.
+"""
+
+import argparse
+import asyncio
+import os
+import shutil
+import statistics
+import tempfile
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+import obstore
+from minio import Minio
+from obstore.store import S3Store
+
+from benchmarks.machine import describe_machine
+from benchmarks.registry_report import Figures, render
+from deploy.nats.provision import provision
+from libs.contracts.registry import Fetch, FetchVersion, Kind, Resolve, Version
+from libs.contracts.versions import full_reference
+from libs.kit import clock
+from libs.kit.fetch import fetch_version
+from libs.kit.objects import ObjectStore
+from libs.kit.publish import Description, publish, scan
+from libs.testkit.models import write_adapter, write_model
+from libs.testkit.nats_server import NatsServer
+from libs.testkit.registry import RegistryDesk, RegistryGround, RegistryProcess
+from libs.testkit.stores import ObjectServer, PostgresServer
+
+HERE: Final = Path(__file__).parent
+PAGE: Final = HERE / "registry.md"
+MIB: Final = 1 << 20
+ADAPTERS: Final = 20
+_HIDDEN: Final = 8
+_ROW_BYTES: Final = 4 * _HIDDEN
+_START_S: Final = 60.0
+
+
+def main() -> None:
+    """Measure, and write the page unless this is only a try."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.registry", description=__doc__)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--mib", type=int, default=256, help="size of the model")
+    parser.add_argument("--show", action="store_true", help="print the page instead of writing it")
+    choice = parser.parse_args()
+    figures = asyncio.run(_measure(_home(), choice.rounds, choice.mib))
+    text = render(figures, describe_machine(private_network=False))
+    if choice.show:
+        print(text)
+    else:
+        PAGE.write_text(text, encoding="utf-8")
+        print(f"results: {PAGE}")
+
+
+@dataclass
+class _Bench:
+    """The servers and clients of one run."""
+
+    ground: RegistryGround
+    desk: RegistryDesk
+    work: Path
+    store: S3Store = field(init=False)
+    minio: Minio = field(init=False)
+
+    def __post_init__(self) -> None:
+        access, secret = self.ground.bucket.keys()
+        endpoint = self.ground.bucket.endpoint
+        self.store = S3Store(
+            self.ground.bucket.bucket,
+            endpoint=endpoint,
+            access_key_id=access,
+            secret_access_key=secret,
+            region="us-east-1",
+            client_options={"allow_http": True, "timeout": "10m"},
+        )
+        self.minio = Minio(endpoint.removeprefix("http://"), access, secret, secure=False)
+
+    async def publish(self, source: Path, name: str) -> Version:
+        """The whole way: hashing, sending, checking, committing."""
+        found = await asyncio.to_thread(scan, source, Description(name=name, kind=Kind.MODEL))
+        return await publish(self.desk.client, found, "bench")
+
+    async def load(self, reference: str, target: Path) -> None:
+        """Fetch with every byte checked, as a worker does."""
+
+        async def ask(skip: int) -> Fetch:
+            page: Fetch = await self.desk.call("version_fetch", FetchVersion(reference, skip))
+            return page
+
+        await fetch_version(ask, target)
+
+    async def copy_up(self, source: Path, key: str) -> None:
+        """Plain copy by obstore."""
+        await obstore.put_async(self.store, key, source)
+
+    async def copy_up_minio(self, source: Path, key: str) -> None:
+        """Plain copy by the minio client."""
+        await asyncio.to_thread(self.minio.fput_object, self.ground.bucket.bucket, key, str(source))
+
+    async def copy_down(self, key: str, target: Path) -> None:
+        """Plain copy by obstore."""
+        answer = await obstore.get_async(self.store, key)
+        with target.open("wb") as file:
+            async for part in answer.stream(min_chunk_size=4 * MIB):
+                file.write(part)
+
+    async def copy_down_minio(self, key: str, target: Path) -> None:
+        """Plain copy by the minio client."""
+        await asyncio.to_thread(self.minio.fget_object, self.ground.bucket.bucket, key, str(target))
+
+    async def stored_bytes(self) -> int:
+        """Size of everything below the registry's prefix."""
+        store = ObjectStore(self.ground.bucket)
+        return sum([found.size_bytes async for found in store.walk()])
+
+
+def _home() -> Path:
+    home = Path(os.environ.get("LLMOS_HOME") or HERE.parent / ".llmos").resolve() / "bench"
+    home.mkdir(parents=True, exist_ok=True)
+    return home
+
+
+async def _measure(home: Path, rounds: int, mib: int) -> Figures:
+    with tempfile.TemporaryDirectory(dir=home, prefix="registry-") as directory:
+        async with _servers(Path(directory)) as bench:
+            figures = Figures(mib=mib, adapters=ADAPTERS)
+            for number in range(rounds + 1):
+                seconds = await _round(bench, number, mib)
+                if number:  # the first one warms everything
+                    figures.rounds.append(seconds)
+                    print(f"round {number} of {rounds}: {seconds}", flush=True)
+            await _grow(bench, figures)
+            return figures
+
+
+@asynccontextmanager
+async def _servers(directory: Path) -> AsyncIterator[_Bench]:
+    """NATS, PostgreSQL, SeaweedFS and a registry as processes."""
+    places = {name: directory / name for name in ("nats", "postgres", "objects", "work")}
+    for place in places.values():
+        place.mkdir()
+    nats, postgres = NatsServer(places["nats"]), PostgresServer(places["postgres"])
+    objects = ObjectServer(places["objects"])
+    nats.start()
+    try:
+        await asyncio.to_thread(postgres.start)
+        await asyncio.to_thread(objects.start)
+        await provision(nats.settings("provisioner"), ("default",))
+        ground = RegistryGround(
+            nats, postgres, objects, await postgres.create_database(), objects.settings("registry"), directory
+        )
+        process = RegistryProcess(ground)
+        process.start(steward_s=0.5, announce_s=10)
+        deadline_s = clock.monotonic_s() + _START_S
+        while not process.listens():
+            assert clock.monotonic_s() < deadline_s, "the registry did not start"
+            await asyncio.sleep(0.1)
+        try:
+            async with ground.desk() as desk:
+                yield _Bench(ground, desk, places["work"])
+        finally:
+            await process.end()
+    finally:
+        await asyncio.to_thread(objects.stop)
+        await asyncio.to_thread(postgres.stop)
+        nats.stop()
+
+
+async def _round(bench: _Bench, number: int, mib: int) -> dict[str, float]:
+    """Seconds of every way, with bytes that nobody has seen before; ups and downs each in an order of this round's."""
+    source = write_model(bench.work / f"model-{number}", number, rows=mib * MIB // _ROW_BYTES)
+    weights, name = source / "model.safetensors", f"model-{number}"
+    ups: dict[str, Callable[[], Awaitable[object]]] = {
+        "publish": lambda: bench.publish(source, name),
+        "obstore up": lambda: bench.copy_up(weights, f"plain/{name}"),
+        "minio up": lambda: bench.copy_up_minio(weights, f"plain-minio/{name}"),
+    }
+    out = bench.work / "out"
+    out.mkdir()
+    downs: dict[str, Callable[[], Awaitable[object]]] = {
+        "load": lambda: bench.load(name + "@1", out / "version"),
+        "obstore down": lambda: bench.copy_down(f"plain/{name}", out / "obstore"),
+        "minio down": lambda: bench.copy_down_minio(f"plain-minio/{name}", out / "minio"),
+    }
+    seconds: dict[str, float] = {}
+    for ways in (ups, downs):
+        names = list(ways)
+        for way in names[number % len(names) :] + names[: number % len(names)]:
+            started_s = time.perf_counter()
+            await ways[way]()
+            seconds[way] = time.perf_counter() - started_s
+    await asyncio.to_thread(_remove, out)
+    await asyncio.to_thread(_remove, source)
+    for key in (f"plain/{name}", f"plain-minio/{name}"):
+        await obstore.delete_async(bench.store, key)
+    return {way: round(took, 4) for way, took in seconds.items()}
+
+
+def _remove(directory: Path) -> None:
+    for path in directory.rglob("*"):
+        if path.is_dir():
+            path.chmod(0o700)
+    shutil.rmtree(directory)
+
+
+async def _grow(bench: _Bench, figures: Figures) -> None:
+    """How much the bucket grows by a base, the same again with another card, and versions of one adapter."""
+    rows = 64 * MIB // _ROW_BYTES
+    base = write_model(bench.work / "base", 1_000, rows=rows)
+    before = await bench.stored_bytes()
+    version = await bench.publish(base, "base")
+    after_base = await bench.stored_bytes()
+    (base / "README.md").write_text("# The same weights with another card\n", encoding="utf-8")
+    again = await bench.publish(base, "base")
+    after_again = await bench.stored_bytes()
+    full = full_reference("base", (await bench.desk.call("version_show", Resolve("base@1"))).version.digest)
+    sizes = []
+    for seed in range(ADAPTERS):
+        directory = write_adapter(bench.work / f"adapter-{seed}", seed)
+        shutil.copy(base / "tokenizer_config.json", directory)
+        found = scan(directory, Description(name="tone", kind=Kind.ADAPTER, base=full))
+        sizes.append((await publish(bench.desk.client, found, "bench")).size_bytes)
+    after_adapters = await bench.stored_bytes()
+    figures.base_bytes, figures.base_growth = version.size_bytes, after_base - before
+    figures.again_bytes, figures.again_growth = again.size_bytes, after_again - after_base
+    figures.adapters_bytes, figures.adapters_growth = sum(sizes), after_adapters - after_again
+    figures.adapter_median_bytes = int(statistics.median(sizes))
+
+
+if __name__ == "__main__":
+    main()

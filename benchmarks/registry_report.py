@@ -1,0 +1,87 @@
+"""Renders the figures of `benchmarks.registry` as a page."""
+
+import statistics
+from dataclasses import dataclass, field
+from typing import Final
+
+from benchmarks.records import Machine
+
+TARGET: Final = 0.8
+_UPS: Final = ("publish", "obstore up", "minio up")
+_DOWNS: Final = ("load", "obstore down", "minio down")
+_WHAT: Final = {
+    "publish": "publish: hash, send what is missing, have it read back and checked, commit",
+    "obstore up": "plain copy by obstore",
+    "minio up": "plain copy by the minio client",
+    "load": "load: fetch by presigned URLs, every byte checked, whole or not at all",
+    "obstore down": "plain copy by obstore",
+    "minio down": "plain copy by the minio client",
+}
+
+
+@dataclass
+class Figures:
+    """What one run has measured."""
+
+    mib: int
+    adapters: int
+    rounds: list[dict[str, float]] = field(default_factory=list)
+    """Seconds per way, one per round."""
+    base_bytes: int = 0
+    base_growth: int = 0
+    again_bytes: int = 0
+    again_growth: int = 0
+    adapters_bytes: int = 0
+    adapters_growth: int = 0
+    adapter_median_bytes: int = 0
+
+
+def render(figures: Figures, machine: Machine) -> str:
+    """The page."""
+    lines = [
+        "# Registry benchmark",
+        "",
+        "    python -m benchmarks.registry            # about two minutes; wants an otherwise idle machine",
+        "    python -m benchmarks.registry --show --rounds 1 --mib 64   # does it still run? Nothing is written",
+        "",
+        f"{machine.processor}, {machine.cores} cores, {machine.memory_mib // 1024} GiB; all servers on this machine.",
+        "SeaweedFS syncs every object before it acknowledges it. Each round has new chance bytes and visits the ways",
+        "in an order of its own; ratios are taken inside a round, and the table gives their median and range.",
+        "",
+        f"## {figures.mib} MiB of weights, {len(figures.rounds)} rounds",
+        "",
+        "| way | MB/s, median | beside the faster plain copy | aim |",
+        "| --- | ---: | ---: | ---: |",
+        *_rows(figures, _UPS),
+        *_rows(figures, _DOWNS),
+        "",
+        "## How the bucket grows",
+        "",
+        "| published | size of the versions | growth |",
+        "| --- | ---: | ---: |",
+        f"| a base model | {_mb(figures.base_bytes)} | {_mb(figures.base_growth)} |",
+        f"| the same weights with another card | {_mb(figures.again_bytes)} | {_mb(figures.again_growth)} |",
+        _adapters(figures),
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def _adapters(figures: Figures) -> str:
+    sizes = f"{_mb(figures.adapters_bytes)} | {_mb(figures.adapters_growth)}"
+    return f"| {figures.adapters} versions of one adapter of it | {sizes} |"
+
+
+def _rows(figures: Figures, ways: tuple[str, ...]) -> list[str]:
+    rows = []
+    for way in ways:
+        speeds = [figures.mib * 1.048576 / taken[way] for taken in figures.rounds]
+        ratios = sorted(min(taken[other] for other in ways[1:]) / taken[way] for taken in figures.rounds)
+        spread = f"{statistics.median(ratios):.2f} ({ratios[0]:.2f} to {ratios[-1]:.2f})"
+        aim = f"≥ {TARGET}" if way == ways[0] else ""
+        rows.append(f"| {_WHAT[way]} | {statistics.median(speeds):.0f} | {spread} | {aim} |")
+    return rows
+
+
+def _mb(count: int) -> str:
+    return f"{count / 1e6:.3f} MB"
