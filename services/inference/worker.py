@@ -203,6 +203,8 @@ class Worker:
     def _beat(self) -> None:
         if not self._bus.connected:
             return
+        # Whoever reads that an execution runs no longer must have had its last frame.
+        self._outbox.flush()
         self._sequence += 1
         beat = WorkerBeat(
             worker=self._identity.id,

@@ -4,7 +4,7 @@ import asyncio
 import json
 import statistics
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,7 +19,7 @@ from libs.testkit.fake_versions import QUESTION
 from libs.testkit.nats_server import NatsServer
 from libs.testkit.observer import Observer
 from libs.testkit.platform import FAKE_ENGINE, Platform
-from libs.testkit.registry_double import RegistryDouble
+from libs.testkit.registry_double import RegistryDouble, reference
 from libs.testkit.wait import until
 
 NAME = "polite"
@@ -37,6 +37,8 @@ class Seen:
     """Where the name pointed when the request was sent."""
     after: str
     """Where it pointed when the answer had come."""
+    asked: str
+    """The messages."""
 
 
 @dataclass
@@ -59,14 +61,17 @@ class Ground:
 
         await until(lambda: done() >= workers, timeout_s=timeout_s, what=f"generation {generation} on {workers}")
 
-    async def swap(self, base: Stored, old: Stored, new: Stored, name_of: Callable[[Stored], str]) -> float:
+    async def swap(self, base: Stored, old: Stored, new: Stored, engine_args: tuple[str, ...] = ()) -> float:
         """As the registry moves an alias: load, confirm, move, drop the old one; seconds until all is carried out."""
         workers = self.platform.workers
         start_s = time.monotonic()
-        await self.carried_out(self.registry.deploy(base, old, new, names={NAME: old}), workers)
-        self.pointing.append(name_of(new))
-        await self.carried_out(self.registry.deploy(base, new, names={NAME: new}), workers)
+        await self.carried_out(self._deploy(base, (old, new), old, engine_args), workers)
+        self.pointing.append(reference(new))
+        await self.carried_out(self._deploy(base, (new,), new, engine_args), workers)
         return time.monotonic() - start_s
+
+    def _deploy(self, base: Stored, adapters: tuple[Stored, ...], named: Stored, engine_args: tuple[str, ...]) -> int:
+        return self.registry.deploy(base, *adapters, names={NAME: named}, engine_args=engine_args)
 
     async def ask(self, body: Mapping[str, object]) -> Seen:
         """One request through the gateway."""
@@ -74,7 +79,7 @@ class Ground:
         response = await self.http.post(ADDRESS, content=msgspec.json.encode(dict(body)))
         text = said(response.text) if response.status_code == httpx2.codes.OK else response.text
         version = response.headers.get("x-llmos-model-version", "")
-        return Seen(response.status_code, version, text, before, self.pointing[-1])
+        return Seen(response.status_code, version, text, before, self.pointing[-1], str(body["messages"]))
 
     @asynccontextmanager
     async def load(self, bodies: list[dict[str, object]]) -> AsyncIterator[list[Seen]]:

@@ -35,7 +35,7 @@ async def test_a_name_that_moves_from_adapter_to_adapter_under_load(tmp_path: Pa
         waits_s = []
         async with stage.load(questions(6)) as seen:
             for (old, _), (new, _) in itertools.pairwise(made):
-                waits_s.append(await stage.swap(base, old, new, reference))
+                waits_s.append(await stage.swap(base, old, new))
         check(seen, texts)
         assert len({one.version for one in seen}) > swaps / 2, "the load was there while names moved"
         last = stage.observer.beats["worker-0"]

@@ -2,11 +2,13 @@
 
 import time
 
+import pytest
+
 from libs.contracts import subjects
 from libs.contracts.frames import Flag, make_attempt
 from libs.contracts.inference import Handover, Running
 from libs.testkit.wait import until
-from libs.testkit.worker_double import chat, envelope
+from libs.testkit.worker_double import Answer, chat, envelope
 from tests.integration.inference.rig import Rig
 
 
@@ -83,3 +85,26 @@ async def test_a_beat_comes_at_once_when_somebody_asks(rig: Rig) -> None:
     await until(lambda: len(sequence()) >= seen + asked)
     assert time.monotonic() - start_s < asked / 2, "by itself it beats once a second"
     assert sequence() == list(range(sequence()[0], sequence()[0] + len(sequence())))
+
+
+async def test_a_beat_never_overtakes_the_last_frame_of_what_it_does_not_name_any_more(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    worker = rig.app._worker
+    assert worker is not None
+    heard: list[bool] = []
+    env = envelope()
+    rig.double.gateway.subscribe(subjects.ALL_BEATS, lambda _: heard.append(rig.double.answers[env.request_id].ended))
+    await rig.double.gateway.flush()
+    rig.double.answers[env.request_id] = Answer()
+    ended = worker._metrics.ended
+
+    def beat_at_once(outcome: str, seconds: float) -> None:
+        ended(outcome, seconds)
+        heard.clear()
+        worker._beat()
+
+    monkeypatch.setattr(worker._metrics, "ended", beat_at_once)
+    await rig.double.run(rig.worker, env, chat(stream=True, max_tokens=3, user="pace-10ms"))
+    await until(lambda: bool(heard))
+    assert heard[0]

@@ -1,0 +1,138 @@
+"""Adapters come and go in a real engine under load, and bad ones do it no harm."""
+
+import itertools
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+
+from libs.contracts.registry import Kind
+from libs.contracts.versions import full_reference
+from libs.testkit.blob_store import Stored
+from libs.testkit.platform import VLLM_ENGINE
+from libs.testkit.registry_double import reference
+from libs.testkit.wait import until
+from tests.e2e.lora import STARTER, make_lora
+from tests.e2e.swaps import NAME, Ground, check, figures, ground, start
+
+pytestmark = [pytest.mark.vllm, pytest.mark.slow]
+
+SWAPS = 50
+EXACT = ("--dtype", "float32")
+"""Half as many bits would let an answer depend on what else is in its batch."""
+
+ASKED: list[dict[str, object]] = [
+    {
+        "messages": [{"role": "user", "content": text}],
+        "max_tokens": 12,
+        "temperature": 0,
+        "ignore_eos": True,
+        "stream": bool(number % 2),
+    }
+    for number, text in enumerate(
+        ("What does the lamp cost?", "Where is my order?", "Do you sell desks?", "Can I send the chair back?")
+    )
+]
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def stage(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Ground]:
+    """One real worker behind gateway and scheduler, with the starter model from the registry."""
+    async with ground(tmp_path_factory.mktemp("vllm"), workers=1, engine=VLLM_ENGINE) as stage:
+        base = stage.registry.store.publish(STARTER, "helpdesk")
+        stage.registry.deploy(base, names={"helpdesk": base}, engine_args=EXACT)
+        await start(stage)
+        yield stage
+
+
+def base_of(stage: Ground) -> Stored:
+    return next(stored for stored in stage.registry.store.versions.values() if stored.manifest.kind is Kind.MODEL)
+
+
+def adapter(stage: Ground, directory: Path) -> Stored:
+    full = full_reference("helpdesk", base_of(stage).digest)
+    return stage.registry.store.publish(directory, NAME, Kind.ADAPTER, full)
+
+
+async def answer(stage: Ground, model: str, body: dict[str, object]) -> str:
+    seen = await stage.ask(body | {"model": model})
+    assert seen.status == 200, seen
+    return seen.text
+
+
+async def test_bad_adapters_are_refused_and_the_engine_lives(stage: Ground, tmp_path: Path) -> None:
+    base = base_of(stage)
+    before = await answer(stage, "helpdesk", ASKED[0])
+    good = adapter(stage, make_lora(tmp_path / "good", 1))
+    empty = make_lora(tmp_path / "empty", 2)
+    (empty / "adapter_model.safetensors").write_bytes(b"")
+    cut = make_lora(tmp_path / "cut", 3)
+    (cut / "adapter_model.safetensors").write_bytes((cut / "adapter_model.safetensors").read_bytes()[:-1_000])
+    missing = make_lora(tmp_path / "missing", 4)
+    (missing / "adapter_model.safetensors").unlink()
+    config = make_lora(tmp_path / "config", 5)
+    (config / "adapter_config.json").write_text("{}")
+    elsewhere = make_lora(tmp_path / "elsewhere", 6)
+    settings = json.loads((elsewhere / "adapter_config.json").read_text())
+    (elsewhere / "adapter_config.json").write_text(json.dumps(settings | {"use_dora": True}))
+    bad = [
+        adapter(stage, directory)
+        for directory in (
+            make_lora(tmp_path / "wide", 7, hidden=256),
+            make_lora(tmp_path / "high", 8, rank=64),
+            empty,
+            cut,
+            missing,
+            config,
+            elsewhere,
+        )
+    ]
+    stage.registry.deploy(base, *bad, good, names={"helpdesk": base, NAME: good}, engine_args=EXACT)
+    await until(
+        lambda: all(reference(one) in stage.observer.beats["worker-0"].deployment_error for one in bad),
+        timeout_s=60,
+        what="what is wrong with each",
+    )
+    assert {model.name for model in stage.observer.beats["worker-0"].models} == {
+        reference(base),
+        reference(good),
+        "helpdesk",
+        NAME,
+    }
+    assert await answer(stage, "helpdesk", ASKED[0]) == before
+    assert await answer(stage, NAME, ASKED[0]) != before
+    generation = stage.registry.deploy(base, names={"helpdesk": base}, engine_args=EXACT)
+    await stage.carried_out(generation, 1)
+    assert await answer(stage, "helpdesk", ASKED[0]) == before
+
+
+async def test_fifty_swaps_under_load_answer_as_a_cold_start_does(stage: Ground, tmp_path: Path) -> None:
+    base = base_of(stage)
+    made = [adapter(stage, make_lora(tmp_path / f"v{number}", 100 + number)) for number in range(SWAPS + 1)]
+    first = stage.registry.deploy(base, made[0], names={NAME: made[0]}, engine_args=EXACT)
+    await stage.carried_out(first, 1)
+    stage.pointing.append(reference(made[0]))
+    waits_s = []
+    async with stage.load([body | {"model": NAME, "user": f"u{n}"} for n, body in enumerate(ASKED)]) as seen:
+        for old, new in itertools.pairwise(made):
+            waits_s.append(await stage.swap(base, old, new, EXACT))
+            count = len(seen)
+            await until(lambda count=count: len(seen) > count + 4, timeout_s=30)  # type: ignore[misc]
+    assert stage.observer.beats["worker-0"].deployment_error == ""
+
+    stage.platform.kill("worker-0")
+    stage.platform.start("worker-0")
+    cold = stage.registry.deploy(base, *made, engine_args=EXACT)
+    await stage.carried_out(cold, 1, timeout_s=120)
+    await until(stage.platform.is_ready, timeout_s=30)
+    texts = {
+        reference(one): {str(body["messages"]): await answer(stage, reference(one), body) for body in ASKED}
+        for one in made
+    }
+    assert len({text for by_question in texts.values() for text in by_question.values()}) > SWAPS * 3
+    for body in ASKED:
+        key = str(body["messages"])
+        check([one for one in seen if one.asked == key], {version: text[key] for version, text in texts.items()})
+    print(figures(waits_s, seen))

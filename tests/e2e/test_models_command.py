@@ -1,0 +1,177 @@
+"""`./llmos models` on a whole stack: a directory goes in and comes out the same, and nobody loses a race unnoticed."""
+
+import json
+import os
+import signal
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from deploy.local.options import STARTER
+from libs.testkit.models import write_adapter, write_model
+from tests.integration.local.conftest import Commanded, until
+
+
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Commanded]:
+    stack = Commanded(tmp_path_factory.mktemp("models") / "home")
+    stack.up()
+    yield stack
+    stack.run("down")
+    assert not stack.left()
+
+
+def _models(stack: Commanded, *arguments: str | Path, status: int = 0) -> Any:
+    """What `models …` prints; JSON is decoded."""
+    ran = stack.run("models", *map(str, arguments))
+    assert ran.returncode == status, ran.stdout + ran.stderr
+    assert "Traceback" not in ran.stderr
+    if status:
+        return " ".join(ran.stderr.split())
+    return json.loads(ran.stdout) if "--json" in arguments else ran.stdout
+
+
+def _files(directory: Path) -> dict[str, bytes]:
+    return {
+        path.relative_to(directory).as_posix(): path.read_bytes() for path in directory.rglob("*") if path.is_file()
+    }
+
+
+def test_the_stacks_own_model_is_published_with_a_champion(stack: Commanded, tmp_path: Path) -> None:
+    (version,) = _models(stack, "list", "helpdesk", "--json")
+    assert (version["kind"], version["number"], version["aliases"]) == ("model", 1, ["champion"])
+    _models(stack, "pull", "helpdesk@champion", tmp_path / "out")
+    assert _files(tmp_path / "out") == _files(STARTER)
+
+
+def test_what_is_pushed_is_listed_shown_and_pulled_byte_for_byte(stack: Commanded, tmp_path: Path) -> None:
+    source = write_model(tmp_path / "source", 1, rows=10_000)
+    (source / "docs").mkdir()
+    (source / "docs" / "empty.md").write_text("")
+    pushed = _models(
+        stack, "push", source, "shop", "--metric", "f1=0.5", "--licence", "MIT", "--alias", "champion", "--json"
+    )
+    assert pushed["published_by"] == "operator"
+    assert "nothing had to be sent" in _models(stack, "push", source, "shop", "--metric", "f1=0.5", "--licence", "MIT")
+    shown = _models(stack, "show", "shop", "--json")
+    assert (shown["manifest"]["licence"], shown["manifest"]["metrics"]) == ("MIT", {"f1": 0.5})
+    assert (shown["version"]["aliases"], shown["card"]) == (["champion"], "# Model 1\n")
+    assert "shop@sha256:" in _models(stack, "show", "shop@1")
+
+    for number, reference in enumerate(("shop", "shop@champion", "shop@1", f"shop@sha256:{pushed['digest'][:12]}")):
+        _models(stack, "pull", reference, tmp_path / f"out-{number}")
+        assert _files(tmp_path / f"out-{number}") == _files(source)
+    assert "all as published" in _models(stack, "verify", "shop")
+
+
+def test_an_alias_moves_only_from_where_it_was_expected(stack: Commanded, tmp_path: Path) -> None:
+    digests = [
+        _models(stack, "push", write_model(tmp_path / str(seed), seed), "moving", "--json")["digest"]
+        for seed in (11, 12, 13)
+    ]
+    first, second, third = digests
+    _models(stack, "alias", "moving", "champion", "1", "--expect", "")
+    assert "points to" in _models(stack, "alias", "moving", "champion", "2", "--expect", "", status=3)
+    _models(stack, "alias", "moving", "champion", f"moving@sha256:{second[:12]}", "--expect", first[:12])
+    for stale in (first, first[:12], f"sha256:{third[:12]}"):
+        _models(stack, "alias", "moving", "champion", "3", "--expect", stale, status=3)
+    (now,) = _models(stack, "aliases", "moving", "--json")
+    assert (now["digest"], now["author"]) == (second, "operator")
+    _models(stack, "alias", "moving", "champion", "--remove", "--reason", "enough")
+    moves = _models(stack, "aliases", "moving", "--history", "champion", "--json")
+    assert [move["digest"] for move in moves] == ["", second, first]
+
+
+def test_mistakes_say_what_happened_and_what_to_do(stack: Commanded, tmp_path: Path) -> None:
+    unsafe = write_model(tmp_path / "unsafe")
+    (unsafe / "pytorch_model.bin").write_bytes(b"x")
+    assert "pytorch_model.bin" in _models(stack, "push", unsafe, "unsafe", status=1)
+    assert "is not a name" in _models(stack, "push", write_model(tmp_path / "x"), "No!", status=1)
+    assert "models list" in _models(stack, "show", "nobody", status=1)
+    assert "--base" in _models(stack, "push", write_adapter(tmp_path / "adapter"), "tone", status=2)
+    assert "--metric" in _models(stack, "push", tmp_path / "x", "x", "--metric", "f1", status=2)
+    assert "--remove" in _models(stack, "alias", "helpdesk", "champion", status=2)
+    taken = tmp_path / "taken"
+    taken.mkdir()
+    (taken / "mine").write_text("keep")
+    _models(stack, "pull", "helpdesk", taken, status=1)
+    assert (taken / "mine").read_text() == "keep"
+
+
+def test_an_adapter_names_its_base_in_full(stack: Commanded, tmp_path: Path) -> None:
+    base = _models(stack, "push", write_model(tmp_path / "base", 21), "tall", "--json")
+    adapter = _models(stack, "push", write_adapter(tmp_path / "adapter", 1), "tone", "--base", "tall@1", "--json")
+    assert (adapter["kind"], adapter["base"]) == ("adapter", f"tall@sha256:{base['digest']}")
+    assert "tall" in _models(stack, "delete", "tall@1", status=1)
+    wide = _models(stack, "push", write_model(tmp_path / "wide", 22, hidden=16), "wide", "--json")
+    assert wide["number"] == 1
+    refused = _models(stack, "push", write_adapter(tmp_path / "adapter", 1), "tone", "--base", "wide", status=1)
+    assert "wide" in refused
+
+
+def test_what_is_deleted_is_garbage_that_a_dry_run_leaves_alone(stack: Commanded, tmp_path: Path) -> None:
+    source = write_model(tmp_path / "gone", 31)
+    _models(stack, "push", source, "gone")
+    _models(stack, "delete", "gone@1")
+    assert not _models(stack, "list", "gone", "--json")
+    looked = _models(stack, "gc", "--json")
+    assert looked["dry_run"] is True
+    assert looked["kept"] > 0
+    again = _models(stack, "gc", "--json")
+    assert (again["kept"], again["deleted"]) == (looked["kept"], looked["deleted"])
+    # Its bytes are still there: the same directory is back at once.
+    assert "nothing had to be sent" in _models(stack, "push", source, "gone")
+
+
+def test_a_push_outlives_a_storage_that_dies_and_comes_back(stack: Commanded, tmp_path: Path) -> None:
+    source = write_model(tmp_path / "big", 41, rows=6_000_000)
+    objects = next(part for part in stack.state.parts if part.name == "objects")
+    killed = threading.Event()
+
+    def kill() -> None:
+        os.kill(objects.pid, signal.SIGKILL)
+        killed.set()
+
+    killer = threading.Timer(1.2, kill)
+    killer.start()
+    _models(stack, "push", source, "big")
+    assert killed.is_set(), "the push was over before the storage died: make the model larger"
+    killer.join()
+    until(lambda: next(p for p in stack.state.parts if p.name == "objects").restarts == objects.restarts + 1, "restart")
+    assert "all as published" in _models(stack, "verify", "big@1")
+
+
+@pytest.mark.slow
+def test_a_push_that_failed_goes_on_where_it_stopped(stack: Commanded, tmp_path: Path) -> None:
+    source = write_model(tmp_path / "resumed", 51, rows=8_000_000)
+    stop = threading.Event()
+
+    def keep_it_down() -> None:
+        """Kill the storage whenever it is there, beginning in the middle of the push."""
+        stop.wait(2.5)
+        while not stop.wait(0.05):
+            pid = next(part for part in stack.state.parts if part.name == "objects").pid
+            if pid:
+                try:
+                    os.kill(pid, signal.SIGKILL)
+                except ProcessLookupError:
+                    continue
+
+    thread = threading.Thread(target=keep_it_down)
+    thread.start()
+    try:
+        failed = _models(stack, "push", source, "resumed", status=1)
+    finally:
+        stop.set()
+        thread.join()
+    assert "repeat the command" in failed
+    assert not _models(stack, "list", "resumed", "--json")
+    until(lambda: stack.state.phase == "ready", "the storage's return")
+
+    told = _models(stack, "push", source, "resumed")
+    assert "sent" in told
+    _models(stack, "pull", "resumed@1", tmp_path / "out")
+    assert _files(tmp_path / "out") == _files(source)
