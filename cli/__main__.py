@@ -23,7 +23,7 @@ REMEDIES: Final = {
     "storage_unavailable": "See: ./llmos logs objects. Then repeat the command: what has arrived is not sent again.",
     "invalid_api_key": "LLMOS_ADMIN_KEY must be an admin key of that gateway.",
     "forbidden": "LLMOS_ADMIN_KEY must be an admin key of that gateway.",
-    "version_not_found": "What there is: ./llmos models list",
+    "version_not_found": "A bare name means its champion. What there is: ./llmos models list",
     "conflict": "Where it points now: ./llmos models aliases NAME",
     "version_in_use": "Move the alias or the deployment first: ./llmos models show REF",
 }

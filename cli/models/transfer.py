@@ -10,6 +10,7 @@ from cli.models import show
 from cli.models.bars import Bars
 from cli.models.rest import RestRegistry
 from cli.models.session import AUTHOR, with_registry
+from deploy.local.errors import StackError
 from libs.contracts.registry import Fetch, FetchVersion, Kind, Lineage, Resolve, SetAlias, Version
 from libs.contracts.versions import full_reference
 from libs.kit.errors import ServiceError
@@ -71,6 +72,8 @@ def pull(
     directory: Annotated[Path, typer.Argument(help="Where to; must not exist, or be empty.")],
 ) -> None:
     """Fetch a version into a directory; every byte is checked, and nothing is there until all of it is."""
+    if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
+        raise StackError(f"{directory} is there already.", "Name a directory that is empty or does not exist.")
     bars = Bars()
 
     async def work(registry: RestRegistry) -> Fetch:
