@@ -7,7 +7,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -34,6 +34,7 @@ from libs.kit.settings import ObjectSettings, PostgresSettings
 from libs.testkit.nats_server import NatsServer
 from libs.testkit.processes import die_with_parent
 from libs.testkit.stores import ObjectServer, PostgresServer
+from libs.testkit.wait import until
 from services.registry.app import Registry, build_app
 from services.registry.settings import Settings
 
@@ -165,6 +166,7 @@ class RegistryProcess:
     """A registry as a process, to be killed and started again."""
 
     ground: RegistryGround
+    settings: Mapping[str, Any]
     process: "subprocess.Popen[bytes] | None" = None
     lives: int = 0
 
@@ -173,31 +175,26 @@ class RegistryProcess:
         """What its present life wrote."""
         return self.ground.directory / f"registry-{self.lives}.log"
 
-    def start(self, *, die_after: str = "", **more: Any) -> None:
-        """Start it; right after the step `die_after` it kills itself."""
+    async def start(self, *, die_after: str = "") -> None:
+        """Start it and wait until it listens; right after the step `die_after` it will kill itself."""
+        self._spawn(die_after)
+        await until(self._listens, timeout_s=30, what="the registry's start")
+
+    def _spawn(self, die_after: str) -> None:
         self.lives += 1
         module = ("libs.testkit.mortal_registry", die_after) if die_after else ("services.registry",)
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", *module],
                 cwd=ROOT,
-                env={"PATH": os.environ["PATH"], **self.ground.environment(**more)},
+                env={"PATH": os.environ["PATH"], **self.ground.environment(**self.settings)},
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
                 preexec_fn=die_with_parent,
             )
 
-    def listens(self) -> bool:
-        """Whether it has said that it started.
-
-        Raises:
-            RuntimeError: it ended instead.
-        """
-        if self.has_ended():
-            raise RuntimeError(self.log.read_text(errors="replace")[-2_000:])
-        return "registry started" in self.log.read_text(errors="replace")
-
+    @property
     def has_ended(self) -> bool:
         """Whether it does not run."""
         return self.process is None or self.process.poll() is not None
@@ -208,3 +205,19 @@ class RegistryProcess:
         if self.process.poll() is None:
             self.process.send_signal(how)
         return await asyncio.to_thread(self.process.wait, 30)
+
+    def _listens(self) -> bool:
+        text = self.log.read_text(errors="replace")
+        assert not self.has_ended, text[-2_000:]
+        return "registry started" in text
+
+
+@asynccontextmanager
+async def registry_process(ground: RegistryGround, **settings: Any) -> AsyncIterator[RegistryProcess]:
+    """A registry as a process, started, and ended with the block."""
+    process = RegistryProcess(ground, settings)
+    await process.start()
+    try:
+        yield process
+    finally:
+        await process.end()

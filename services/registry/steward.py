@@ -40,6 +40,8 @@ class Steward:
     """Set when something is known to have changed; else every round waits for the pause."""
     _announced: dict[str, tuple[Deployment, float]] = field(default_factory=dict)
     """What was last put into the bucket for each pool, and when."""
+    _trouble: str = ""
+    """What kept the last round from being finished; said once."""
     _task: "asyncio.Task[None] | None" = None
 
     def start(self) -> None:
@@ -113,8 +115,11 @@ class Steward:
     async def _attempt(self, work: Callable[[], Awaitable[None]]) -> None:
         try:
             await work()
+            self._trouble = ""
         except ServiceError as error:
-            log.warning("round not finished", code=error.code, reason=error.message)
+            if error.message != self._trouble:
+                log.warning("round not finished", code=error.code, reason=error.message)
+            self._trouble = error.message
         except Exception:
             # A fault in one round must not end them all: what it concerns may be gone in the next.
             log.exception("round failed")

@@ -66,7 +66,9 @@ def advance(
     )
     stale = [worker for worker in ready if not is_fresh(worker, deployment, engine_generation)]
     fresh = len(ready) - len(stale)
-    if roll is not None and not (fresh > roll.fresh and len(ready) >= roll.ready):
+    # The last beat of a worker that died in silence counts for a while; until it is gone nobody can be counted.
+    lingers = roll is not None and any(worker.worker == roll.worker for worker in stale)
+    if roll is not None and (lingers or fresh <= roll.fresh or len(ready) < roll.ready):
         return _wait(roll, stale, deployment, now_ms, timeout_ms)
     if not stale:
         return Step(None)
