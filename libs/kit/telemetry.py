@@ -8,6 +8,8 @@ import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
 _PASS_UP: Final = ("uvicorn", "uvicorn.error", "uvicorn.access", "nats", "faststream")
+_TELLS_URLS: Final = ("httpx2", "httpcore2")
+"""Log every request with its URL; those that the registry signs let whoever reads them read, too."""
 
 
 def configure_logging(service: str, *, level: str = "INFO") -> None:
@@ -47,6 +49,8 @@ def configure_logging(service: str, *, level: str = "INFO") -> None:
         foreign = logging.getLogger(name)
         foreign.handlers.clear()
         foreign.propagate = True
+    for name in _TELLS_URLS:
+        logging.getLogger(name).setLevel(logging.WARNING)
 
 
 def _render() -> list[Any]:

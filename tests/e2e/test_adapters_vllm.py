@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import shutil
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -136,3 +137,35 @@ async def test_fifty_swaps_under_load_answer_as_a_cold_start_does(stage: Ground,
         key = str(body["messages"])
         check([one for one in seen if one.asked == key], {version: text[key] for version, text in texts.items()})
     print(figures(waits_s, seen))
+
+
+async def test_a_worker_replaces_itself_for_a_new_base(stage: Ground, tmp_path: Path) -> None:
+    old = base_of(stage)
+    before = await stage.ask(ASKED[0] | {"model": reference(old)})
+    copy = tmp_path / "starter"
+    shutil.copytree(STARTER, copy)
+    (copy / "NOTES.md").write_text("The same weights in another version.")
+    new = stage.registry.store.publish(copy, "helpdesk")
+    process = stage.platform.processes["worker-0"]
+    generation = stage.registry.deploy(new, names={"helpdesk": new}, engine_args=EXACT)
+    stage.registry.reload(stage.observer.beats["worker-0"].worker)
+    await stage.carried_out(generation, 1, timeout_s=120)
+    assert stage.observer.beats["worker-0"].base == reference(new)
+    after = await stage.ask(ASKED[0] | {"model": "helpdesk"})
+    assert (after.status, after.version, after.text) == (200, reference(new), before.text)
+    assert process.poll() is None, "it is the same process"
+    assert len(engines_of(process.pid)) == 1, "the old engine is gone"
+
+
+def engines_of(parent: int) -> list[int]:
+    """Living children of a process, without the helper of `multiprocessing` that watches shared memory."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            fields = (folder / "stat").read_text().rsplit(")", 1)[1].split()
+            command = (folder / "cmdline").read_text()
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+        if int(fields[1]) == parent and fields[0] != "Z" and "resource_tracker" not in command:
+            found.append(int(folder.name))
+    return found

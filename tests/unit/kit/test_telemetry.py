@@ -26,3 +26,15 @@ def test_a_traceback_names_the_place_but_not_the_secrets_in_it() -> None:
     assert line["exception"][0]["exc_value"] == "broken"
     assert line["exception"][0]["frames"][-1]["name"] == "crash"
     assert "sk-llmos-secret" not in done.stderr
+
+
+def test_signed_urls_are_not_logged() -> None:
+    program = (
+        "import httpx2\n"
+        "from libs.kit.telemetry import configure_logging\n"
+        "configure_logging('inference')\n"
+        "answer = lambda request: httpx2.Response(200)\n"
+        "httpx2.Client(transport=httpx2.MockTransport(answer)).get('http://store/blob?X-Amz-Signature=secret')\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True, env={})
+    assert done.stderr == ""
