@@ -26,7 +26,9 @@ log = structlog.get_logger(__name__)
 
 _READ_S: Final = 10.0
 _RETRY_S: Final = 1.0
-_MAX_ERROR: Final = 500
+_MAX_ERROR: Final = 250
+"""Characters per version; a beat is small."""
+_MAX_ERRORS: Final = 2_000
 
 
 class Follower:
@@ -143,7 +145,7 @@ class Follower:
         errors = await self._load(wanted)
         if self._wanted is not wanted:
             return 0.0
-        self._present(done=not errors, error="; ".join(errors)[:_MAX_ERROR])
+        self._present(done=not errors, error="; ".join(errors)[:_MAX_ERRORS])
         remains = await self._adapters.unload_all_but({version.reference for version in wanted.adapters}, self._uses)
         return _RETRY_S if errors or remains else _READ_S
 
@@ -155,7 +157,7 @@ class Follower:
             try:
                 await self._adapters.load(version)
             except ServiceError as error:
-                errors.append(f"{version.reference}: {error.message}")
+                errors.append(f"{version.reference}: {error.message}"[:_MAX_ERROR])
             if self._wanted is not wanted:
                 break
             self._present()

@@ -6,7 +6,7 @@ import statistics
 import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import httpx2
@@ -34,9 +34,9 @@ class Seen:
     version: str
     text: str
     before: str
-    """Where the name pointed when the request was sent."""
+    """Where the name pointed on every worker when the request was sent."""
     after: str
-    """Where it pointed when the answer had come."""
+    """Where it may have pointed on some worker when the answer had come."""
     asked: str
     """The messages."""
 
@@ -49,8 +49,10 @@ class Ground:
     registry: RegistryDouble
     observer: Observer
     http: httpx2.AsyncClient
-    pointing: list[str] = field(default_factory=lambda: [""])
-    """Where the name pointed, one after the other."""
+    settled: str = ""
+    """Where the name points on every worker, or has left."""
+    newest: str = ""
+    """Where it may point on some worker already."""
 
     async def carried_out(self, generation: int, workers: int, timeout_s: float = 30) -> None:
         """Wait until so many ready workers have carried a generation out."""
@@ -66,8 +68,9 @@ class Ground:
         workers = self.platform.workers
         start_s = time.monotonic()
         await self.carried_out(self._deploy(base, (old, new), old, engine_args), workers)
-        self.pointing.append(reference(new))
+        self.newest = reference(new)
         await self.carried_out(self._deploy(base, (new,), new, engine_args), workers)
+        self.settled = self.newest
         return time.monotonic() - start_s
 
     def _deploy(self, base: Stored, adapters: tuple[Stored, ...], named: Stored, engine_args: tuple[str, ...]) -> int:
@@ -75,11 +78,11 @@ class Ground:
 
     async def ask(self, body: Mapping[str, object]) -> Seen:
         """One request through the gateway."""
-        before = self.pointing[-1]
+        before = self.settled
         response = await self.http.post(ADDRESS, content=msgspec.json.encode(dict(body)))
         text = said(response.text) if response.status_code == httpx2.codes.OK else response.text
         version = response.headers.get("x-llmos-model-version", "")
-        return Seen(response.status_code, version, text, before, self.pointing[-1], str(body["messages"]))
+        return Seen(response.status_code, version, text, before, self.newest, str(body["messages"]))
 
     @asynccontextmanager
     async def load(self, bodies: list[dict[str, object]]) -> AsyncIterator[list[Seen]]:

@@ -29,7 +29,7 @@ async def test_a_name_that_moves_from_adapter_to_adapter_under_load(tmp_path: Pa
         made = [publish(stage, tmp_path, f"v{number}", base) for number in range(swaps + 1)]
         texts = {"": ""} | {reference(stored): expected(base_path, path) for stored, path in made}
         stage.registry.deploy(base, made[0][0], names={NAME: made[0][0]})
-        stage.pointing.append(reference(made[0][0]))
+        stage.settled = stage.newest = reference(made[0][0])
         await start(stage)
         await stage.carried_out(1, stage.platform.workers)
         waits_s = []

@@ -114,7 +114,7 @@ async def test_fifty_swaps_under_load_answer_as_a_cold_start_does(stage: Ground,
     made = [adapter(stage, make_lora(tmp_path / f"v{number}", 100 + number)) for number in range(SWAPS + 1)]
     first = stage.registry.deploy(base, made[0], names={NAME: made[0]}, engine_args=EXACT)
     await stage.carried_out(first, 1)
-    stage.pointing.append(reference(made[0]))
+    stage.settled = stage.newest = reference(made[0])
     waits_s = []
     async with stage.load([body | {"model": NAME, "user": f"u{n}"} for n, body in enumerate(ASKED)]) as seen:
         for old, new in itertools.pairwise(made):
