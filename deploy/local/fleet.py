@@ -8,8 +8,9 @@ import msgspec
 from deploy.local.home import Home
 from deploy.local.ports import HOST
 from libs.contracts import subjects
+from libs.contracts.calls import Reply
 from libs.contracts.inference import WorkerBeat, WorkerState
-from libs.contracts.registry import ListVersions, Reply
+from libs.contracts.registry import ListVersions
 from libs.kit.bus import BusClient, BusError, BusOptions, Message
 from libs.kit.clock import monotonic_s
 

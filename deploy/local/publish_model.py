@@ -42,7 +42,6 @@ class Settings(BaseSettings):
     directory: Path
     name: str
     pool: str
-    deploy: bool = True
     asked: bool = False
     """Whether the model was asked for, so that it replaces what the pool serves."""
 
@@ -82,7 +81,7 @@ async def settle(registry: Registry, settings: Settings) -> list[str]:
     done = [f"{version.reference} is published"]
     if await _lead(registry, version, replace=settings.asked):
         done.append(f"{version.name}@{DEFAULT_ALIAS} is {version.reference}")
-    if settings.deploy and await _deploy(registry, version, settings):
+    if await _deploy(registry, version, settings):
         done.append(f"the pool {settings.pool} serves {version.reference}")
     return done
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from libs.contracts import subjects
-from libs.contracts.topology import CMD_INFERENCE
+from libs.contracts.topology import CMD_INFERENCE, FEEDBACK_CAPTURED, FEEDBACK_COMPLETED, FEEDBACK_SIGNALS
 
 _SUBMIT_STREAM: Final = CMD_INFERENCE.name
 
@@ -24,6 +24,9 @@ GATEWAY: Final = User(
         f"{subjects.SUBMIT_PREFIX}.>",
         subjects.ALL_EXPRESS,
         subjects.COMPLETED,
+        subjects.CAPTURED,
+        subjects.RECORD_SIGNAL,
+        subjects.ALL_FEEDBACK_CALLS,
         subjects.ALL_CANCELS,
         subjects.ALL_GATEWAY_BEATS,
         subjects.REPORT,
@@ -92,12 +95,40 @@ REGISTRY: Final = User(
     subscribe=("_INBOX.>", subjects.ALL_REGISTRY_CALLS, subjects.ALL_BEATS),
 )
 
+FEEDBACK: Final = User(
+    name="feedback",
+    publish=(
+        "rpl.gateway.*",
+        "_INBOX.>",
+        "evt.feedback.>",
+        subjects.ALL_REGISTRY_CALLS,
+        *(
+            subject
+            for consumer in (FEEDBACK_COMPLETED, FEEDBACK_CAPTURED, FEEDBACK_SIGNALS)
+            for subject in (
+                f"$JS.API.CONSUMER.MSG.NEXT.{consumer.stream}.{consumer.durable}",
+                f"$JS.API.CONSUMER.INFO.{consumer.stream}.{consumer.durable}",
+                # The server may use either layout of ack subjects (NATS 2.14 and later).
+                f"$JS.ACK.{consumer.stream}.{consumer.durable}.>",
+                f"$JS.ACK.*.*.{consumer.stream}.{consumer.durable}.>",
+            )
+        ),
+    ),
+    subscribe=("_INBOX.>", subjects.ALL_FEEDBACK_CALLS),
+)
+
 PROVISIONER: Final = User(
     name="provisioner",
-    publish=("$JS.API.>", "ctl.inference.*.drain", subjects.REPORT, subjects.ALL_REGISTRY_CALLS),
+    publish=(
+        "$JS.API.>",
+        "ctl.inference.*.drain",
+        subjects.REPORT,
+        subjects.ALL_REGISTRY_CALLS,
+        subjects.ALL_FEEDBACK_CALLS,
+    ),
     subscribe=("_INBOX.>", subjects.ALL_BEATS, "evt.>"),
 )
 
-APPLICATION_USERS: Final = (GATEWAY, SCHEDULER, INFERENCE, REGISTRY, PROVISIONER)
+APPLICATION_USERS: Final = (GATEWAY, SCHEDULER, INFERENCE, REGISTRY, FEEDBACK, PROVISIONER)
 SYSTEM_USER: Final = "system"
 """Lives in the system account; hears of connections that end."""

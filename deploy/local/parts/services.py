@@ -15,8 +15,6 @@ from deploy.local.ports import HOST
 from deploy.local.probes import HttpReady
 from deploy.local.site import Site
 
-FROM_REGISTRY: Final = False
-"""Whether workers load what the registry's deployments say, instead of the directory itself."""
 _ENGINE_START_TIMEOUT_S: Final = 600.0
 _ENGINE_STOP_S: Final = 20.0
 _DRAIN_S: Final = 5
@@ -27,13 +25,13 @@ def parts(site: Site) -> tuple[Part, ...]:
     """Registry, gateway, scheduler and as many workers as were asked for."""
     fleet = Fleet(site.home, site.ports["nats"])
     workers = (_worker(site, number, fleet) for number in range(site.options.workers))
-    model = (_model(site),) if site.options.is_local else ()
+    model = (_model(site),) if is_published(site.options) else ()
     return (_registry(site, fleet), *model, *workers, _scheduler(site), _gateway(site))
 
 
 def is_published(options: StackOptions) -> bool:
     """Whether the model goes through the registry; a Hugging Face name is fetched by the engine itself."""
-    return FROM_REGISTRY and options.is_local
+    return options.is_local
 
 
 def _service(name: str) -> tuple[str, ...]:
@@ -69,7 +67,6 @@ def _model(site: Site) -> Part:
             "PUBLISH_DIRECTORY": options.model,
             "PUBLISH_NAME": options.model_name,
             "PUBLISH_POOL": POOLS[0],
-            "PUBLISH_DEPLOY": str(FROM_REGISTRY),
             "PUBLISH_ASKED": str(options.model_asked),
             **environment(site, "PUBLISH_NATS", "provisioner"),
         },
@@ -135,8 +132,8 @@ def _worker(site: Site, number: int, fleet: Fleet) -> Part:
         env={
             "INFERENCE_NAME": name,
             "INFERENCE_POOL": POOLS[0],
-            "INFERENCE_MODEL": options.model,
-            "INFERENCE_MODEL_NAME": options.model_name,
+            "INFERENCE_CACHE_DIR": str(site.home.directory("versions")),
+            **_what_to_serve(options),
             **environment(site, "INFERENCE_NATS", "inference"),
         },
         defaults={
@@ -149,6 +146,13 @@ def _worker(site: Site, number: int, fleet: Fleet) -> Part:
         start_timeout_s=_ENGINE_START_TIMEOUT_S,
         stop_timeout_s=_DRAIN_S + _ENGINE_STOP_S,
     )
+
+
+def _what_to_serve(options: StackOptions) -> dict[str, str]:
+    """Without a model, a worker follows its pool's deployment."""
+    if is_published(options):
+        return {"INFERENCE_MODEL": ""}
+    return {"INFERENCE_MODEL": options.model, "INFERENCE_MODEL_NAME": options.model_name}
 
 
 def engine_environment(*, workers: int, is_local: bool) -> dict[str, str]:
