@@ -9,9 +9,9 @@ from cli import ui
 from cli.models import show
 from cli.models.rest import RestRegistry
 from cli.models.session import with_registry
+from libs.contracts.calls import Empty
 from libs.contracts.registry import (
     DeploymentList,
-    Empty,
     Kind,
     ListAliases,
     ListVersions,

@@ -5,8 +5,19 @@ from typing import Final
 
 import msgspec
 
-from libs.contracts import inference, registry, subjects
-from libs.contracts.topology import BUCKETS, CMD_INFERENCE, EVT_INFERENCE, EVT_REGISTRY, STREAMS, Stream, consumers
+from libs.contracts import calls, feedback, inference, registry, subjects
+from libs.contracts.topology import (
+    BUCKETS,
+    CMD_FEEDBACK,
+    CMD_INFERENCE,
+    EVT_CONTENT,
+    EVT_FEEDBACK,
+    EVT_INFERENCE,
+    EVT_REGISTRY,
+    STREAMS,
+    Stream,
+    consumers,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,7 +54,7 @@ CATALOGUE: Final = (
         subject=subjects.COMPLETED,
         message=inference.RequestCompleted,
         said_by=("gateway",),
-        heard_by=("provisioner",),
+        heard_by=("provisioner", "feedback"),
         stream=EVT_INFERENCE,
     ),
     Entry(
@@ -121,7 +132,7 @@ CATALOGUE: Final = (
         subject=subjects.registry_call("<operation>"),
         message=None,
         payload="the operation's request; answered with a Reply (see Registry operations)",
-        said_by=("gateway", "provisioner"),
+        said_by=("gateway", "feedback", "provisioner"),
         heard_by=("registry",),
     ),
     Entry(
@@ -132,13 +143,13 @@ CATALOGUE: Final = (
     ),
     Entry(
         subject=subjects.call_inbox("gateway", "<token>"),
-        message=registry.Reply,
-        said_by=("registry",),
+        message=calls.Reply,
+        said_by=("registry", "feedback"),
         heard_by=("gateway",),
     ),
     Entry(
         subject=subjects.call_inbox("inference", "<token>"),
-        message=registry.Reply,
+        message=calls.Reply,
         said_by=("registry",),
         heard_by=("inference",),
     ),
@@ -176,6 +187,48 @@ CATALOGUE: Final = (
         heard_by=("provisioner",),
         stream=EVT_REGISTRY,
     ),
+    Entry(
+        subject=subjects.CAPTURED,
+        message=feedback.Captured,
+        said_by=("gateway",),
+        heard_by=("feedback",),
+        stream=EVT_CONTENT,
+    ),
+    Entry(
+        subject=subjects.RECORD_SIGNAL,
+        message=feedback.RecordSignal,
+        said_by=("gateway",),
+        heard_by=("feedback",),
+        stream=CMD_FEEDBACK,
+    ),
+    Entry(
+        subject=subjects.SIGNAL_RECORDED,
+        message=feedback.SignalRecorded,
+        said_by=("feedback",),
+        heard_by=("provisioner",),
+        stream=EVT_FEEDBACK,
+    ),
+    Entry(
+        subject=subjects.SIGNAL_REFUSED,
+        message=feedback.SignalRefused,
+        said_by=("feedback",),
+        heard_by=("provisioner",),
+        stream=EVT_FEEDBACK,
+    ),
+    Entry(
+        subject=subjects.DATASET_BUILT,
+        message=feedback.DatasetBuilt,
+        said_by=("feedback",),
+        heard_by=("provisioner",),
+        stream=EVT_FEEDBACK,
+    ),
+    Entry(
+        subject=subjects.feedback_call("<operation>"),
+        message=None,
+        payload="the operation's request; answered with a Reply (see Feedback operations)",
+        said_by=("gateway", "provisioner"),
+        heard_by=("feedback",),
+    ),
 )
 
 _STRUCTS: Final[tuple[type[msgspec.Struct], ...]] = (
@@ -192,8 +245,8 @@ _STRUCTS: Final[tuple[type[msgspec.Struct], ...]] = (
     inference.WorkerLost,
     inference.RequestCompleted,
     *(struct for pair in registry.OPERATIONS.values() for struct in pair),
-    registry.Reply,
-    registry.Fault,
+    calls.Reply,
+    calls.Fault,
     registry.Manifest,
     registry.ManifestFile,
     registry.Blob,
@@ -206,6 +259,15 @@ _STRUCTS: Final[tuple[type[msgspec.Struct], ...]] = (
     registry.VersionPublished,
     registry.AliasMoved,
     registry.DeploymentChanged,
+    *(struct for pair in feedback.OPERATIONS.values() for struct in pair),
+    feedback.Captured,
+    feedback.Selection,
+    feedback.Quarantine,
+    feedback.StatisticsRow,
+    feedback.DeadLetter,
+    feedback.SignalRecorded,
+    feedback.SignalRefused,
+    feedback.DatasetBuilt,
 )
 
 
@@ -242,15 +304,8 @@ def render() -> str:
         "|---|---|---|---|",
         *(f"| `{b.name}` | `$KV.{b.name}.<key>` | {b.history} | {b.max_bytes >> 20} MiB |" for b in BUCKETS),
         "",
-        "## Registry operations",
-        "",
-        "| operation | request | result |",
-        "|---|---|---|",
-        *(
-            f"| `{name}` | `{ask.__name__}` | `{answer.__name__}` |"
-            for name, (ask, answer) in registry.OPERATIONS.items()
-        ),
-        "",
+        *_operation_lines("Registry", registry.OPERATIONS),
+        *_operation_lines("Feedback", feedback.OPERATIONS),
         "## Types",
         *(line for struct in sorted(set(_STRUCTS), key=_STRUCTS.index) for line in _type_lines(struct)),
         "",
@@ -273,6 +328,11 @@ def _stream_row(stream: Stream) -> str:
     )
 
 
+def _operation_lines(owner: str, operations: dict[str, tuple[type[msgspec.Struct], type[msgspec.Struct]]]) -> list[str]:
+    rows = [f"| `{name}` | `{ask.__name__}` | `{answer.__name__}` |" for name, (ask, answer) in operations.items()]
+    return [f"## {owner} operations", "", "| operation | request | result |", "|---|---|---|", *rows, ""]
+
+
 def _type_lines(struct: type[msgspec.Struct]) -> list[str]:
     summary = (struct.__doc__ or "").strip().splitlines()[0]
     rows = [
@@ -290,6 +350,7 @@ def _type_name(annotation: object) -> str:
         name.replace("typing.", "")
         .replace("libs.contracts.inference.", "")
         .replace("libs.contracts.registry.", "")
+        .replace("libs.contracts.feedback.", "")
         .replace("|", "or")
     )
 

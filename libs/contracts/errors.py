@@ -38,6 +38,7 @@ _SPECS: Final = (
     ErrorSpec("model_not_found", 404, "invalid_request_error"),
     ErrorSpec("not_found", 404, "invalid_request_error"),
     ErrorSpec("version_not_found", 404, "invalid_request_error"),
+    ErrorSpec("interaction_not_found", 404, "invalid_request_error"),
     ErrorSpec("conflict", 409, "invalid_request_error"),
     ErrorSpec("version_in_use", 409, "invalid_request_error"),
     ErrorSpec("unsafe_file", 422, "invalid_request_error"),
@@ -59,6 +60,7 @@ _SPECS: Final = (
     ErrorSpec("bus_unavailable", 503, "server_error", retryable=True),
     ErrorSpec("storage_unavailable", 503, "server_error", retryable=True),
     ErrorSpec("registry_unavailable", 503, "server_error", retryable=True),
+    ErrorSpec("feedback_unavailable", 503, "server_error", retryable=True),
     ErrorSpec("shutting_down", 503, "server_error", retryable=True),
     ErrorSpec("deadline_exceeded", 504, "server_error"),
 )

@@ -199,3 +199,7 @@ class RequestCompleted(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=
     """From arrival to the first body byte for the client; 0 if none was sent."""
     total_ms: int = 0
     response_bytes: int = 0
+    episode_id: str = ""
+    """The client's `x-llmos-episode`: what belongs together, for example one conversation."""
+    user: str = ""
+    """The body's `user`, if the client names one."""

@@ -10,6 +10,8 @@ from typing import Final
 
 import msgspec
 
+from libs.contracts.calls import Empty
+
 BLOB_BYTES: Final = 64 << 20
 """Files are cut into blobs of this size (the last one smaller), so that a broken transfer resumes close by."""
 
@@ -339,26 +341,6 @@ class DeleteVersion(msgspec.Struct, frozen=True):
 
     reference: str
     author: str
-
-
-class Empty(msgspec.Struct, frozen=True):
-    """Nothing to say."""
-
-
-class Fault(msgspec.Struct, frozen=True, omit_defaults=True):
-    """Why not."""
-
-    code: str
-    """A code of `libs.contracts.errors`."""
-    message: str
-    param: str = ""
-
-
-class Reply(msgspec.Struct, frozen=True, omit_defaults=True):
-    """Every answer to a call: a result or a fault."""
-
-    result: msgspec.Raw = msgspec.Raw(b"null")
-    error: Fault | None = None
 
 
 OPERATIONS: Final[dict[str, tuple[type[msgspec.Struct], type[msgspec.Struct]]]] = {

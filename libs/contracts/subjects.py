@@ -17,6 +17,14 @@ VERSION_PUBLISHED: Final = "evt.registry.version.published.v1"
 ALIAS_MOVED: Final = "evt.registry.alias.moved.v1"
 DEPLOYMENT_CHANGED: Final = "evt.registry.deployment.changed.v1"
 
+CAPTURED: Final = "evt.content.request.captured.v1"
+"""Text of requests and answers; apart from the other events, for few may read it and it is kept for a short time."""
+RECORD_SIGNAL: Final = "cmd.feedback.signal.record.v1"
+SIGNAL_RECORDED: Final = "evt.feedback.signal.recorded.v1"
+SIGNAL_REFUSED: Final = "evt.feedback.signal.refused.v1"
+DATASET_BUILT: Final = "evt.feedback.dataset.built.v1"
+ALL_FEEDBACK_CALLS: Final = "ctl.feedback.api.*"
+
 ALL_REGISTRY_CALLS: Final = "ctl.registry.api.*"
 ALL_DEPLOYMENTS: Final = "$KV.deployments.>"
 """Each pool's `Deployment`, as it is put into the bucket."""
@@ -67,6 +75,11 @@ def drain(worker: str) -> str:
 def registry_call(operation: str) -> str:
     """Where the registry is asked to do `operation` (`libs.contracts.registry.OPERATIONS`); a core request."""
     return f"ctl.registry.api.{operation}"
+
+
+def feedback_call(operation: str) -> str:
+    """Where feedback is asked to do `operation` (`libs.contracts.feedback.OPERATIONS`); a core request."""
+    return f"ctl.feedback.api.{operation}"
 
 
 def deployment(pool: str) -> str:

@@ -66,7 +66,58 @@ EVT_REGISTRY: Final = Stream(
     max_bytes=256 << 20,
 )
 
-STREAMS: Final = (CMD_INFERENCE, EVT_INFERENCE, EVT_REGISTRY)
+EVT_CONTENT: Final = Stream(
+    name="EVT_CONTENT",
+    subjects=("evt.content.>",),
+    retention="limits",
+    max_age_s=DAY_S,
+    max_bytes=1 << 30,
+)
+
+CMD_FEEDBACK: Final = Stream(
+    name="CMD_FEEDBACK",
+    subjects=("cmd.feedback.>",),
+    retention="workqueue",
+    max_age_s=7 * DAY_S,
+    max_bytes=256 << 20,
+    max_messages_per_subject=100_000,
+)
+
+EVT_FEEDBACK: Final = Stream(
+    name="EVT_FEEDBACK",
+    subjects=("evt.feedback.>",),
+    retention="limits",
+    max_age_s=30 * DAY_S,
+    max_bytes=256 << 20,
+)
+
+STREAMS: Final = (CMD_INFERENCE, EVT_INFERENCE, EVT_REGISTRY, EVT_CONTENT, CMD_FEEDBACK, EVT_FEEDBACK)
+
+FEEDBACK_ACK_WAIT_S: Final = 30.0
+FEEDBACK_MAX_HELD: Final = 2_000
+"""Messages of one kind that feedback may hold at once."""
+
+FEEDBACK_COMPLETED: Final = Consumer(
+    stream=EVT_INFERENCE.name,
+    durable="feedback__interaction_completed",
+    filter_subject=subjects.COMPLETED,
+    ack_wait_s=FEEDBACK_ACK_WAIT_S,
+    max_ack_pending=FEEDBACK_MAX_HELD,
+)
+FEEDBACK_CAPTURED: Final = Consumer(
+    stream=EVT_CONTENT.name,
+    durable="feedback__content_captured",
+    filter_subject=subjects.CAPTURED,
+    ack_wait_s=FEEDBACK_ACK_WAIT_S,
+    max_ack_pending=FEEDBACK_MAX_HELD,
+)
+FEEDBACK_SIGNALS: Final = Consumer(
+    stream=CMD_FEEDBACK.name,
+    durable="feedback__record_signal",
+    filter_subject=subjects.RECORD_SIGNAL,
+    ack_wait_s=FEEDBACK_ACK_WAIT_S,
+    max_ack_pending=FEEDBACK_MAX_HELD,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,7 +145,7 @@ def scheduler_durable(pool: str, service_class: ServiceClass) -> str:
 
 def consumers(pools: tuple[str, ...]) -> tuple[Consumer, ...]:
     """The consumers of an installation that serves `pools`."""
-    return tuple(
+    scheduling = tuple(
         Consumer(
             stream=CMD_INFERENCE.name,
             durable=scheduler_durable(pool, service_class),
@@ -105,3 +156,4 @@ def consumers(pools: tuple[str, ...]) -> tuple[Consumer, ...]:
         for pool in pools
         for service_class in ServiceClass
     )
+    return (*scheduling, FEEDBACK_COMPLETED, FEEDBACK_CAPTURED, FEEDBACK_SIGNALS)

@@ -5,7 +5,8 @@ from typing import Any, Final, Protocol
 import msgspec
 
 from libs.contracts import subjects
-from libs.contracts.registry import OPERATIONS, Reply
+from libs.contracts.calls import Reply
+from libs.contracts.registry import OPERATIONS
 from libs.kit.bus import BusClient, BusError, BusPayloadError, BusTimeoutError
 from libs.kit.errors import ServiceError
 

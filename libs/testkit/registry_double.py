@@ -5,7 +5,8 @@ from dataclasses import dataclass, field
 import msgspec
 
 from libs.contracts import subjects
-from libs.contracts.registry import DeployedVersion, Deployment, Fault, FetchVersion, Reply
+from libs.contracts.calls import Fault, Reply
+from libs.contracts.registry import DeployedVersion, Deployment, FetchVersion
 from libs.contracts.versions import parse_reference, short_reference
 from libs.kit.bus import BusClient, Message
 from libs.testkit.blob_store import BlobStore, Stored

@@ -8,7 +8,8 @@ import structlog
 from faststream.nats import NatsBroker, NatsMessage
 
 from libs.contracts import subjects
-from libs.contracts.registry import OPERATIONS, Fault, Reply
+from libs.contracts.calls import Fault, Reply
+from libs.contracts.registry import OPERATIONS
 from libs.kit.errors import ServiceError
 
 log = structlog.get_logger(__name__)

@@ -9,6 +9,8 @@ from deploy.nats.permissions import APPLICATION_USERS, User
 from libs.contracts.catalogue import CATALOGUE, Entry, render
 
 ROOT = Path(__file__).resolve().parents[2]
+PULLING = {"scheduler", "feedback"}
+"""Read streams through durable consumers, which takes permission to ask, not to listen."""
 JETSTREAM_OWN = ("$JS.", "_INBOX.", "evt.>")
 
 
@@ -36,7 +38,7 @@ def test_senders_may_publish_and_readers_may_listen(entry: Entry) -> None:
     for name in entry.said_by:
         assert any(_covers(allowed, entry.subject) for allowed in users[name].publish), name
     for name in entry.heard_by:
-        listens = users[name].publish if entry.stream and name == "scheduler" else users[name].subscribe
+        listens = users[name].publish if entry.stream and name in PULLING else users[name].subscribe
         stored = entry.stream is not None and any(entry.stream.name in allowed for allowed in listens)
         assert stored or any(_covers(allowed, entry.subject) for allowed in users[name].subscribe), name
 

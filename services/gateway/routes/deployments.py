@@ -4,7 +4,8 @@ from typing import Any, Final
 
 import msgspec
 
-from libs.contracts.registry import Deploy, Empty, PoolName
+from libs.contracts.calls import Empty
+from libs.contracts.registry import Deploy, PoolName
 from libs.kit.errors import ServiceError
 from services.gateway.routes.endpoints import Asked, Endpoint
 

@@ -6,11 +6,11 @@ from typing import Final
 import structlog
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from libs.contracts.calls import Empty
 from libs.contracts.registry import (
     UPLOAD_PAGE,
     BlobDownload,
     DeleteVersion,
-    Empty,
     Fetch,
     FetchVersion,
     ListVersions,

@@ -10,6 +10,7 @@ from sqlalchemy import Row
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from libs.contracts import subjects
+from libs.contracts.calls import Empty
 from libs.contracts.registry import (
     Deploy,
     DeployedVersion,
@@ -17,7 +18,6 @@ from libs.contracts.registry import (
     DeploymentChanged,
     DeploymentList,
     DeploymentStatus,
-    Empty,
     Kind,
     PoolName,
     WorkerStatus,

@@ -7,7 +7,8 @@ from typing import Any
 import msgspec
 
 from libs.contracts import subjects
-from libs.contracts.registry import OPERATIONS, Fault, Reply
+from libs.contracts.calls import Fault, Reply
+from libs.contracts.registry import OPERATIONS
 from libs.kit.bus import BusClient, Message
 from libs.testkit.nats_server import NatsServer
 

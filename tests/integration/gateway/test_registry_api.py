@@ -9,6 +9,7 @@ import msgspec
 import pytest
 import pytest_asyncio
 
+from libs.contracts.calls import Empty, Fault
 from libs.contracts.errors import ERRORS
 from libs.contracts.registry import (
     OPERATIONS,
@@ -24,8 +25,6 @@ from libs.contracts.registry import (
     Deployment,
     DeploymentList,
     DeploymentStatus,
-    Empty,
-    Fault,
     Fetch,
     FetchVersion,
     Garbage,

@@ -9,6 +9,7 @@ import pytest
 import pytest_asyncio
 
 from cli.models.rest import RestRegistry
+from libs.contracts.calls import Empty, Fault
 from libs.contracts.errors import ERRORS
 from libs.contracts.registry import (
     OPERATIONS,
@@ -17,8 +18,6 @@ from libs.contracts.registry import (
     CommitUpload,
     DeleteVersion,
     Deploy,
-    Empty,
-    Fault,
     FetchVersion,
     Kind,
     ListAliases,

@@ -218,7 +218,7 @@ class GatewayDouble:
         repeat: bool = False,
         express: bool = False,
     ) -> str:
-        """Submit a request whose body is its id; `repeat` gets past the check for duplicates, `express` past the stream."""
+        """Submit a request whose body is its id; `repeat` passes the check for duplicates, `express` the stream."""
         request_id = request_id or clock.new_request_id()
         now_ms = clock.unix_ms()
         envelope = Envelope(
