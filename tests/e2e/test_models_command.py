@@ -8,8 +8,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx2
 import pytest
 
+from deploy.local.client import Stack
 from deploy.local.options import STARTER
 from libs.testkit.models import write_adapter, write_model
 from tests.integration.local.conftest import Commanded, until
@@ -175,3 +177,48 @@ def test_a_push_that_failed_goes_on_where_it_stopped(stack: Commanded, tmp_path:
     assert "sent" in told
     _models(stack, "pull", "resumed@1", tmp_path / "out")
     assert _files(tmp_path / "out") == _files(source)
+
+
+def _ask(stack: Commanded, model: str) -> tuple[int, str]:
+    """Status of one request for `model`, and the version that answered."""
+    answer = httpx2.post(
+        f"{stack.state.base_url}/chat/completions",
+        json={"model": model, "messages": [{"role": "user", "content": "Hi"}], "max_tokens": 4},
+        headers={"authorization": f"Bearer {Stack(stack.home).api_key()}"},
+        timeout=60,
+        trust_env=False,
+    )
+    return answer.status_code, answer.headers.get("x-llmos-model-version", "")
+
+
+def test_a_deployment_is_followed_and_can_be_waited_for(stack: Commanded, tmp_path: Path) -> None:
+    pushed = _models(stack, "push", write_model(tmp_path / "new", 61), "fresh", "--alias", "champion", "--json")
+    before = _models(stack, "deployments", "default", "--json")[0]["deployment"]
+    assert _ask(stack, "helpdesk") == (200, before["base"]["reference"])
+    assert _ask(stack, "fresh")[0] == 404
+
+    said = _models(stack, "deploy", "default", "fresh", "--wait", "--timeout", "60")
+    assert pushed["reference"] in said
+    (status,) = _models(stack, "deployments", "default", "--json")
+    assert status["deployment"]["base"]["digest"] == pushed["digest"]
+    assert all(worker["generation"] >= status["deployment"]["generation"] for worker in status["workers"])
+    for model in ("fresh", "fresh@champion", pushed["reference"]):
+        assert _ask(stack, model) == (200, pushed["reference"])
+    assert json.loads(stack.run("status", "--json").stdout)["model_version"] == pushed["reference"]
+
+    _models(stack, "deploy", "default", "helpdesk", "--expect", str(before["generation"]), status=3)
+    _models(stack, "delete", "fresh@1", status=1)
+    _models(stack, "deploy", "default", "helpdesk", "--wait", "--timeout", "60")
+    assert _ask(stack, "helpdesk") == (200, before["base"]["reference"])
+
+
+def test_an_adapter_that_is_deployed_answers_under_its_own_name(stack: Commanded, tmp_path: Path) -> None:
+    base = _models(stack, "show", "helpdesk", "--json")["version"]["reference"]
+    write_adapter(tmp_path / "adapter", 71, hidden=128)
+    pushed = _models(stack, "push", tmp_path / "adapter", "voice", "--base", base, "--alias", "champion", "--json")
+    _models(stack, "deploy", "default", base, "--adapter", "voice@1", "--wait", "--timeout", "60")
+
+    until(lambda: _ask(stack, "voice") == (200, pushed["reference"]), "the adapter's name")
+    assert _ask(stack, pushed["reference"]) == (200, pushed["reference"])
+    _models(stack, "delete", "voice@1", status=1)
+    _models(stack, "deploy", "default", base, "--wait", "--timeout", "60")
