@@ -11,7 +11,7 @@ from libs.contracts.inference import Envelope, ServiceClass
 from libs.contracts.requests import RequestBody, RouteContract
 from libs.kit import clock
 from libs.kit.errors import ServiceError
-from services.gateway import replies
+from services.gateway import capture, replies
 from services.gateway.bodies import ClientGoneError, Receive, decode, read_body
 from services.gateway.exchange import Exchange
 from services.gateway.fleet import Fleet
@@ -31,8 +31,17 @@ CONNECTION: Final = "llmos.connection"
 _REQUEST_ID: Final = re.compile(rb"[A-Za-z0-9._-]{1,128}")
 _TRACEPARENT: Final = re.compile(rb"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 _WANTED: Final = frozenset(
-    (b"authorization", b"x-api-key", b"content-length", b"x-request-id", b"x-llmos-class", b"traceparent")
+    (
+        b"authorization",
+        b"x-api-key",
+        b"content-length",
+        b"x-request-id",
+        b"x-llmos-class",
+        b"x-llmos-episode",
+        b"traceparent",
+    )
 )
+_MAX_USER: Final = 256
 _CLASSES: Final = {item.value.encode(): item for item in ServiceClass}
 _TIERS: Final = {
     "priority": ServiceClass.REALTIME,
@@ -115,6 +124,10 @@ class Endpoint:
         fields = decode(exchange.route, body)
         exchange.model = fields.model
         exchange.stream = bool(fields.stream)
+        exchange.user = (fields.user or "")[:_MAX_USER]
+        exchange.episode_id = _episode(headers.get(b"x-llmos-episode", b""))
+        if settings.capture_content and exchange.route.path in capture.ROUTES:
+            exchange.capture = capture.Capture(body)
         exchange.service_class = _service_class(headers.get(b"x-llmos-class", b""), fields)
         envelope = self._envelope(exchange, principal, fields, headers.get(b"traceparent", b""))
         return InFlight(
@@ -162,6 +175,21 @@ class Endpoint:
             await replies.send_stream(exchange, inflight, send)
         else:
             await replies.send_whole(exchange, inflight, send)
+
+
+def _episode(header: bytes) -> str:
+    """The client's own name for what belongs together.
+
+    Raises:
+        ServiceError: `invalid_value`, it is not a short plain name.
+    """
+    if header and _REQUEST_ID.fullmatch(header) is None:
+        raise ServiceError(
+            "invalid_value",
+            "x-llmos-episode must be 1 to 128 letters, digits, dots, dashes or underscores.",
+            param="x-llmos-episode",
+        )
+    return header.decode()
 
 
 def _service_class(header: bytes, fields: RequestBody) -> ServiceClass:

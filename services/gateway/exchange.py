@@ -7,6 +7,7 @@ from libs.contracts.inference import ServiceClass
 from libs.contracts.requests import RouteContract
 from libs.kit import clock
 from libs.kit.errors import ServiceError
+from services.gateway.capture import Capture
 from services.gateway.dialects import Dialect, dialect_of
 from services.gateway.identity import Principal
 
@@ -29,9 +30,11 @@ class Exchange:
 
     __slots__ = (
         "arrived_s",
+        "capture",
         "client_request_id",
         "connection",
         "dialect",
+        "episode_id",
         "error_code",
         "first_byte_s",
         "model",
@@ -44,6 +47,7 @@ class Exchange:
         "service_class",
         "status",
         "stream",
+        "user",
         "work_began",
     )
 
@@ -59,6 +63,11 @@ class Exchange:
         """What the client sees: its own `x-request-id`, else ours."""
         self.principal: Principal | None = None
         self.model = ""
+        self.episode_id = ""
+        """What the client says belongs together, for example one conversation."""
+        self.user = ""
+        self.capture: Capture | None = None
+        """Keeps the text, where the operator wants it kept."""
         self.stream = False
         self.service_class = ServiceClass.STANDARD
         self.status = 0

@@ -112,6 +112,8 @@ async def _send_body(exchange: Exchange, body: bytes, send: Send, *, more: bool)
     if not exchange.first_byte_s:
         exchange.first_byte_s = now_s
     exchange.response_bytes += len(body)
+    if exchange.capture is not None:
+        exchange.capture.add(body)
     await send({"type": "http.response.body", "body": body, "more_body": more})
     exchange.sending_since_s = 0.0
 

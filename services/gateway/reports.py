@@ -35,6 +35,11 @@ class Reports:
         if exchange.principal is not None:
             event = _event(exchange, inflight, total_s)
             self._events.publish(subjects.COMPLETED, event.id, _encode(event), time_ms=event.time_ms)
+            if exchange.capture is not None and exchange.work_began:
+                captured = exchange.capture.event(event)
+                self._events.publish(
+                    subjects.CAPTURED, f"{exchange.request_id}-captured", captured, time_ms=event.time_ms
+                )
         if exchange.outcome != "ok":
             _log(exchange, inflight, total_s)
 
@@ -65,6 +70,8 @@ def _event(exchange: Exchange, inflight: InFlight | None, total_s: float) -> Req
         first_byte_ms=int((first_byte_s - exchange.arrived_s) * 1000) if first_byte_s else 0,
         total_ms=int(total_s * 1000),
         response_bytes=exchange.response_bytes,
+        episode_id=exchange.episode_id,
+        user=exchange.user,
     )
 
 

@@ -28,6 +28,8 @@ class Settings(BaseSettings):
     """Preferred where several pools serve a model."""
     log_level: str = "INFO"
 
+    capture_content: bool = False
+    """Whether the text of requests and answers is announced for feedback to keep; what it keeps is its own setting."""
     max_body_bytes: int = Field(default=_MIB - 64 * 1024, gt=0)
     """Must leave room for the headers within the bus's message limit (1 MiB)."""
     body_timeout_s: float = Field(default=30.0, gt=0)

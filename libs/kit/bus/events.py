@@ -35,13 +35,14 @@ class EventPublisher:
     unacknowledged events is dropped and counted.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - the limits that tests and services set
         self,
         bus: BusClient,
         *,
         source: str,
         reply_prefix: str,
         max_pending: int = 20_000,
+        max_pending_bytes: int = 64 << 20,
         resend_after_s: float = 5.0,
         linger_s: float = 0.02,
     ) -> None:
@@ -52,6 +53,7 @@ class EventPublisher:
             source: `ce-source` of every event.
             reply_prefix: where acknowledgements come; the bus user may listen on `<reply_prefix>.*`.
             max_pending: unacknowledged events held; beyond it, new ones are dropped and counted.
+            max_pending_bytes: the same for the sum of their payloads.
             resend_after_s: how long to wait for an acknowledgement.
             linger_s: how long an event waits for others: written together, they wake the server once, not each.
         """
@@ -61,6 +63,8 @@ class EventPublisher:
         )
         self._reply_prefix = reply_prefix
         self._max_pending = max_pending
+        self._max_pending_bytes = max_pending_bytes
+        self._pending_bytes = 0
         self._resend_after_s = resend_after_s
         self._linger_s = linger_s
         self._unsent: list[int] = []
@@ -85,13 +89,14 @@ class EventPublisher:
 
     def publish(self, subject: str, event_id: str, payload: bytes, *, time_ms: int) -> None:
         """Hand over one event; returns at once and never raises for the bus's sake."""
-        if len(self._pending) >= self._max_pending:
+        if len(self._pending) >= self._max_pending or self._pending_bytes > self._max_pending_bytes:
             self.dropped += 1
             return
         lines = f"NATS/1.0\r\nNats-Msg-Id: {event_id}\r\nce-id: {event_id}\r\nce-type: {subject}\r\n"
         headers = f"{lines}ce-time: {clock.rfc3339(time_ms)}\r\n".encode() + self._constant
         number = next(self._numbers)
         self._pending[number] = _Pending(subject, headers, payload, 0.0)
+        self._pending_bytes += len(payload)
         if not self._unsent:
             asyncio.get_running_loop().call_later(self._linger_s, self._send_waiting)
         self._unsent.append(number)
@@ -139,7 +144,9 @@ class EventPublisher:
     def _on_ack(self, message: Message) -> None:
         # An error, or "no responders" while JetStream starts: the sweep tries again.
         if message.payload.startswith(b"{") and b'"error"' not in message.payload:
-            self._pending.pop(int(message.subject.rpartition(".")[2]), None)
+            event = self._pending.pop(int(message.subject.rpartition(".")[2]), None)
+            if event is not None:
+                self._pending_bytes -= len(event.payload)
 
     async def _sweep(self) -> None:
         while True:
