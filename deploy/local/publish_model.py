@@ -5,6 +5,7 @@ asked for by name: then that one is served.
 """
 
 import asyncio
+import os
 import sys
 from pathlib import Path
 
@@ -47,12 +48,15 @@ class Settings(BaseSettings):
 
 
 def main() -> None:
-    """Publish, and say what was done; status 1 with a sentence when it could not be."""
+    """Publish, and say what was done; status 78 when trying again cannot help, 1 when it may."""
     settings = Settings()  # type: ignore[call-arg] # the environment fills it
     try:
         for line in asyncio.run(_run(settings)):
             print(line)  # noqa: T201 - this is the log
-    except (ServiceError, BusError) as error:
+    except ServiceError as error:
+        print(error.message, file=sys.stderr)  # noqa: T201 - this is the log
+        sys.exit(1 if error.spec.retryable else os.EX_CONFIG)
+    except BusError as error:
         sys.exit(str(error))
 
 

@@ -10,8 +10,10 @@ from libs.contracts.registry import Deploy, ListAliases, ListVersions, PoolName,
 from libs.kit.settings import ObjectSettings, PostgresSettings
 from libs.testkit.models import write_model
 from libs.testkit.nats_server import NatsServer
+from libs.testkit.ports import free_port
 from libs.testkit.registry import RegistryDesk, RegistryGround
 from libs.testkit.stores import ObjectServer, PostgresServer
+from tests.integration.local.conftest import Commanded
 
 
 @pytest_asyncio.fixture(loop_scope="session")
@@ -86,3 +88,15 @@ async def test_a_model_that_was_asked_for_is_served(desk: RegistryDesk, tmp_path
     newer = (await desk.call("version_show", Resolve("other"))).version
     assert newer.number == 2
     assert (await _served(desk))[0] == newer.digest
+
+
+def test_a_model_that_no_registry_takes_stops_the_start_at_once_and_says_why(
+    own_stack: Commanded, tmp_path: Path
+) -> None:
+    unsafe = write_model(tmp_path / "unsafe")
+    (unsafe / "modeling_evil.py").write_text("print('hello')")
+    refused = own_stack.run("up", "--detach", "--model", str(unsafe), "--port", str(free_port()))
+
+    assert refused.returncode == 1
+    assert "modeling_evil.py" in refused.stderr
+    assert own_stack.home.log("publish-model").read_text().count("modeling_evil.py is refused") == 1

@@ -1,0 +1,65 @@
+"""The parts of `./llmos models` that need no registry: names, numbers, and where it would talk to."""
+
+from pathlib import Path
+
+import pytest
+import typer
+
+from cli import served, settings
+from cli.models import session, show, transfer
+from deploy.local.errors import StackError
+from libs.contracts.registry import DeployedVersion, Deployment, Kind
+from libs.kit.errors import ServiceError
+
+REFERENCE = "shop@sha256:0123456789ab"
+
+
+def _deployment(names: dict[str, str]) -> Deployment:
+    return Deployment(pool="default", generation=1, base=DeployedVersion(REFERENCE, "01" * 32), names=names)
+
+
+@pytest.mark.parametrize(
+    ("names", "expected"),
+    [
+        ({"shop": REFERENCE, "shop@champion": REFERENCE}, "shop"),
+        ({"shop": "shop@sha256:ffffffffffff", "shop@old": REFERENCE}, "shop@old"),
+        ({"tone": "tone@sha256:ffffffffffff"}, REFERENCE),
+        ({}, REFERENCE),
+    ],
+)
+def test_a_served_version_is_asked_for_by_its_shortest_name(names: dict[str, str], expected: str) -> None:
+    assert served.shortest_name(_deployment(names)) == expected
+
+
+@pytest.mark.parametrize(
+    ("count", "text"),
+    [(0, "0 B"), (999, "999 B"), (1_000, "1.0 KB"), (1_234_567, "1.2 MB"), (5 * 10**15, "5000.0 TB")],
+)
+def test_sizes_are_for_people(count: int, text: str) -> None:
+    assert show.size(count) == text
+
+
+def test_the_kind_is_seen_from_the_files(tmp_path: Path) -> None:
+    with pytest.raises(typer.BadParameter, match="must be said"):
+        transfer._kind_of(tmp_path)
+    (tmp_path / "config.json").touch()
+    assert transfer._kind_of(tmp_path) is Kind.MODEL
+    (tmp_path / "adapter_config.json").touch()
+    assert transfer._kind_of(tmp_path) is Kind.ADAPTER
+    with pytest.raises(ServiceError, match="no directory"):
+        transfer._kind_of(tmp_path / "nowhere")
+
+
+@pytest.mark.parametrize("text", ["f1", "=1", "f1=", "f1=good"])
+def test_a_metric_is_a_name_and_a_number(text: str) -> None:
+    assert transfer._metric("f1=0.5") == ("f1", 0.5)
+    with pytest.raises(typer.BadParameter, match="NAME=NUMBER"):
+        transfer._metric(text)
+
+
+def test_another_installation_is_named_by_address_and_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(settings, "environment", lambda: {"LLMOS_BASE_URL": "http://x/v1", "LLMOS_ADMIN_KEY": "k"})
+    assert session._address() == ("http://x/v1", "k")
+    monkeypatch.setattr(settings, "environment", lambda: {"LLMOS_BASE_URL": "http://x/v1"})
+    with pytest.raises(StackError, match="LLMOS_ADMIN_KEY"):
+        session._address()
