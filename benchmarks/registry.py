@@ -26,13 +26,12 @@ from benchmarks.registry_report import Figures, render
 from deploy.nats.provision import provision
 from libs.contracts.registry import Fetch, FetchVersion, Kind, Resolve, Version
 from libs.contracts.versions import full_reference
-from libs.kit import clock
 from libs.kit.fetch import fetch_version
 from libs.kit.objects import ObjectStore
 from libs.kit.publish import Description, publish, scan
 from libs.testkit.models import write_adapter, write_model
 from libs.testkit.nats_server import NatsServer
-from libs.testkit.registry import RegistryDesk, RegistryGround, RegistryProcess
+from libs.testkit.registry import RegistryDesk, RegistryGround, registry_process
 from libs.testkit.stores import ObjectServer, PostgresServer
 
 HERE: Final = Path(__file__).parent
@@ -41,7 +40,6 @@ MIB: Final = 1 << 20
 ADAPTERS: Final = 20
 _HIDDEN: Final = 8
 _ROW_BYTES: Final = 4 * _HIDDEN
-_START_S: Final = 60.0
 
 
 def main() -> None:
@@ -157,17 +155,8 @@ async def _servers(directory: Path) -> AsyncIterator[_Bench]:
         ground = RegistryGround(
             nats, postgres, objects, await postgres.create_database(), objects.settings("registry"), directory
         )
-        process = RegistryProcess(ground)
-        process.start(steward_s=0.5, announce_s=10)
-        deadline_s = clock.monotonic_s() + _START_S
-        while not process.listens():
-            assert clock.monotonic_s() < deadline_s, "the registry did not start"
-            await asyncio.sleep(0.1)
-        try:
-            async with ground.desk() as desk:
-                yield _Bench(ground, desk, places["work"])
-        finally:
-            await process.end()
+        async with registry_process(ground, steward_s=0.5, announce_s=10), ground.desk() as desk:
+            yield _Bench(ground, desk, places["work"])
     finally:
         await asyncio.to_thread(objects.stop)
         await asyncio.to_thread(postgres.stop)

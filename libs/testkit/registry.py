@@ -213,10 +213,12 @@ class RegistryProcess:
 
 
 @asynccontextmanager
-async def registry_process(ground: RegistryGround, **settings: Any) -> AsyncIterator[RegistryProcess]:
+async def registry_process(
+    ground: RegistryGround, *, die_after: str = "", **settings: Any
+) -> AsyncIterator[RegistryProcess]:
     """A registry as a process, started, and ended with the block."""
     process = RegistryProcess(ground, settings)
-    await process.start()
+    await process.start(die_after=die_after)
     try:
         yield process
     finally:

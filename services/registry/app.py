@@ -126,6 +126,7 @@ class Registry:
     def _make_steward(self) -> Steward:
         return Steward(
             database=self.database,
+            store=self.store,
             leader=Leader(self.database),
             fleet=self.fleet,
             deployments=self.deployments,
@@ -144,6 +145,9 @@ def build_app(settings: Settings, passed: StepListener = nobody) -> Registry:
 
 def _broker(settings: Settings, instance: str) -> NatsBroker:
     nats = settings.nats
+    # Of its own it says little that is news: every call, and at shutdown every task.
+    logger = logging.getLogger("faststream.registry")
+    logger.setLevel(logging.WARNING)
     return NatsBroker(
         f"nats://{nats.host}:{nats.port}",
         security=SASLPlaintext(username=nats.user, password=nats.secret()),
@@ -152,7 +156,7 @@ def _broker(settings: Settings, instance: str) -> NatsBroker:
         allow_reconnect=True,
         max_reconnect_attempts=-1,
         reconnect_time_wait=_RECONNECT_S,  # type: ignore[arg-type] # seconds; fractions work
-        logger=logging.getLogger("faststream"),
+        logger=logger,
         log_level=logging.DEBUG,
         graceful_timeout=15.0,
     )

@@ -2,15 +2,16 @@
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
 import structlog
 
 from libs.contracts.registry import Deployment
 from libs.kit import clock
 from libs.kit.errors import ServiceError
+from libs.kit.objects import ObjectStore
 from libs.kit.postgres import Database
 from services.registry.fleet import Fleet
 from services.registry.leader import Leader
@@ -29,6 +30,7 @@ class Steward:
     """Level-triggered: every round looks at what is and does what is missing, whatever it has seen of the changes."""
 
     database: Database
+    store: ObjectStore
     leader: Leader
     fleet: Fleet
     deployments: Deployments
@@ -40,8 +42,9 @@ class Steward:
     """Set when something is known to have changed; else every round waits for the pause."""
     _announced: dict[str, tuple[Deployment, float]] = field(default_factory=dict)
     """What was last put into the bucket for each pool, and when."""
-    _trouble: str = ""
-    """What kept the last round from being finished; said once."""
+    _keeps_versions: bool = False
+    _troubles: dict[str, str] = field(default_factory=dict)
+    """What kept each kind of work from being finished; said once."""
     _task: "asyncio.Task[None] | None" = None
 
     def start(self) -> None:
@@ -95,6 +98,16 @@ class Steward:
             async with self.database.begin() as connection:
                 await outbox.done(connection, event.sequence)
 
+    async def keep_versions(self) -> None:
+        """Have the bucket keep what is deleted, once in the life of a process.
+
+        Raises:
+            ServiceError: `storage_unavailable`, the store is away or keeps no versions.
+        """
+        if not self._keeps_versions:
+            await self.store.keep_versions()
+            self._keeps_versions = True
+
     async def _announce(self, deployment: Deployment) -> None:
         last, at_s = self._announced.get(deployment.pool, (None, 0.0))
         now_s = clock.monotonic_s()
@@ -107,19 +120,20 @@ class Steward:
         """Both, again and again; what fails is done again after the pause."""
         while True:
             self.wake.clear()
+            await self._attempt(self.keep_versions)
             await self._attempt(self.round)
             await self._attempt(self.relay)
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self.wake.wait(), self.pause_s)
 
-    async def _attempt(self, work: Callable[[], Awaitable[None]]) -> None:
+    async def _attempt(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
         try:
             await work()
-            self._trouble = ""
+            self._troubles.pop(work.__name__, None)
         except ServiceError as error:
-            if error.message != self._trouble:
-                log.warning("round not finished", code=error.code, reason=error.message)
-            self._trouble = error.message
+            if error.code != self._troubles.get(work.__name__):
+                log.warning("not done yet", work=work.__name__, code=error.code, reason=error.message)
+            self._troubles[work.__name__] = error.code
         except Exception:
             # A fault in one round must not end them all: what it concerns may be gone in the next.
             log.exception("round failed")

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from libs.contracts.registry import Deploy, Deployment, DeploymentStatus, Empty, Kind, PoolName, SetAlias, Version
+from libs.contracts.calls import Empty
+from libs.contracts.registry import Deploy, Deployment, DeploymentStatus, Kind, PoolName, SetAlias, Version
 from libs.contracts.versions import full_reference
 from libs.kit.errors import ServiceError
 from libs.testkit.models import write_adapter, write_model
