@@ -18,7 +18,7 @@ _CHUNK_BYTES: Final = 1 << 20
 _MOST_THREADS: Final = 8
 
 Progress = Callable[[str, int, int], None]
-"""Hears what is done (`hash`, `upload`), how many bytes of it are done, and of how many; called from any thread."""
+"""Hears what is done (`hash`, `upload`, `commit`), how many bytes of it are done, and of how many; from any thread."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -131,7 +131,9 @@ def _hash_all(
             for path, file in paths.items()}  # fmt: skip
     wholes = {path: Piece(paths[path], 0, marks[path][0]) for path, cut in cuts.items() if len(cut) != 1}
     total = sum(piece.size_bytes for cut in (*cuts.values(), wholes.values()) for piece in cut)
-    meter = Meter("hash", total, progress)
+    size = sum(mark[0] for mark in marks.values())
+    # Bytes are read twice where a file has several blobs; people know the size of what they have.
+    meter = Meter("hash", total, lambda step, done, all_: progress(step, done * size // max(all_, 1), size))
     with ThreadPoolExecutor(min(_MOST_THREADS, len(os.sched_getaffinity(0)))) as pool:
         # Whole files first: the largest one decides when all is done.
         whole = {path: pool.submit(_digest, piece, path, meter) for path, piece in wholes.items()}
@@ -195,7 +197,7 @@ class Meter:
         progress(step, 0, total)
 
     def add(self, count: int) -> None:
-        """`count` bytes more are done."""
+        """`count` bytes more are done; less than nothing takes back what has to be done again."""
         with self._lock:
             self._done += count
             self._progress(self._step, self._done, self._total)

@@ -3,7 +3,7 @@
 import asyncio
 import base64
 import hashlib
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
@@ -21,6 +21,7 @@ T = TypeVar("T")
 log = structlog.get_logger(__name__)
 
 _DONE: Final = (200, 201, 204)
+_PART_BYTES: Final = 1 << 20
 _EXPIRED: Final = (401, 403)
 _MOST_ROUNDS_WITHOUT_PROGRESS: Final = 3
 
@@ -45,6 +46,38 @@ class Options:
 
 class _StaleError(Exception):
     """The URL is not accepted any more; a fresh one is needed."""
+
+
+class _Parts:
+    """A body that is handed over piece by piece, so that progress is seen and no second copy of it waits."""
+
+    def __init__(self, body: bytes, meter: Meter | None) -> None:
+        self._body, self._meter = memoryview(body), meter
+        self._counted = 0
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        for at in range(0, len(self._body), _PART_BYTES):
+            part = bytes(self._body[at : at + _PART_BYTES])
+            yield part
+            self._count(len(part))
+
+    def take_back(self) -> None:
+        """All of it has to be sent again."""
+        self._count(-self._counted)
+
+    def _count(self, sent: int) -> None:
+        self._counted += sent
+        if self._meter is not None:
+            self._meter.add(sent)
+
+
+def _check(answer: httpx2.Response) -> None:
+    if answer.status_code in _EXPIRED:
+        raise _StaleError
+    if answer.status_code not in _DONE:
+        said = " ".join(answer.text[:200].split())
+        text = f"The object storage refused a blob with status {answer.status_code}: {said}"
+        raise ServiceError("storage_unavailable", text)
 
 
 async def publish(
@@ -94,6 +127,7 @@ class _Publication:
         left = self._options.attempts
         while (upload := await self._send_all()).published is None:
             left -= 1
+            self._progress("commit", 0, 0)
             try:
                 version: Version = await self._registry.call("upload_commit", CommitUpload(upload.upload_id))
             except ServiceError as error:
@@ -143,13 +177,15 @@ class _Publication:
         async with self._room:
             body = await asyncio.to_thread(self._read, target)
             md5 = await asyncio.to_thread(lambda: hashlib.md5(body, usedforsecurity=False).digest())
-            headers = {"content-md5": base64.b64encode(md5).decode(), "content-type": "application/octet-stream"}
+            headers = {
+                "content-length": str(len(body)),
+                "content-md5": base64.b64encode(md5).decode(),
+                "content-type": "application/octet-stream",
+            }
             try:
                 await self._retried(lambda: self._put(target.url, body, headers))
             except _StaleError:
                 return False
-        if self._meter is not None:
-            self._meter.add(len(body))
         return True
 
     def _read(self, target: BlobUpload) -> bytes:
@@ -166,17 +202,17 @@ class _Publication:
         return body
 
     async def _put(self, url: str, body: bytes, headers: dict[str, str]) -> None:
+        parts = _Parts(body, self._meter)
         try:
-            answer = await self._http.put(url, content=body, headers=headers)
+            answer = await self._http.put(url, content=parts, headers=headers)
+            _check(answer)
         except httpx2.HTTPError as error:
+            parts.take_back()
             reason = str(error) or type(error).__name__
             raise ServiceError("storage_unavailable", f"The object storage cannot be reached: {reason}.") from error
-        if answer.status_code in _EXPIRED:
-            raise _StaleError
-        if answer.status_code not in _DONE:
-            said = " ".join(answer.text[:200].split())
-            text = f"The object storage refused a blob with status {answer.status_code}: {said}"
-            raise ServiceError("storage_unavailable", text)
+        except (ServiceError, _StaleError):
+            parts.take_back()
+            raise
 
     async def _call(self, operation: str, request: msgspec.Struct) -> Any:
         return await self._retried(lambda: self._registry.call(operation, request))

@@ -134,7 +134,14 @@ async def test_a_storage_that_stumbles_is_tried_again(
     fault: int | str, model: Path, registry: Registry, store: Store
 ) -> None:
     store.faults = [fault] * 3
-    assert (await _publish(registry, scan(model, MODEL))).digest in registry.versions
+    seen: list[tuple[str, int, int]] = []
+    found = scan(model, MODEL)
+    version = await publish(registry, found, "alice", options=QUICK, progress=lambda *what: seen.append(what))
+
+    assert version.digest in registry.versions
+    sent = [(done, total) for step, done, total in seen if step == "upload"]
+    assert sent[-1][0] == sent[-1][1], "what had to be sent again was taken back"
+    assert max(done for done, _ in sent) == sent[-1][1]
 
 
 async def test_a_storage_that_stays_down_is_named_and_what_was_sent_is_kept(
