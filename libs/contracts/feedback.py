@@ -149,9 +149,9 @@ class Interaction(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True)
     completion_tokens: int = 0
     first_byte_ms: int = 0
     total_ms: int = 0
-    messages: msgspec.Raw = msgspec.Raw(b"null")
+    messages: msgspec.Raw = msgspec.field(default_factory=lambda: msgspec.Raw(b"null"))
     """What was asked: a list of chat messages, or null where no content is kept."""
-    answer: msgspec.Raw = msgspec.Raw(b"null")
+    answer: msgspec.Raw = msgspec.field(default_factory=lambda: msgspec.Raw(b"null"))
     """What was answered: an assistant message (text, tool calls), or null."""
     erased: bool = False
     signals: tuple[Signal, ...] = ()

@@ -12,6 +12,7 @@ from libs.kit import clock
 from libs.kit.bus import BusClient, BusOptions
 from libs.kit.bus.events import EventPublisher
 from libs.kit.errors import ServiceError
+from libs.kit.feedback_client import BusFeedback
 from libs.kit.registry_client import BusRegistry
 from services.gateway import replies
 from services.gateway.admin import build_admin
@@ -73,7 +74,7 @@ class Gateway:
             bus=self.bus, fleet=self.fleet, watch=self._watch, keyring=keyring, metrics=self.metrics
         )
         api = build_api(
-            registry=BusRegistry(self.bus),
+            services={"registry": BusRegistry(self.bus), "feedback": BusFeedback(self.bus)},
             keyring=keyring,
             admins=load_admins(settings),
             max_body_bytes=settings.max_body_bytes,

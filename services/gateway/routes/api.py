@@ -1,6 +1,6 @@
 """Builds the admin API: keys, reading, the call, the answer; and its OpenAPI document."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final
 
 import msgspec
@@ -8,10 +8,10 @@ import structlog
 from fastapi import FastAPI, Request, Response
 from starlette.exceptions import HTTPException
 
+from libs.kit.calls import Caller
 from libs.kit.errors import ServiceError
-from libs.kit.registry_client import Registry
 from services.gateway.identity import Keyring
-from services.gateway.routes import aliases, deployments, versions
+from services.gateway.routes import aliases, deployments, feedback, versions
 from services.gateway.routes.endpoints import Asked, Endpoint, read_body, read_conditions, read_query
 from services.gateway.routes.openapi import Describer
 from services.gateway.routes.problems import (
@@ -25,12 +25,21 @@ from services.gateway.routes.problems import (
 log = structlog.get_logger(__name__)
 
 PREFIX: Final = "/admin/v1"
-ENDPOINTS: Final = (*versions.ENDPOINTS, *aliases.ENDPOINTS, *deployments.ENDPOINTS)
+ENDPOINTS: Final = (*versions.ENDPOINTS, *aliases.ENDPOINTS, *deployments.ENDPOINTS, *feedback.ENDPOINTS)
 _JSON: Final = "application/json"
 
 
-def build_api(*, registry: Registry, keyring: Keyring, admins: Keyring | None, max_body_bytes: int) -> FastAPI:
-    """The application behind `PREFIX`; without admin keys it answers 404 to everything."""
+def build_api(
+    *, services: Mapping[str, Caller], keyring: Keyring, admins: Keyring | None, max_body_bytes: int
+) -> FastAPI:
+    """The application behind `PREFIX`; without admin keys it answers 404 to everything.
+
+    Args:
+        services: who carries out the endpoints, by name.
+        keyring: keys that may ask models.
+        admins: keys that may administer the platform.
+        max_body_bytes: the largest body that is read.
+    """
     app = FastAPI(
         title="llmos admin",
         version="1",
@@ -47,7 +56,7 @@ def build_api(*, registry: Registry, keyring: Keyring, admins: Keyring | None, m
     for endpoint in ENDPOINTS:
         app.add_api_route(
             endpoint.path,
-            _handler(endpoint, registry, _Door(keyring, admins), max_body_bytes),
+            _handler(endpoint, services[endpoint.service], _Door(keyring, admins), max_body_bytes),
             methods=[endpoint.method],
             response_model=None,
             status_code=endpoint.status,
@@ -76,17 +85,19 @@ class _Door:
             return self._admins.identify(*given).key_id
         except ServiceError:
             self._keyring.identify(*given)
-        raise ServiceError("forbidden", "This API key may ask models, but not change the registry. Use an admin key.")
+        raise ServiceError(
+            "forbidden", "This API key may ask models, but not administer the platform. Use an admin key."
+        )
 
 
 def _handler(
-    endpoint: Endpoint, registry: Registry, door: _Door, max_body_bytes: int
+    endpoint: Endpoint, service: Caller, door: _Door, max_body_bytes: int
 ) -> Callable[[Request], Awaitable[Response]]:
     async def handle(request: Request) -> Response:
         author = door.author(request)
         asked = await _read(endpoint, request, author, max_body_bytes)
         request.state.conditional = asked.conditional
-        result = await registry.call(endpoint.operation, endpoint.call(asked))
+        result = await service.call(endpoint.operation, endpoint.call(asked))
         log.info("admin call", operation=endpoint.operation, author=author, path=request.url.path)
         if endpoint.select is not None:
             result = endpoint.select(asked, result)

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import msgspec
 
@@ -40,10 +40,10 @@ class Asked:
 
 @dataclass(frozen=True, kw_only=True)
 class Endpoint:
-    """One method on one path: a call to the registry.
+    """One method on one path: a call to a service.
 
     Attributes:
-        operation: of `libs.contracts.registry.OPERATIONS`.
+        operation: of the `OPERATIONS` in the contract of `service`.
         call: makes the operation's request.
         body: type of the JSON body; None takes none. An empty body is `{}`.
         query: type whose fields are the parameters after `?`.
@@ -65,6 +65,7 @@ class Endpoint:
     select: Callable[[Asked, Any], Any] | None = None
     answer: type[msgspec.Struct] | None = None
     conditional: bool = False
+    service: Literal["registry", "feedback"] = "registry"
 
 
 def read_query(kind: type[msgspec.Struct], given: Mapping[str, str]) -> Any:

@@ -8,10 +8,11 @@ import msgspec
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
-from libs.contracts.registry import OPERATIONS
+from libs.contracts import feedback, registry
 from services.gateway.routes.endpoints import Endpoint
 from services.gateway.routes.problems import MEDIA_TYPE, Problem
 
+_OPERATIONS: Final = {"registry": registry.OPERATIONS, "feedback": feedback.OPERATIONS}
 _TEMPLATE: Final = "#/components/schemas/{name}"
 _PLACEHOLDER: Final = re.compile(r"{(\w+)}")
 _TEXT: Final = {"type": "string"}
@@ -67,7 +68,7 @@ class Describer:
 
 
 def _answer(endpoint: Endpoint) -> type[msgspec.Struct]:
-    return endpoint.answer or OPERATIONS[endpoint.operation][1]
+    return endpoint.answer or _OPERATIONS[endpoint.service][endpoint.operation][1]
 
 
 def _parameters(endpoint: Endpoint) -> list[dict[str, Any]]:

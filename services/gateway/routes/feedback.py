@@ -1,0 +1,173 @@
+"""Endpoints for what was said and how it was judged, and for the data sets made of both."""
+
+from typing import Final
+
+import msgspec
+
+from libs.contracts.feedback import (
+    BuildDataset,
+    Erase,
+    JobId,
+    ListDeadLetters,
+    ListInteractions,
+    ListJobs,
+    Selection,
+    ShowInteraction,
+    StatisticsQuery,
+)
+from services.gateway.routes.endpoints import Asked, Endpoint
+
+
+class InteractionFilter(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Which interactions."""
+
+    tenant: str = ""
+    model_version: str = ""
+    since_ms: int = 0
+    until_ms: int = 0
+    judged: bool = False
+    before: str = ""
+    limit: int = 100
+
+
+class StatisticsFilter(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Which signals, and what they are grouped by."""
+
+    by: str = "model_version"
+    """Names of groups with commas between them: `model_version`, `tag`, `tenant`, `day`."""
+    tenant: str = ""
+    model_version: str = ""
+    since_ms: int = 0
+    until_ms: int = 0
+
+
+class LetterPage(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Which dead letters."""
+
+    limit: int = 100
+    before: str = ""
+
+
+class JobsShown(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How many builds."""
+
+    limit: int = 100
+
+
+class NewErasure(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What to erase: one interaction, or everything of one data subject."""
+
+    tenant: str
+    request_id: str = ""
+    user: str = ""
+
+
+class NewDataset(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A data set to build."""
+
+    selection: Selection
+    dry_run: bool = False
+
+
+def _statistics(asked: Asked) -> StatisticsQuery:
+    wanted = asked.query
+    groups = tuple(name for name in wanted.by.split(",") if name)
+    return StatisticsQuery(
+        by=groups,
+        tenant=wanted.tenant,
+        model_version=wanted.model_version,
+        since_ms=wanted.since_ms,
+        until_ms=wanted.until_ms,
+    )
+
+
+def _erase(asked: Asked) -> Erase:
+    wanted = asked.body
+    return Erase(tenant=wanted.tenant, request_id=wanted.request_id, user=wanted.user, author=asked.author)
+
+
+ENDPOINTS: Final = (
+    Endpoint(
+        service="feedback",
+        method="GET",
+        path="/interactions",
+        operation="interaction_list",
+        summary="Requests and answers, newest first.",
+        query=InteractionFilter,
+        call=lambda asked: msgspec.convert(asked.query, ListInteractions, from_attributes=True),
+    ),
+    Endpoint(
+        service="feedback",
+        method="GET",
+        path="/interactions/{id}",
+        operation="interaction_show",
+        summary="One request with its answer and every signal on it.",
+        call=lambda asked: ShowInteraction(asked.path["id"]),
+    ),
+    Endpoint(
+        service="feedback",
+        method="GET",
+        path="/feedback/statistics",
+        operation="statistics",
+        summary="Counts of signals and approval with its interval, by model version, tag, tenant or day.",
+        query=StatisticsFilter,
+        call=_statistics,
+    ),
+    Endpoint(
+        service="feedback",
+        method="GET",
+        path="/feedback/dead-letters",
+        operation="dead_letter_list",
+        summary="Messages that could not be taken in, and why.",
+        query=LetterPage,
+        call=lambda asked: ListDeadLetters(asked.query.limit, asked.query.before),
+    ),
+    Endpoint(
+        service="feedback",
+        method="POST",
+        path="/erasures",
+        operation="erase",
+        summary="Remove the content of one interaction or of one data subject.",
+        body=NewErasure,
+        call=_erase,
+        status=201,
+    ),
+    Endpoint(
+        service="feedback",
+        method="POST",
+        path="/datasets",
+        operation="dataset_build",
+        summary="Build a data set and publish it.",
+        body=NewDataset,
+        call=lambda asked: BuildDataset(
+            selection=asked.body.selection, author=asked.author, dry_run=asked.body.dry_run
+        ),
+        status=202,
+    ),
+    Endpoint(
+        service="feedback",
+        method="GET",
+        path="/datasets",
+        operation="dataset_list",
+        summary="Builds of data sets, newest first.",
+        query=JobsShown,
+        call=lambda asked: ListJobs(asked.query.limit),
+    ),
+    Endpoint(
+        service="feedback",
+        method="GET",
+        path="/datasets/{id}",
+        operation="dataset_show",
+        summary="One build and how far it is.",
+        call=lambda asked: JobId(asked.path["id"]),
+    ),
+    Endpoint(
+        service="feedback",
+        method="POST",
+        path="/datasets/{id}/cancel",
+        operation="dataset_cancel",
+        summary="Stop a build.",
+        call=lambda asked: JobId(asked.path["id"]),
+        status=204,
+    ),
+)
