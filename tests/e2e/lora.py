@@ -21,7 +21,7 @@ _OUTPUTS = {
 }
 
 
-def make_lora(directory: Path, seed: int, *, rank: int = 8, hidden: int = _HIDDEN, strength: float = 1.0) -> Path:
+def make_lora(directory: Path, seed: int, *, rank: int = 8, hidden: int = _HIDDEN, strength: float = 2.0) -> Path:
     """An adapter on the attention of every layer, strong enough to change what the model says."""
     directory.mkdir(parents=True)
     chance = np.random.default_rng(seed)

@@ -2,17 +2,23 @@
 
 import json
 import os
+import re
 import signal
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import httpx2
+import minio
 import pytest
 
 from deploy.local.client import Stack
 from deploy.local.options import STARTER
+from deploy.local.parts import objects
+from libs.contracts.registry import BLOB_BYTES
 from libs.testkit.models import write_adapter, write_model
 from tests.integration.local.conftest import Commanded, until
 
@@ -222,3 +228,28 @@ def test_an_adapter_that_is_deployed_answers_under_its_own_name(stack: Commanded
     assert _ask(stack, pushed["reference"]) == (200, pushed["reference"])
     _models(stack, "delete", "voice@1", status=1)
     _models(stack, "deploy", "default", base, "--wait", "--timeout", "60")
+
+
+def _whole_blobs(stack: Commanded) -> set[str]:
+    """Keys of stored blobs of the largest size there is."""
+    access, secret = (stack.home.secret(name) for name in (objects.ACCESS_KEY_NAME, objects.SECRET_KEY_NAME))
+    client = minio.Minio(f"127.0.0.1:{stack.state.ports['s3']}", access, secret, secure=False)
+    found = client.list_objects(objects.BUCKET, prefix="sha256/", recursive=True)
+    return {each.object_name for each in found if each.size == BLOB_BYTES}
+
+
+def test_a_push_that_is_killed_leaves_nothing_visible_and_is_not_begun_anew(stack: Commanded, tmp_path: Path) -> None:
+    source = write_model(tmp_path / "killed", 81, rows=10_000_000)
+    before = _whole_blobs(stack)
+    command = (sys.executable, "-P", "-m", "cli", "models", "push", str(source), "killed")
+    push = subprocess.Popen(command, env=stack.environment(), stdout=subprocess.DEVNULL)
+    until(lambda: bool(_whole_blobs(stack) - before), "the first whole blob", timeout_s=60)
+    push.kill()
+    push.wait()
+    assert not _models(stack, "list", "killed", "--json")
+
+    told = _models(stack, "push", source, "killed")
+    total, sent = (float(text) for text in re.findall(r"([\d.]+) MB", told))
+    assert sent <= total - 64, "what had arrived was not sent again"
+    _models(stack, "pull", "killed@1", tmp_path / "out")
+    assert _files(tmp_path / "out") == _files(source)

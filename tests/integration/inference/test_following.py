@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import pytest
 import pytest_asyncio
 
 from libs.contracts import subjects
@@ -12,6 +13,7 @@ from libs.contracts.inference import Handover, WorkerState
 from libs.testkit.nats_server import NatsServer
 from libs.testkit.wait import until
 from libs.testkit.worker_double import chat, envelope
+from services.inference import deployment
 from services.inference.app import REPLACE
 from tests.integration.inference.following import Stage, said, staged, version_of
 
@@ -150,13 +152,18 @@ async def test_older_generations_are_ignored(stage: Stage) -> None:
     stage.start()
     await stage.beat(generation)
     stage.registry.put(old)
+    await stage.registry.bus.flush()
+    stage.double.beats.clear()
     stage.double.report()
+    await until(lambda: len(stage.double.beats) >= 2, what="a beat after the old deployment has come")
+    await stage.offers(base.name, polite.name)
     assert said(await stage.ask(polite.name)) == polite.text()
 
 
 async def test_a_change_that_was_missed_while_the_bus_was_away_is_found(
-    private_nats: NatsServer, tmp_path: Path
+    private_nats: NatsServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(deployment, "_READ_S", 3_600.0)
     async with staged(private_nats, tmp_path) as stage:
         base = stage.base("one")
         polite = stage.adapter("polite", base)
