@@ -24,6 +24,7 @@ from libs.contracts.inference import (
     WorkerLost,
     WorkerState,
 )
+from tests.contract.registry_samples import SAMPLES as REGISTRY_SAMPLES
 
 GOLDEN: Final = json.loads((Path(__file__).parent / "golden_messages.json").read_text(encoding="utf-8"))
 USAGE: Final = Usage(prompt_tokens=3, cached_tokens=2, completion_tokens=5, finish_reason="stop")
@@ -67,6 +68,9 @@ SAMPLES: Final[dict[str, msgspec.Struct]] = {
         engine="vllm 0.32.0 (cpu)",
         running=(Running("r1", 65_536),),
         sequence=8,
+        generation=7,
+        base="helpdesk@sha256:aaaaaaaaaaaa",
+        deployment_error="no room",
     ),
     "Released": Released("w1", (Running("r1", 65_536),)),
     "GatewayBeat": GatewayBeat("g1"),
@@ -96,6 +100,7 @@ SAMPLES: Final[dict[str, msgspec.Struct]] = {
         total_ms=3,
         response_bytes=4,
     ),
+    **REGISTRY_SAMPLES,
 }
 
 
