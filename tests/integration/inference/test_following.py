@@ -164,16 +164,18 @@ async def test_a_change_that_was_missed_while_the_bus_was_away_is_found(
     private_nats: NatsServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(deployment, "_READ_S", 3_600.0)
+    monkeypatch.setattr(deployment.Follower, "_on_change", lambda *_: None)
     async with staged(private_nats, tmp_path) as stage:
         base = stage.base("one")
         polite = stage.adapter("polite", base)
         stage.registry.deploy(base.stored)
         stage.start()
         await stage.offers(base.name)
+        generation = stage.registry.deploy(base.stored, polite.stored)
+        await stage.registry.bus.flush()
         private_nats.kill()
         await until(lambda: not stage.registry.bus.connected and not stage.double.scheduler.connected)
         private_nats.start()
-        generation = stage.registry.deploy(base.stored, polite.stored)
         await stage.beat(generation)
         assert said(await stage.ask(polite.name)) == polite.text()
 
