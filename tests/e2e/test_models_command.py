@@ -238,8 +238,9 @@ def _whole_blobs(stack: Commanded) -> set[str]:
     return {each.object_name for each in found if each.size == BLOB_BYTES}
 
 
+@pytest.mark.slow
 def test_a_push_that_is_killed_leaves_nothing_visible_and_is_not_begun_anew(stack: Commanded, tmp_path: Path) -> None:
-    source = write_model(tmp_path / "killed", 81, rows=10_000_000)
+    source = write_model(tmp_path / "killed", 81, rows=5_000_000)
     before = _whole_blobs(stack)
     command = (sys.executable, "-P", "-m", "cli", "models", "push", str(source), "killed")
     push = subprocess.Popen(command, env=stack.environment(), stdout=subprocess.DEVNULL)
@@ -249,7 +250,7 @@ def test_a_push_that_is_killed_leaves_nothing_visible_and_is_not_begun_anew(stac
     assert not _models(stack, "list", "killed", "--json")
 
     told = _models(stack, "push", source, "killed")
-    total, sent = (float(text) for text in re.findall(r"([\d.]+) MB", told))
-    assert sent <= total - 64, "what had arrived was not sent again"
+    total, *sent = (float(text) for text in re.findall(r"([\d.]+) MB", told))
+    assert sum(sent) <= total - 64, "what had arrived was not sent again"
     _models(stack, "pull", "killed@1", tmp_path / "out")
     assert _files(tmp_path / "out") == _files(source)
