@@ -24,6 +24,9 @@ from services.inference.worker import Identity, Worker
 log = structlog.get_logger(__name__)
 
 _STOP_TIMEOUT_S: Final = 15.0
+_SETTLE_S: Final = 30.0
+"""Beyond it a worker begins without the adapters that are still on their way."""
+
 REPLACE: Final = -1
 """Instead of an exit status: start this process's program again, for its pool has a new base."""
 
@@ -54,8 +57,12 @@ class App:
             engine = await self._begin(bus)
             return 0 if engine is None else await self._serve(engine, bus)
         finally:
+            if self._follower is not None:
+                self._follower.stop()
             await bus.close()
             await self._stop_engine()
+            if self._follower is not None:
+                await self._follower.ended()
 
     async def _begin(self, bus: BusClient) -> Engine | None:
         """Start the engine; None if the process was told to end before there was a model."""
@@ -77,7 +84,9 @@ class App:
         await engine.start(self._on_fatal)
         offer = Offer(engine.models, pinned=True)
         self._follower = Follower(deployment, engine=engine, cache=cache, source=source, bus=bus, offer=offer)
-        return engine if await self._finish(asyncio.create_task(self._follower.settle())) else None
+        self._follower.start(self.worker_id)
+        settled = await self._finish(asyncio.create_task(self._follower.settle(_SETTLE_S)))
+        return engine if settled else None
 
     async def _serve(self, engine: Engine, bus: BusClient) -> int:
         # What was built so far lives as long as the process: the collector need not walk it again and again.
@@ -86,7 +95,7 @@ class App:
         self._worker = worker = self._make_worker(engine, bus)
         worker.start()
         if self._follower is not None:
-            self._follower.start(worker, self.worker_id)
+            self._follower.serve(worker)
         else:
             await bus.connect_when_possible()
         self.ready.set()
@@ -139,7 +148,7 @@ class App:
             for wait in waits:
                 wait.cancel()
         if self._follower is not None:
-            await self._follower.stop()
+            self._follower.stop()
         if not self._fatal.is_set():
             log.info("draining", timeout_s=self._settings.drain_timeout_s)
             drained = asyncio.create_task(worker.drain(self._settings.drain_timeout_s))

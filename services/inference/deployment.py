@@ -4,6 +4,7 @@ Level-triggered: what is wanted is read again after every reconnect and every te
 """
 
 import asyncio
+import contextlib
 from typing import Final
 
 import msgspec
@@ -51,27 +52,36 @@ class Follower:
         self._adapters = Adapters(engine, cache, source, deployment.base)
         self._worker: Worker | None = None
         self._wake = asyncio.Event()
+        self._settled = asyncio.Event()
         self._read_due_s = 0.0
         self._reload_asked = False
         self._next_base: list[Lease] = []
         self._task: asyncio.Task[None] | None = None
         offer.base = deployment.base.reference
 
-    async def settle(self) -> None:
-        """Load what the deployment wants, once; what fails is tried again by `follow`."""
-        await self._carry_out()
-
-    def start(self, worker: Worker, worker_id: str) -> None:
-        """Follow from here on, in a task of its own."""
-        self._worker = worker
+    def start(self, worker_id: str) -> None:
+        """Follow from here on, in a task of its own, until `stop`."""
         self._bus.subscribe(subjects.deployment(self._wanted.pool), self._on_change)
         self._bus.subscribe(subjects.reload(worker_id), lambda _: self._on_reload())
         self._task = asyncio.create_task(self._follow(), name="deployment")
 
-    async def stop(self) -> None:
+    async def settle(self, timeout_s: float) -> None:
+        """Wait until everything that the deployment wants has been loaded or has failed once, but not for ever."""
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._settled.wait(), timeout_s)
+
+    def serve(self, worker: Worker) -> None:
+        """From here on `worker` may use what is offered."""
+        self._worker = worker
+
+    def stop(self) -> None:
         """Change nothing any more."""
         if self._task is not None:
             self._task.cancel()
+
+    async def ended(self) -> None:
+        """Wait until nothing of it runs; a blob on its way may take until the store's silence is long enough."""
+        if self._task is not None:
             await asyncio.gather(self._task, return_exceptions=True)
 
     def read_again(self) -> None:
@@ -116,6 +126,7 @@ class Follower:
                 # Whatever one deployment does to this worker, it serves on and hears of the next.
                 log.exception("deployment failed", generation=self._wanted.generation)
                 pause_s = _RETRY_S
+            self._settled.set()
             left_s = max(0.0, min(pause_s, self._read_due_s - clock.monotonic_s()))
             try:
                 await asyncio.wait_for(self._wake.wait(), left_s)

@@ -26,7 +26,7 @@ class FetchOptions:
     """Before the second try; it doubles from there, up to `max_pause_s`."""
     max_pause_s: float = 5.0
     connect_timeout_s: float = 5.0
-    read_timeout_s: float = 20.0
-    """Longest silence in the middle of a blob."""
+    read_timeout_s: float = 10.0
+    """Longest silence in the middle of a blob; it may also pass before a cancelled fetch has ended."""
     read_only: bool = True
     """Take the right to write from every file and directory at the end."""

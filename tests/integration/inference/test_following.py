@@ -13,7 +13,7 @@ from libs.contracts.inference import Handover, WorkerState
 from libs.testkit.nats_server import NatsServer
 from libs.testkit.wait import until
 from libs.testkit.worker_double import chat, envelope
-from services.inference import deployment
+from services.inference import app, deployment
 from services.inference.app import REPLACE
 from tests.integration.inference.following import Stage, said, staged, version_of
 
@@ -140,6 +140,25 @@ async def test_an_adapter_whose_bytes_cannot_be_had_comes_when_they_can(stage: S
     beat = await stage.beat(generation)
     assert beat.deployment_error == ""
     assert said(await stage.ask(polite.name)) == polite.text()
+
+
+async def test_a_store_that_stalls_delays_neither_the_start_nor_the_drain(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(app, "_SETTLE_S", 0.2)
+    base = stage.base("one")
+    polite = stage.adapter("polite", base)
+    stage.store.faults = ["", "stall"]
+    stage.registry.deploy(base.stored, polite.stored, names={"helpdesk": base.stored})
+    stage.start()
+    await stage.offers(base.name, "helpdesk")
+    running = await stage.begin("helpdesk", stream=True, max_tokens=20, user="pace-10ms")
+    assert stage.app is not None
+    stage.app.terminate()
+    await stage.double.beat_where(lambda beat: beat.state is WorkerState.STOPPED, timeout_s=3)
+    assert said(stage.double.answers[running]) == base.text(20)
+    stage.store.closing.set()
+    assert await stage.end() == 0
 
 
 async def test_older_generations_are_ignored(stage: Stage) -> None:
