@@ -13,7 +13,8 @@ import msgspec
 from libs.contracts.calls import Empty
 from libs.contracts.inference import RequestCompleted
 
-MAX_COMMENT_BYTES: Final = 1 << 20
+MAX_COMMENT_BYTES: Final = 1_000_000
+"""Of a text as JSON: it must fit into one message of the bus (1 MiB) beside everything else."""
 MAX_TAGS: Final = 16
 MAX_TAG_LENGTH: Final = 64
 MAX_RATER_LENGTH: Final = 128
@@ -101,6 +102,7 @@ class Signal(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     value: bool | float | str
     time_ms: int
     recorded_ms: int
+    """0: it waits for its interaction, which has not been seen yet."""
     request_id: str = ""
     episode_id: str = ""
     model_version: str = ""
@@ -109,11 +111,17 @@ class Signal(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     weight: float = 1.0
     tags: tuple[str, ...] = ()
     supersedes: str = ""
-    """The same rater's earlier signal of the same kind on the same target."""
+    """The same rater's earlier signal of the same kind on the same target. Implicit signals supersede only those of
+    their own source."""
+    superseded_by: str = ""
+    """The later one, where it is known: a signal that comes late is recorded and does not count."""
 
 
 class SignalRecorded(msgspec.Struct, frozen=True, kw_only=True):
-    """A judgement is in the database; said once per signal, from the outbox."""
+    """A judgement is in the database; said once per signal, from the outbox.
+
+    The text of a comment or demonstration is not said: the event log outlives an erasure.
+    """
 
     id: str
     time_ms: int

@@ -1,21 +1,16 @@
 """Puts one registry process together: database, store, bus, use cases, shutdown."""
 
 import asyncio
-import logging
-from collections.abc import Awaitable, Callable
-from typing import Final
 
 import structlog
-from faststream.nats import NatsBroker
-from faststream.security import SASLPlaintext
-from nats.errors import Error as NatsError
 
 from libs.kit import clock
-from libs.kit.errors import ServiceError
+from libs.kit.broker import insist, make_broker, stop_broker
 from libs.kit.objects import ObjectStore
 from libs.kit.postgres import Database
-from services.registry import handlers
+from libs.kit.serving import Operation
 from services.registry.fleet import Fleet
+from services.registry.handlers import DESK
 from services.registry.leader import Leader
 from services.registry.migrations import migrate
 from services.registry.service.catalogue import Catalogue
@@ -31,9 +26,6 @@ from services.registry.voice import Voice
 
 log = structlog.get_logger(__name__)
 
-_RETRY_S: Final = 0.2
-_RECONNECT_S: Final = 0.2
-
 
 class Registry:
     """One process; several may serve the same database."""
@@ -43,7 +35,7 @@ class Registry:
         self._settings = settings
         self.database = Database(settings.database)
         self.store = ObjectStore(settings.objects)
-        self.broker = _broker(settings, self.instance)
+        self.broker = make_broker(settings.nats, service="registry", instance=self.instance)
         self._passed = passed
         self._wake = asyncio.Event()
         self.fleet = Fleet(beat_timeout_s=settings.beat_timeout_s, wake=self._wake)
@@ -56,7 +48,7 @@ class Registry:
         )
         self._garbage = Collector(database=self.database, store=self.store, purge_after_s=settings.purge_after_s)
         self._steward: Steward | None = None
-        handlers.subscribe(self.broker, self._operations())
+        DESK.subscribe(self.broker, self._operations())
         self.fleet.subscribe(self.broker)
 
     async def start(self) -> None:
@@ -64,11 +56,11 @@ class Registry:
 
         Raises:
             ServiceError: `storage_unavailable`, the database did not answer in time.
-            NatsError, OSError: the bus did not.
+            TimeoutError, NatsError: the bus did not.
         """
         deadline_s = clock.monotonic_s() + self._settings.start_timeout_s
-        await _insist(lambda: migrate(self.database), deadline_s)
-        await _insist(self.broker.start, deadline_s)
+        await insist(lambda: migrate(self.database), deadline_s)
+        await insist(self.broker.start, deadline_s)
         self._steward = self._make_steward()
         self._steward.start()
         log.info("registry started", instance=self.instance)
@@ -85,15 +77,11 @@ class Registry:
         """Finish the calls that run, then close everything."""
         if self._steward is not None:
             await self._steward.stop()
-        try:
-            await self.broker.stop()
-        except NatsError as error:
-            # Draining needs a connection; without one there is nobody left to answer.
-            log.warning("bus was away at shutdown", reason=str(error) or type(error).__name__)
+        await stop_broker(self.broker)
         await self.database.close()
         log.info("registry stopped", instance=self.instance)
 
-    def _operations(self) -> dict[str, handlers.Operation]:
+    def _operations(self) -> dict[str, Operation]:
         settings = self._settings
         reader = BlobReader(self.store, settings.verify_parallel)
         publisher = Publisher(
@@ -141,34 +129,3 @@ class Registry:
 def build_app(settings: Settings, passed: StepListener = nobody) -> Registry:
     """Everything wired, nothing started; `passed` hears the named steps of a publication."""
     return Registry(settings, passed)
-
-
-def _broker(settings: Settings, instance: str) -> NatsBroker:
-    nats = settings.nats
-    # Of its own it says little that is news: every call, and at shutdown every task.
-    logger = logging.getLogger("faststream.registry")
-    logger.setLevel(logging.WARNING)
-    return NatsBroker(
-        f"nats://{nats.host}:{nats.port}",
-        security=SASLPlaintext(username=nats.user, password=nats.secret()),
-        name=f"registry.{instance}",
-        connect_timeout=5,
-        allow_reconnect=True,
-        max_reconnect_attempts=-1,
-        reconnect_time_wait=_RECONNECT_S,  # type: ignore[arg-type] # seconds; fractions work
-        logger=logger,
-        log_level=logging.DEBUG,
-        graceful_timeout=15.0,
-    )
-
-
-async def _insist(attempt: Callable[[], Awaitable[None]], deadline_s: float) -> None:
-    """Do it again until it works or the time is over: what we stand on may be starting too."""
-    while True:
-        try:
-            return await attempt()
-        except (ServiceError, NatsError, OSError) as error:
-            if clock.monotonic_s() >= deadline_s:
-                raise
-            log.warning("not ready yet", reason=str(error) or type(error).__name__)
-        await asyncio.sleep(_RETRY_S)

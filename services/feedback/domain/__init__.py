@@ -1,0 +1,1 @@
+"""Pure rules: texts of answers, what a signal changes, intervals."""
