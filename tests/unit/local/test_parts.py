@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from deploy.local.options import StackOptions
+from deploy.local.options import STARTER, StackOptions
 from deploy.local.part import Part, Tier
 from deploy.local.parts.services import engine_environment
 from deploy.local.ports import NAMES
@@ -82,3 +82,23 @@ def test_a_local_model_is_never_looked_up_on_the_hub() -> None:
     assert engine_environment(workers=1, is_local=True)["HF_HUB_OFFLINE"] == "1"
     assert "HF_HUB_OFFLINE" not in engine_environment(workers=1, is_local=False)
     assert engine_environment(workers=64, is_local=True)["OMP_NUM_THREADS"] == "1"
+
+
+def test_a_directory_reaches_the_workers_through_the_registry(site: Site, parts: Mapping[str, Part]) -> None:
+    model, worker = parts["publish-model"], parts["inference-0"]
+
+    assert (model.env["PUBLISH_DIRECTORY"], model.env["PUBLISH_NAME"]) == (str(STARTER), "helpdesk")
+    assert model.env["PUBLISH_ASKED"] == "False"
+    assert worker.env["INFERENCE_MODEL"] == ""
+    assert Path(worker.env["INFERENCE_CACHE_DIR"]).is_relative_to(site.home.root)
+    assert "publish-model" not in worker.after, "the engine's imports need not wait"
+
+
+def test_a_hugging_face_name_goes_to_the_engine_itself(tmp_path: Path) -> None:
+    options = StackOptions(home=str(tmp_path / "home"), model="Qwen/Qwen3-0.6B", ports={"gateway": free_port()})
+    parts = {part.name: part for part in build_parts(build_site(options))}
+
+    assert "publish-model" not in parts
+    assert "registry" in parts
+    worker = parts["inference-0"].env
+    assert worker["INFERENCE_MODEL"] == worker["INFERENCE_MODEL_NAME"] == "Qwen/Qwen3-0.6B"
