@@ -7,6 +7,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from libs.contracts.registry import Alias
+from services.registry.repository import among
 from services.registry.tables import alias_moves, aliases, versions
 
 
@@ -61,7 +62,7 @@ async def targets(connection: AsyncConnection, names: set[str]) -> list[Row[Any]
         await connection.execute(
             select(aliases.c.name, aliases.c.alias, versions.c.digest, versions.c.kind, versions.c.base_digest)
             .join(versions, (versions.c.name == aliases.c.name) & (versions.c.digest == aliases.c.digest))
-            .where(aliases.c.name.in_(names))
+            .where(among(aliases.c.name, names))
             .order_by(aliases.c.name, aliases.c.alias)
         )
     )

@@ -7,6 +7,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from libs.contracts.registry import Blob
+from services.registry.repository import among
 from services.registry.tables import blobs, files, version_blobs
 
 
@@ -30,22 +31,22 @@ async def announce(connection: AsyncConnection, announced: Sequence[Blob], now_m
 async def verified(connection: AsyncConnection, digests: Iterable[str]) -> set[str]:
     """Those of `digests` whose bytes were read back and found right."""
     rows = await connection.execute(
-        select(blobs.c.digest).where(blobs.c.digest.in_(list(digests)), blobs.c.verified_ms.is_not(None))
+        select(blobs.c.digest).where(among(blobs.c.digest, digests), blobs.c.verified_ms.is_not(None))
     )
     return set(rows.scalars())
 
 
 async def bad(connection: AsyncConnection, digests: Iterable[str]) -> set[str]:
     """Those of `digests` that are known to lie in the store with wrong bytes."""
-    rows = await connection.execute(select(blobs.c.digest).where(blobs.c.digest.in_(list(digests)), blobs.c.is_bad))
+    rows = await connection.execute(select(blobs.c.digest).where(among(blobs.c.digest, digests), blobs.c.is_bad))
     return set(rows.scalars())
 
 
 async def set_unread(connection: AsyncConnection, digests: Iterable[str]) -> None:
     """Note of blobs that are missing that their bytes, once they come, have to be read."""
-    lost = select(blobs.c.digest).where(blobs.c.digest.in_(list(digests)), blobs.c.verified_ms.is_not(None))
+    lost = select(blobs.c.digest).where(among(blobs.c.digest, digests), blobs.c.verified_ms.is_not(None))
     rows = await connection.execute(lost.order_by(blobs.c.digest).with_for_update())
-    await connection.execute(update(blobs).where(blobs.c.digest.in_(list(rows.scalars()))).values(verified_ms=None))
+    await connection.execute(update(blobs).where(among(blobs.c.digest, rows.scalars())).values(verified_ms=None))
 
 
 async def set_right(connection: AsyncConnection, digest: str, now_ms: int) -> None:
@@ -66,7 +67,7 @@ async def is_used(connection: AsyncConnection, digest: str) -> bool:
 
 async def known_files(connection: AsyncConnection, digests: Iterable[str]) -> dict[str, tuple[str, ...]]:
     """The blobs that were found to make up each file, for those of `digests` that are known."""
-    rows = await connection.execute(select(files.c.digest, files.c.blobs).where(files.c.digest.in_(list(digests))))
+    rows = await connection.execute(select(files.c.digest, files.c.blobs).where(among(files.c.digest, digests)))
     return {row.digest: tuple(row.blobs) for row in rows}
 
 
@@ -82,7 +83,7 @@ async def forget(connection: AsyncConnection, digests: Iterable[str]) -> None:
     """Remove the rows of blobs that are gone, and of files that were made of them."""
     gone = list(digests)
     await connection.execute(delete(files).where(files.c.blobs.op("&&")(gone)))
-    await connection.execute(delete(blobs).where(blobs.c.digest.in_(gone)))
+    await connection.execute(delete(blobs).where(among(blobs.c.digest, gone)))
 
 
 async def count(connection: AsyncConnection) -> int:

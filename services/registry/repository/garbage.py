@@ -7,7 +7,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from libs.kit.objects import StoredObject
-from services.registry.repository import uploads
+from services.registry.repository import among, uploads
 from services.registry.tables import blobs, version_blobs
 
 
@@ -31,4 +31,4 @@ async def adopt(connection: AsyncConnection, digest: str, found: StoredObject) -
 
 async def set_unmarked(connection: AsyncConnection, digests: Iterable[str], since_ms: int | None) -> None:
     """Note since when nothing refers to these; None for "something does"."""
-    await connection.execute(update(blobs).where(blobs.c.digest.in_(list(digests))).values(unmarked_ms=since_ms))
+    await connection.execute(update(blobs).where(among(blobs.c.digest, digests)).values(unmarked_ms=since_ms))

@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from libs.contracts.registry import Kind, Manifest, Version
 from libs.contracts.versions import Reference, full_reference, short_reference
 from services.registry.domain.manifests import base_of, blobs_of, size_of
+from services.registry.repository import among
 from services.registry.tables import aliases, names, version_blobs, versions
 
 
@@ -105,7 +106,7 @@ async def to_messages(connection: AsyncConnection, rows: list[Row[Any]]) -> tupl
     """Rows as lists show them, with the aliases that point to each."""
     pointing = await connection.execute(
         select(aliases.c.digest, aliases.c.alias)
-        .where(aliases.c.digest.in_([row.digest for row in rows]))
+        .where(among(aliases.c.digest, [row.digest for row in rows]))
         .order_by(aliases.c.alias)
     )
     by_version: dict[str, list[str]] = {}
