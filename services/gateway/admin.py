@@ -16,10 +16,14 @@ from services.gateway.fleet import Fleet, Target
 from services.gateway.identity import Keyring, Principal
 from services.gateway.metrics import Metrics
 from services.gateway.replies import retry_headers
+from services.gateway.signals import PATH as SIGNALS_PATH
+from services.gateway.signals import Signals
 from services.gateway.watch import Watch
 
 
-def build_admin(*, bus: BusClient, fleet: Fleet, watch: Watch, keyring: Keyring, metrics: Metrics) -> FastAPI:
+def build_admin(
+    *, bus: BusClient, fleet: Fleet, watch: Watch, keyring: Keyring, metrics: Metrics, signals: Signals
+) -> FastAPI:
     """The small application behind the hot path. It has no interactive pages: those need a CDN.
 
     Its functions are coroutines although they wait for nothing: others would run in threads beside the event loop.
@@ -46,6 +50,8 @@ def build_admin(*, bus: BusClient, fleet: Fleet, watch: Watch, keyring: Keyring,
             if target.model == model:
                 return JSONResponse(_model(target))
         raise ServiceError("model_not_found", f"The model `{model[:200]}` does not exist.", param="model")
+
+    app.add_api_route(SIGNALS_PATH, signals.handler(principal), methods=["POST"], response_model=None, status_code=201)
 
     @app.get("/healthz")
     async def healthz() -> PlainTextResponse:

@@ -25,6 +25,7 @@ from services.gateway.relay import Relay
 from services.gateway.reports import Reports
 from services.gateway.routes.api import PREFIX, build_api
 from services.gateway.settings import Settings
+from services.gateway.signals import Signals
 from services.gateway.watch import Watch
 
 log = structlog.get_logger(__name__)
@@ -70,8 +71,9 @@ class Gateway:
             watch=self._watch,
             reports=reports,
         )
+        signals = Signals(self.bus, max_body_bytes=settings.max_body_bytes, body_timeout_s=settings.body_timeout_s)
         self._admin = build_admin(
-            bus=self.bus, fleet=self.fleet, watch=self._watch, keyring=keyring, metrics=self.metrics
+            bus=self.bus, fleet=self.fleet, watch=self._watch, keyring=keyring, metrics=self.metrics, signals=signals
         )
         api = build_api(
             services={"registry": BusRegistry(self.bus), "feedback": BusFeedback(self.bus)},

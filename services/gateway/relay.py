@@ -12,6 +12,7 @@ from libs.contracts.submission import express_headers, stored_headers
 from libs.kit import clock
 from libs.kit.bus import BusClient, BusError, Message
 from libs.kit.errors import ServiceError
+from services.gateway.acks import refusal_in
 from services.gateway.inflight import UNPINNED, InFlight, Verdict
 from services.gateway.metrics import Metrics
 
@@ -19,24 +20,11 @@ log = structlog.get_logger(__name__)
 
 BUS_RETRY_S: Final = 1.0
 QUEUE_RETRY_S: Final = 2.0
-_TOO_MANY: Final = 429
 _POISONOUS: Final = 2
 """Workers that may die on a request before it is blamed."""
 _ACCEPTED: Final = int(Flag.ACCEPTED)
 
 _encode = msgspec.json.Encoder().encode
-
-
-class _StoreError(msgspec.Struct):
-    code: int = 0
-    description: str = ""
-
-
-class _PublishAck(msgspec.Struct):
-    error: _StoreError | None = None
-
-
-_decode_ack = msgspec.json.Decoder(_PublishAck).decode
 
 
 class Relay:
@@ -243,19 +231,18 @@ def _given_up(deaths: int) -> ServiceError:
 def _on_publish_ack(inflight: InFlight, payload: bytes) -> None:
     """The stream's answer to a submission; nothing at all means that no stream listens."""
     try:
-        error = _decode_ack(payload).error if payload else _StoreError()
+        error = refusal_in(payload)
     except msgspec.DecodeError:
         log.error("not a publish acknowledgement", request_id=inflight.envelope.request_id)
         return
     if error is None:
         inflight.stored = True
     elif inflight.attempt == UNPINNED:
-        # The server gives one code (10077) to every store failure; only the text tells a full queue from a broken disk.
-        if error.code == _TOO_MANY or error.description.startswith("maximum "):
+        if error.is_full:
             full = ServiceError(
                 "queue_full", "Too many requests are waiting. Try again soon.", retry_after_s=QUEUE_RETRY_S
             )
             inflight.fail(full)
         else:
-            log.error("submission refused", error=error.description or "no stream listens")
+            log.error("submission refused", error=error.description)
             inflight.fail(bus_unavailable())

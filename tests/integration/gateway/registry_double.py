@@ -1,4 +1,4 @@
-"""A registry on the real bus that answers as the test says and remembers what it was asked."""
+"""A service on the real bus that answers as the test says and remembers what it was asked."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -6,26 +6,28 @@ from typing import Any
 
 import msgspec
 
-from libs.contracts import subjects
+from libs.contracts import feedback, registry, subjects
 from libs.contracts.calls import Fault, Reply
-from libs.contracts.registry import OPERATIONS
 from libs.kit.bus import BusClient, Message
 from libs.testkit.nats_server import NatsServer
 
 Answer = msgspec.Struct | Fault | bytes | None
+OPERATIONS = {"registry": registry.OPERATIONS, "feedback": feedback.OPERATIONS}
+CALLS = {"registry": subjects.ALL_REGISTRY_CALLS, "feedback": subjects.ALL_FEEDBACK_CALLS}
 
 
 @dataclass
-class RegistryDouble:
+class ServiceDouble:
     """Answers `answers[operation]`: a result, a fault, raw bytes, a function of the request, or nothing for None."""
 
     server: NatsServer
     answers: dict[str, Answer | Callable[[Any], Answer]] = field(default_factory=dict)
     asked: list[tuple[str, Any]] = field(default_factory=list)
+    service: str = "registry"
 
     async def start(self) -> None:
-        self.bus = BusClient(self.server.options("registry"))
-        self.bus.subscribe(subjects.ALL_REGISTRY_CALLS, self._on_call, queue="registry")
+        self.bus = BusClient(self.server.options(self.service))
+        self.bus.subscribe(CALLS[self.service], self._on_call, queue=self.service)
         await self.bus.connect()
         await self.bus.flush()
 
@@ -34,7 +36,7 @@ class RegistryDouble:
 
     def _on_call(self, message: Message) -> None:
         operation = message.subject.rpartition(".")[2]
-        request = msgspec.json.decode(message.payload, type=OPERATIONS[operation][0])
+        request = msgspec.json.decode(message.payload, type=OPERATIONS[self.service][operation][0])
         self.asked.append((operation, request))
         answer = self.answers[operation]
         if callable(answer):
@@ -45,3 +47,7 @@ class RegistryDouble:
             answer = msgspec.json.encode(Reply(result=msgspec.Raw(msgspec.json.encode(answer))))
         if answer is not None:
             self.bus.publish(message.reply, answer)
+
+
+class RegistryDouble(ServiceDouble):
+    """The registry."""
