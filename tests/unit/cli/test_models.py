@@ -1,14 +1,16 @@
 """The parts of `./llmos models` that need no registry: names, numbers, and where it would talk to."""
 
+import asyncio
 from pathlib import Path
 
+import msgspec
 import pytest
 import typer
 
-from cli import served, settings
-from cli.models import session, show, transfer
+from cli import served, settings, ui
+from cli.models import look, session, show, transfer
 from deploy.local.errors import StackError
-from libs.contracts.registry import DeployedVersion, Deployment, Kind
+from libs.contracts.registry import DeployedVersion, Deployment, Kind, ListVersions, Version, VersionPage
 from libs.kit.errors import ServiceError
 
 REFERENCE = "shop@sha256:0123456789ab"
@@ -63,3 +65,41 @@ def test_another_installation_is_named_by_address_and_key(monkeypatch: pytest.Mo
     monkeypatch.setattr(settings, "environment", lambda: {"LLMOS_BASE_URL": "http://x/v1"})
     with pytest.raises(StackError, match="LLMOS_ADMIN_KEY"):
         session._address()
+
+
+class _Paged:
+    """A registry of seven versions that gives at most two at a time."""
+
+    def __init__(self) -> None:
+        self.asked: list[ListVersions] = []
+
+    async def call(self, _: str, request: ListVersions) -> VersionPage:
+        self.asked.append(request)
+        start = int(request.before or 0)
+        end = min(7, start + min(2, request.limit))
+        versions = tuple(
+            Version(
+                reference=f"m@sha256:{number:012}", name="m", digest=f"{number:064}", kind=Kind.MODEL, number=number,
+                size_bytes=1, published_ms=0, published_by="ann",
+            )
+            for number in range(start, end)
+        )  # fmt: skip
+        return VersionPage(versions, str(end) if end < 7 else "")
+
+
+@pytest.mark.parametrize(("limit", "numbers", "more"), [(100, 7, False), (7, 7, False), (5, 5, True), (1, 1, True)])
+def test_lists_are_read_page_by_page_up_to_the_limit(
+    limit: int, numbers: int, more: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    paged = _Paged()
+    monkeypatch.setattr(look, "_PAGE", 2)
+    monkeypatch.setattr(look, "with_registry", lambda work: asyncio.run(work(paged)))
+    said: list[str] = []
+    monkeypatch.setattr(ui, "say", said.append)
+    look.list_versions("m", limit=limit, as_json=True)
+    found = msgspec.json.decode(capsys.readouterr().out, type=list[Version])
+
+    assert [each.number for each in found] == list(range(numbers))
+    assert all(request.name == "m" for request in paged.asked)
+    look.list_versions("m", limit=limit)
+    assert bool(said) == more
