@@ -1,6 +1,7 @@
 """The composition root: one engine, one bus connection, one worker, and the deployment that it follows."""
 
 import asyncio
+import dataclasses
 import gc
 import importlib
 import signal
@@ -9,10 +10,11 @@ from typing import Any, Final
 import structlog
 
 from libs.contracts import subjects
+from libs.contracts.registry import Deployment
 from libs.kit import clock
 from libs.kit.bus import BusClient, BusOptions
 from services.inference.beginning import first_base, order
-from services.inference.cache import Cache
+from services.inference.cache import Cache, Lease
 from services.inference.deployment import Follower
 from services.inference.engine import Engine, EngineFactory
 from services.inference.metrics import Metrics
@@ -70,23 +72,35 @@ class App:
             engine = self._engine = self._make_engine(order(self._settings))
             await engine.start(self._on_fatal)
             return engine
-        await bus.connect_when_possible()
-        source = Source(bus, self._settings.pool)
         cache = Cache(
             self._settings.cache_dir.expanduser(), self._settings.cache_max_bytes, rehash=self._settings.cache_rehash
         )
-        waiting = asyncio.create_task(first_base(source, cache))
-        if not await self._finish(waiting):
+        found = await self._first_base(cache)
+        if found is None:
             return None
-        # The lease on the base is never released: it is in use until this process ends.
-        deployment, base = waiting.result()
+        deployment, base = found
         engine = self._engine = self._make_engine(order(self._settings, deployment, base))
         await engine.start(self._on_fatal)
+        source = Source(bus, self._settings.pool)
         offer = Offer(engine.models, pinned=True)
         self._follower = Follower(deployment, engine=engine, cache=cache, source=source, bus=bus, offer=offer)
         self._follower.start(self.worker_id)
+        await bus.connect_when_possible()
         settled = await self._finish(asyncio.create_task(self._follower.settle(_SETTLE_S)))
         return engine if settled else None
+
+    async def _first_base(self, cache: Cache) -> tuple[Deployment, Lease] | None:
+        """A deployment and its base, in use until this process ends; None if the process was told to end before.
+
+        On a connection of its own: while an engine loads nothing can be heard, and the server would cut it off.
+        """
+        bus = BusClient(dataclasses.replace(self._bus_options(), name=f"inference-start.{self.worker_id}"))
+        await bus.connect_when_possible()
+        waiting = asyncio.create_task(first_base(Source(bus, self._settings.pool), cache))
+        try:
+            return waiting.result() if await self._finish(waiting) else None
+        finally:
+            await bus.close()
 
     async def _serve(self, engine: Engine, bus: BusClient) -> int:
         # What was built so far lives as long as the process: the collector need not walk it again and again.

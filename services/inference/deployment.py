@@ -27,6 +27,8 @@ log = structlog.get_logger(__name__)
 
 _READ_S: Final = 10.0
 _RETRY_S: Final = 1.0
+_CONNECT_S: Final = 5.0
+"""How long to wait for the bus before the first look; what is in the cache needs no bus."""
 _MAX_ERROR: Final = 250
 """Characters per version; a beat is small."""
 _MAX_ERRORS: Final = 2_000
@@ -117,6 +119,8 @@ class Follower:
     # Carrying it out
 
     async def _follow(self) -> None:
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._wake.wait(), 0.0 if self._bus.connected else _CONNECT_S)
         while True:
             self._wake.clear()
             await self._read()
