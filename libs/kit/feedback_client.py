@@ -7,9 +7,9 @@ from libs.contracts.feedback import OPERATIONS
 from libs.kit.bus import BusClient
 from libs.kit.calls import BusCaller, Callee
 
-_TIMEOUT_S: Final = 30.0
+TIMEOUT_S: Final = 30.0
 _FEEDBACK: Final = Callee(
-    name="feedback", operations=OPERATIONS, subject=subjects.feedback_call, timeout_s=lambda _: _TIMEOUT_S
+    name="feedback", operations=OPERATIONS, subject=subjects.feedback_call, timeout_s=lambda _: TIMEOUT_S
 )
 
 

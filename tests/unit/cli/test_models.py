@@ -7,8 +7,8 @@ import msgspec
 import pytest
 import typer
 
-from cli import served, settings, ui
-from cli.models import look, session, show, transfer
+from cli import address, served, settings, ui
+from cli.models import look, show, transfer
 from deploy.local.errors import StackError
 from libs.contracts.registry import DeployedVersion, Deployment, Kind, ListVersions, Version, VersionPage
 from libs.kit.errors import ServiceError
@@ -61,10 +61,10 @@ def test_a_metric_is_a_name_and_a_number(text: str) -> None:
 
 def test_another_installation_is_named_by_address_and_key(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(settings, "environment", lambda: {"LLMOS_BASE_URL": "http://x/v1", "LLMOS_ADMIN_KEY": "k"})
-    assert session._address() == ("http://x/v1", "k")
+    assert address.admin() == ("http://x/v1", "k")
     monkeypatch.setattr(settings, "environment", lambda: {"LLMOS_BASE_URL": "http://x/v1"})
     with pytest.raises(StackError, match="LLMOS_ADMIN_KEY"):
-        session._address()
+        address.admin()
 
 
 class _Paged:

@@ -1,0 +1,1 @@
+"""The verbs of `./llmos feedback`, and how they reach feedback."""
