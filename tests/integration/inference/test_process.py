@@ -1,5 +1,6 @@
 """The worker as a process: signals, exit statuses, crashes, children."""
 
+import asyncio
 import os
 import signal
 import subprocess
@@ -12,9 +13,14 @@ import pytest
 
 from libs.contracts.frames import Flag
 from libs.contracts.inference import WorkerState
+from libs.kit import clock
+from libs.testkit.blob_store import BlobStore
 from libs.testkit.fake_engine import CRASH_STATUS
+from libs.testkit.fake_versions import make_weights
 from libs.testkit.nats_server import NatsServer
-from libs.testkit.platform import Platform
+from libs.testkit.platform import FAKE_ENGINE, ROOT, Platform
+from libs.testkit.processes import die_with_parent
+from libs.testkit.registry_double import RegistryDouble
 from libs.testkit.wait import until
 from libs.testkit.worker_double import Double, chat, envelope
 
@@ -87,6 +93,52 @@ def test_children_of_a_killed_worker_die_with_it(tmp_path: Path) -> None:
         worker.kill()
         worker.wait()
     wait_for(lambda: not alive(child))
+
+
+PARENT = """
+import subprocess, sys, time
+from libs.testkit.processes import die_with_parent
+print(subprocess.Popen([sys.executable, "-m", "services.inference"], preexec_fn=die_with_parent).pid, flush=True)
+time.sleep(600)
+"""
+
+
+async def test_a_worker_that_replaced_itself_still_dies_with_its_parent(nats: NatsServer, tmp_path: Path) -> None:
+    double, pool = Double(nats), clock.new_instance_id("p")
+    await double.start()
+    with BlobStore() as store:
+        old, new = (store.publish(make_weights(tmp_path / text, text), "helpdesk") for text in ("old", "new"))
+        registry = RegistryDouble(nats, store, pool)
+        await registry.start()
+        registry.deploy(old)
+        environment = {
+            "PATH": os.environ["PATH"],
+            "INFERENCE_ENGINE": FAKE_ENGINE,
+            "INFERENCE_POOL": pool,
+            "INFERENCE_CACHE_DIR": str(tmp_path / "cache"),
+            **nats.environment("INFERENCE_NATS__", "inference"),
+        }
+        parent = python(PARENT, environment)
+        try:
+            assert parent.stdout is not None
+            pid = int(await asyncio.to_thread(parent.stdout.readline))
+            first = await double.beat_where(lambda beat: beat.pool == pool and beat.generation == 1, timeout_s=30)
+            generation = registry.deploy(new)
+            registry.reload(first.worker)
+            await double.beat_where(lambda beat: beat.pool == pool and beat.generation == generation, timeout_s=30)
+            assert alive(pid)
+        finally:
+            parent.kill()
+            await asyncio.to_thread(parent.wait)
+        await until(lambda: not alive(pid))
+        await registry.stop()
+    await double.stop()
+
+
+def python(program: str, environment: dict[str, str]) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        [sys.executable, "-c", program], cwd=ROOT, env=environment, stdout=subprocess.PIPE, preexec_fn=die_with_parent
+    )
 
 
 def alive(pid: int) -> bool:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from services.inference.engine import AdapterRoom
 from services.inference.engines.flags import engine_flags, prepare_environment
 
 MODEL = Path("deploy/starter/helpdesk")
@@ -40,3 +41,18 @@ def test_the_environment_of_the_operator_wins(monkeypatch: pytest.MonkeyPatch) -
     assert os.environ["OMP_NUM_THREADS"] == "7"
     assert os.environ["VLLM_NO_USAGE_STATS"] == "1"
     assert os.environ["VLLM_CPU_OMP_THREADS_BIND"] == "nobind"
+
+
+def test_room_for_adapters_becomes_flags_that_a_deployment_may_overrule(tmp_path: Path) -> None:
+    room = AdapterRoom(slots=4, max_rank=32, resident=2)
+    flags = engine_flags(tmp_path, ("m",), ("--max-loras", "8"), cpu=False, adapters=room)
+    assert "--enable-lora" in flags
+    assert flags[flags.index("--max-loras") + 1] == "4"
+    assert flags.index("--max-loras") < len(flags) - 1 - flags[::-1].index("--max-loras")
+    assert flags[flags.index("--max-lora-rank") + 1] == "32"
+    assert flags[flags.index("--max-cpu-loras") + 1] == "4", "never fewer than one batch may need"
+
+
+def test_without_room_adapters_are_off(tmp_path: Path) -> None:
+    for room in (None, AdapterRoom(slots=0, max_rank=32, resident=2)):
+        assert "--enable-lora" not in engine_flags(tmp_path, ("m",), (), cpu=False, adapters=room)
