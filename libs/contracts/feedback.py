@@ -328,6 +328,16 @@ class Selection(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     quarantine: Quarantine = Quarantine()
 
 
+class DeclaredQuarantine(Quarantine, frozen=True, omit_defaults=True, kw_only=True, forbid_unknown_fields=True):
+    """As a person writes it: a field that nobody knows is a mistake."""
+
+
+class DeclaredSelection(Selection, frozen=True, omit_defaults=True, kw_only=True, forbid_unknown_fields=True):
+    """As a person writes it: a field that nobody knows is a mistake."""
+
+    quarantine: DeclaredQuarantine = DeclaredQuarantine()
+
+
 class BuildDataset(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     """Build, and publish unless `dry_run`."""
 

@@ -1,21 +1,24 @@
 """Endpoints for what was said and how it was judged, and for the data sets made of both."""
 
-from typing import Final
+from typing import Final, get_args, get_type_hints
 
 import msgspec
 
 from libs.contracts.feedback import (
     BuildDataset,
+    DeclaredSelection,
     Erase,
     JobId,
     ListDeadLetters,
     ListInteractions,
     ListJobs,
-    Selection,
     ShowInteraction,
     StatisticsQuery,
 )
+from libs.kit.errors import ServiceError
 from services.gateway.routes.endpoints import Asked, Endpoint
+
+_Groups = get_type_hints(StatisticsQuery)["by"]
 
 
 class InteractionFilter(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -65,15 +68,20 @@ class NewErasure(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class NewDataset(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A data set to build."""
 
-    selection: Selection
+    selection: DeclaredSelection
     dry_run: bool = False
 
 
 def _statistics(asked: Asked) -> StatisticsQuery:
     wanted = asked.query
     groups = tuple(name for name in wanted.by.split(",") if name)
+    try:
+        by = msgspec.convert(groups, _Groups)
+    except msgspec.ValidationError as error:
+        names = ", ".join(get_args(get_args(_Groups)[0]))
+        raise ServiceError("invalid_value", f"`by` takes these names: {names}.", param="by") from error
     return StatisticsQuery(
-        by=groups,
+        by=by,
         tenant=wanted.tenant,
         model_version=wanted.model_version,
         since_ms=wanted.since_ms,

@@ -70,7 +70,7 @@ async def test_a_judgement_lies_in_the_stream_when_it_is_answered(front: Front, 
 async def test_each_kind_is_taken_with_its_value_and_the_key_rates_where_nobody_is_named(
     front: Front, nats: NatsServer
 ) -> None:
-    given = [
+    given: list[dict[str, Any]] = [
         {"episode_id": "talk-1", "kind": "score", "value": 1, "time_ms": 1_000},
         {"inference_id": ANSWER, "kind": "comment", "value": "Ünten'); drop table signals; -- {{ 7*7 }} \U0001f4a9"},
         {"inference_id": ANSWER, "kind": "demonstration", "value": "Better."},
@@ -215,8 +215,8 @@ async def test_a_connection_that_breaks_before_the_acknowledgement_costs_nothing
 
         givers = [asyncio.create_task(give(who)) for who in range(4)]
         for _ in range(2):
-            count = len(accepted)
-            await until(lambda count=count: len(accepted) > count + 50)
+            enough = len(accepted) + 50
+            await until(lambda enough=enough: len(accepted) > enough)  # type: ignore[misc] # it is a number
             private_nats.kill()
             await until(lambda: not front.gateway.bus.connected)
             private_nats.start()
