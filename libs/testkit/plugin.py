@@ -75,7 +75,7 @@ def object_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ObjectSe
     server = ObjectServer(tmp_path_factory.mktemp("objects"))
     server.start()
     yield server
-    server.stop()
+    server.discard()
 
 
 @pytest.fixture

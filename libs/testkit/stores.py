@@ -66,8 +66,16 @@ class _Store:
         self._end(signal.SIGKILL)
 
     def stop(self) -> None:
-        """End it as the stack would."""
+        """End it as the stack would; SeaweedFS waits up to half a minute for connections that clients keep."""
         self._end(self._server.stop_signal)
+        self._clean()
+
+    def discard(self) -> None:
+        """End it for good, at once; its data is of no use to anybody."""
+        self.kill()
+        self._clean()
+
+    def _clean(self) -> None:
         for path in self._server.leftovers:
             path.unlink(missing_ok=True)
 

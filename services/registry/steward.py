@@ -42,6 +42,7 @@ class Steward:
     """Set when something is known to have changed; else every round waits for the pause."""
     _announced: dict[str, tuple[Deployment, float]] = field(default_factory=dict)
     """What was last put into the bucket for each pool, and when."""
+    _stopping: bool = False
     _keeps_versions: bool = False
     _troubles: dict[str, str] = field(default_factory=dict)
     """What kept each kind of work from being finished; said once."""
@@ -53,6 +54,7 @@ class Steward:
 
     async def stop(self) -> None:
         """Stop and give the lead away."""
+        self._stopping = True
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
@@ -118,13 +120,15 @@ class Steward:
 
     async def _keep(self) -> None:
         """Both, again and again; what fails is done again after the pause."""
-        while True:
+        # Not `True`: whatever swallows the cancellation that `stop` asks for, the next round is not begun.
+        while not self._stopping:
             self.wake.clear()
             await self._attempt(self.keep_versions)
             await self._attempt(self.round)
             await self._attempt(self.relay)
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self.wake.wait(), self.pause_s)
+                async with asyncio.timeout(self.pause_s):
+                    await self.wake.wait()
 
     async def _attempt(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
         try:
