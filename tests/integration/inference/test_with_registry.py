@@ -134,6 +134,29 @@ async def test_from_publishing_to_the_answer_and_on_to_the_next_version(ground: 
         assert {beat.base for beat in workers.ready()} == {second.reference}
 
 
+async def test_a_store_that_is_away_while_an_adapter_is_to_be_loaded(
+    ground: RegistryGround, object_server: ObjectServer, tmp_path: Path
+) -> None:
+    base_path, path = write_model(tmp_path / "base"), write_adapter(tmp_path / "a")
+    async with ground.registry(), ground.desk() as desk, workers_on(ground) as workers:
+        base = await desk.publish(base_path, "helpdesk")
+        adapter = await publish_adapter(desk, path, base)
+        await deploy(desk, base)
+        await workers.serve("helpdesk", base)
+        object_server.kill()
+        try:
+            await deploy(desk, base, adapter)
+            await until(
+                lambda: all(adapter.reference in beat.deployment_error for beat in workers.ready()), timeout_s=30
+            )
+            assert await workers.say("helpdesk") == {(expected(base_path), base.reference)}
+        finally:
+            await asyncio.to_thread(object_server.start)
+        await workers.serve(adapter.reference, adapter)
+        assert {beat.deployment_error for beat in workers.ready()} == {""}
+        assert await workers.say(adapter.reference) == {(expected(base_path, path), adapter.reference)}
+
+
 async def publish_adapter(desk: RegistryDesk, directory: Path, base: Version) -> Version:
     return await desk.publish(directory, "polite", Kind.ADAPTER, base=full_reference(base.name, base.digest))
 
