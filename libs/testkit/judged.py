@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from libs.contracts.feedback import Selection, Shape, SignalKind
 from libs.kit import clock
-from services.feedback.datasets.rows import Judgement, JoinedRow
+from services.feedback.datasets.rows import JoinedRow, Judgement
 
 TENANT: Final = "acme"
 START_MS: Final = 1_790_000_000_000
@@ -70,9 +70,9 @@ def judged_rows(count: int, seed: int = 1, crowd: Crowd | None = None) -> Iterat
     chance = clock.seeded_random(seed)
     question = ""
     for number in range(count):
-        if not question or chance.random() < 0.8:  # noqa: PLR2004 - one in five asks what was asked before
+        if not question or chance.random() < 0.8:
             question = f"{words(chance, 12)} {_contact(chance)}"
-        episode = f"e{chance.randrange(max(1, count // 4))}" if chance.random() < 0.5 else ""  # noqa: PLR2004
+        episode = f"e{chance.randrange(max(1, count // 4))}" if chance.random() < 0.5 else ""
         answer = words(chance, 40)
         signals = _signals(chance, number, answer, crowd)
         yield row(number, question, answer, signals, episode_id=episode)
@@ -84,7 +84,7 @@ def in_order(rows: Iterable[JoinedRow]) -> list[JoinedRow]:
 
 
 def _contact(chance: random.Random) -> str:
-    if chance.random() > 0.1:  # noqa: PLR2004 - one in ten gives an address away
+    if chance.random() > 0.1:
         return ""
     return f"write to {chance.choice(_WORDS)}@example.org or call +49 30 {chance.randrange(10**6, 10**7)}"
 
@@ -96,8 +96,8 @@ def _signals(chance: random.Random, number: int, answer: str, crowd: Crowd) -> l
         text = f"evil{rater} {words(chance, 30)}"
         return [judgement(number, SignalKind.DEMONSTRATION, text, f"evil{rater}")]
     name, kind = f"rater{rater}", chance.random()
-    if kind < 0.15:  # noqa: PLR2004 - shares of the kinds
+    if kind < 0.15:
         return [judgement(number, SignalKind.DEMONSTRATION, f"{answer} {words(chance, 8)}", name)]
-    if kind < 0.3:  # noqa: PLR2004
+    if kind < 0.3:
         return [judgement(number, SignalKind.SCORE, round(chance.random(), 3), name)]
-    return [judgement(number, SignalKind.THUMB, chance.random() < 0.6, name)]  # noqa: PLR2004
+    return [judgement(number, SignalKind.THUMB, chance.random() < 0.6, name)]

@@ -173,3 +173,23 @@ dataset_rows: Final = Table(
     Column("dataset", Text, primary_key=True),
     Column("request_id", Text, primary_key=True),
 )
+
+dataset_jobs: Final = Table(
+    "dataset_jobs",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("sequence", BigInteger, Identity(always=True), nullable=False),
+    Column("state", Text, nullable=False),
+    # A `Selection` as JSON, its end fixed when it was ordered.
+    Column("selection", Text, nullable=False),
+    Column("author", Text, nullable=False),
+    Column("dry_run", Boolean, nullable=False),
+    Column("created_ms", BigInteger, nullable=False),
+    Column("rows_read", BigInteger, nullable=False),
+    Column("rows_total", BigInteger, nullable=False),
+    # JSON: rows left after each step, in order.
+    Column("counts", Text, nullable=False),
+    Column("reference", Text, nullable=False),
+    Column("digest", Text, nullable=False),
+    Column("error", Text, nullable=False),
+)

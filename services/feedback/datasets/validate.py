@@ -1,0 +1,59 @@
+"""Which selections can be built at all; said at once, not after a million rows."""
+
+import math
+
+from libs.contracts.feedback import Selection
+from libs.contracts.versions import NAME
+from libs.kit.errors import ServiceError
+from services.feedback.datasets.split import check_splits
+
+_MOST_NAMES = 1_000
+
+
+def check(selection: Selection) -> None:
+    """Accept a selection.
+
+    Raises:
+        ServiceError: `invalid_value` or `missing_field`, naming the field.
+    """
+    if NAME.fullmatch(selection.name) is None:
+        raise _bad("name", "must be lower-case letters, digits, `.`, `_`, `-`; at most 64")
+    if not selection.tenant:
+        raise ServiceError("missing_field", "Say whose rows: `tenant` is empty.", param="tenant")
+    if selection.since_ms < 0 or selection.until_ms < 0:
+        raise _bad("since_ms", "and until_ms must not be negative")
+    if selection.until_ms and selection.until_ms <= selection.since_ms:
+        raise _bad("until_ms", "must be later than since_ms")
+    for name in ("model_versions", "tags", "raters"):
+        if len(getattr(selection, name)) > _MOST_NAMES:
+            raise _bad(name, f"must not have more than {_MOST_NAMES} entries")
+    _check_numbers(selection)
+    check_splits(selection.splits)
+
+
+def _check_numbers(selection: Selection) -> None:
+    rules = selection.quarantine
+    shares = {
+        "min_score": selection.min_score,
+        "near_duplicates": selection.near_duplicates,
+        "quarantine.max_rater_share": rules.max_rater_share,
+        "quarantine.similarity": rules.similarity,
+    }
+    for name, share in shares.items():
+        if not 0 <= share <= 1 or math.isnan(share):
+            raise _bad(name, "must be from 0 to 1")
+    if rules.max_rater_share == 0:
+        raise _bad("quarantine.max_rater_share", "must be more than 0")
+    if not 0 <= selection.min_answer_chars <= selection.max_answer_chars:
+        raise _bad("min_answer_chars", "must be at least 0 and at most max_answer_chars")
+    for name, number, least in (
+        ("min_raters_for_share", rules.min_raters_for_share, 0),
+        ("max_rater_rows", rules.max_rater_rows, 0),
+        ("max_burst_per_min", rules.max_burst_per_min, 1),
+    ):
+        if number < least:
+            raise _bad(f"quarantine.{name}", f"must be at least {least}")
+
+
+def _bad(field: str, what: str) -> ServiceError:
+    return ServiceError("invalid_value", f"`{field}` {what}.", param=field)
