@@ -6,6 +6,7 @@ import json
 import pickle
 import zipfile
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import pytest
@@ -47,7 +48,7 @@ def one(**more: object) -> dict[str, object]:
 
 
 def test_what_the_format_s_own_library_writes_is_accepted() -> None:
-    arrays = {
+    arrays: dict[str, np.ndarray[Any, Any]] = {
         "a.weight": np.ones((3, 4), np.float16),
         "b": np.zeros((), np.int64),
         "empty": np.zeros((0, 5), np.float32),
