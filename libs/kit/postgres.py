@@ -4,6 +4,7 @@ import contextlib
 from collections.abc import AsyncIterator, Iterator
 from typing import Final
 
+import asyncpg  # type: ignore[import-untyped]
 import msgspec
 from sqlalchemy import URL, text
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
@@ -52,6 +53,19 @@ class Database:
                 yield connection
 
     @contextlib.asynccontextmanager
+    async def begin_bulk(self) -> AsyncIterator[asyncpg.Connection]:
+        """One transaction on the driver's own connection, for statements with thousands of rows; else as `begin`.
+
+        Raises:
+            ServiceError: as `begin`.
+        """
+        with unavailable():
+            async with self.engine.connect() as connection:
+                driver = (await connection.get_raw_connection()).driver_connection
+                async with driver.transaction():  # type: ignore[union-attr] # SQLAlchemy does not say what it is
+                    yield driver
+
+    @contextlib.asynccontextmanager
     async def connect(self) -> AsyncIterator[AsyncConnection]:
         """A connection that commits each statement, for locks that outlive a transaction.
 
@@ -79,6 +93,15 @@ def unavailable() -> Iterator[None]:
     try:
         yield
     except (OSError, PoolTimeoutError) as error:
+        raise _away(error) from error
+    except asyncpg.PostgresError as error:
+        if not str(error.sqlstate or "").startswith(_AWAY_STATES):
+            raise
+        raise _away(error) from error
+    except asyncpg.InterfaceError as error:
+        # The driver's word for a connection that is gone, unless it is about a value.
+        if isinstance(error, ValueError):
+            raise
         raise _away(error) from error
     except DBAPIError as error:
         state = str(getattr(error.orig, "sqlstate", None) or "")

@@ -1,0 +1,73 @@
+"""Publishes many events at once and knows that the stream holds all of them."""
+
+import asyncio
+import itertools
+from typing import Final, NamedTuple
+
+from libs.kit import clock
+from libs.kit.bus.client import BusClient
+from libs.kit.bus.errors import BusTimeoutError, BusUnavailableError
+from libs.kit.bus.parser import Message
+
+_TIMEOUT_S: Final = 5.0
+
+
+class Event(NamedTuple):
+    """One event, ready to be sent."""
+
+    id: str
+    subject: str
+    time_ms: int
+    payload: bytes
+
+
+class StoredPublisher:
+    """Sends events as CloudEvents (binary mode); whoever sends one again uses the same id, and the stream keeps one."""
+
+    def __init__(self, bus: BusClient, *, source: str, inbox: str, timeout_s: float = _TIMEOUT_S) -> None:
+        """Prepare; acknowledgements come to `<inbox>.*`, on which the bus user may listen."""
+        self._bus = bus
+        self._constant = f"ce-source: {source}\r\nce-specversion: 1.0\r\ncontent-type: application/json\r\n\r\n"
+        self._inbox = inbox
+        self._timeout_s = timeout_s
+        self._numbers = itertools.count(1)
+        self._waiting: dict[str, asyncio.Future[None]] = {}
+
+    def start(self) -> None:
+        """Listen for acknowledgements."""
+        self._bus.subscribe(f"{self._inbox}.*", self._on_ack)
+
+    async def store(self, events: list[Event]) -> None:
+        """Send all of them and wait until all are in their stream.
+
+        Raises:
+            BusError: it is not known of each that it is.
+        """
+        if not self._bus.connected:
+            raise BusUnavailableError(self._bus.last_error or "not connected")
+        loop = asyncio.get_running_loop()
+        mine: dict[str, asyncio.Future[None]] = {}
+        try:
+            for event in events:
+                reply = f"{self._inbox}.{next(self._numbers)}"
+                mine[reply] = self._waiting[reply] = loop.create_future()
+                self._bus.publish(event.subject, event.payload, reply=reply, headers=self._headers(event))
+            _, missing = await asyncio.wait(mine.values(), timeout=self._timeout_s)
+        finally:
+            for reply in mine:
+                self._waiting.pop(reply, None)
+        if missing:
+            raise BusTimeoutError(f"{len(missing)} of {len(events)} events were not acknowledged")
+
+    def _headers(self, event: Event) -> bytes:
+        return (
+            f"NATS/1.0\r\nNats-Msg-Id: {event.id}\r\nce-id: {event.id}\r\nce-type: {event.subject}\r\n"
+            f"ce-time: {clock.rfc3339(event.time_ms)}\r\n{self._constant}"
+        ).encode()
+
+    def _on_ack(self, message: Message) -> None:
+        # An error, or "no responders" while JetStream starts, is no acknowledgement.
+        if message.payload.startswith(b"{") and b'"error"' not in message.payload:
+            waits = self._waiting.get(message.subject)
+            if waits is not None and not waits.done():
+                waits.set_result(None)

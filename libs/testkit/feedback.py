@@ -1,0 +1,262 @@
+"""Feedback on real servers, in the test's own process or as a process to be killed, and ways to tell and ask it."""
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Iterable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+
+from libs.contracts import subjects
+from libs.contracts.feedback import Captured, RecordSignal, SignalKind
+from libs.contracts.inference import RequestCompleted, Usage
+from libs.kit import clock
+from libs.kit.bus import BusClient
+from libs.kit.bus.stored import Event, StoredPublisher
+from libs.kit.feedback_client import BusFeedback
+from libs.kit.postgres import Database
+from libs.kit.settings import PostgresSettings
+from libs.testkit.nats_server import NatsServer
+from libs.testkit.processes import die_with_parent
+from libs.testkit.stores import PostgresServer
+from libs.testkit.wait import until
+from services.feedback.app import Feedback, build_app
+from services.feedback.settings import Settings
+
+ROOT: Final = Path(__file__).resolve().parents[2]
+TENANT: Final = "acme"
+QUICK: Final = {"content": "full", "sweep_s": 0.1, "retry_s": 0.1, "start_timeout_s": 20.0}
+"""Settings under which a test need not wait."""
+
+
+def completed(request_id: str = "", **more: Any) -> RequestCompleted:
+    """An ordinary request that went well."""
+    request_id = request_id or clock.new_request_id()
+    fields: dict[str, Any] = {
+        "id": f"{request_id}-completed",
+        "time_ms": clock.unix_ms(),
+        "request_id": request_id,
+        "client_request_id": f"c-{request_id}",
+        "tenant": TENANT,
+        "key_id": "k1",
+        "route": "/v1/chat/completions",
+        "model": "helpdesk",
+        "outcome": "ok",
+        "status": 200,
+        "model_version": "helpdesk@sha256:0123456789ab",
+        "worker": "w1",
+        "usage": Usage(prompt_tokens=3, completion_tokens=5, finish_reason="stop"),
+        "first_byte_ms": 12,
+        "total_ms": 34,
+        "response_bytes": 56,
+    }
+    return RequestCompleted(**{**fields, **more})
+
+
+def captured(done: RequestCompleted, question: str = "Hello?", answer: str = "Good day.", **more: Any) -> Captured:
+    """What was said in it."""
+    fields: dict[str, Any] = {
+        "request": msgspec.Raw(msgspec.json.encode({"messages": [{"role": "user", "content": question}]})),
+        "response": msgspec.json.encode({"choices": [{"message": {"content": answer}}]}).decode(),
+    }
+    return Captured(id=f"{done.request_id}-captured", completed=done, **{**fields, **more})
+
+
+def new_signal(request_id: str = "", **more: Any) -> RecordSignal:
+    """A thumb up from Ann, unless `more` says otherwise."""
+    fields: dict[str, Any] = {
+        "id": f"sig_{clock.new_request_id()}",
+        "tenant": TENANT,
+        "kind": SignalKind.THUMB,
+        "value": True,
+        "time_ms": clock.unix_ms(),
+        "inference_id": f"chatcmpl-{request_id}" if request_id else "",
+        "rater": "ann",
+        "key_id": "k1",
+    }
+    return RecordSignal(**{**fields, **more})
+
+
+@dataclass
+class FeedbackDesk:
+    """Tells whatever feedback listens on a bus, as the gateway would, and asks it."""
+
+    bus: BusClient
+    inbox: str
+    client: BusFeedback = field(init=False)
+    publisher: StoredPublisher = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.client = BusFeedback(self.bus)
+        self.publisher = StoredPublisher(self.bus, source="test", inbox=f"{self.inbox}.{clock.new_request_id()}")
+        self.publisher.start()
+
+    async def call(self, operation: str, request: Any) -> Any:
+        """The operation's result; its fault as a ServiceError."""
+        return await self.client.call(operation, request)
+
+    async def say(self, messages: Iterable[RequestCompleted | Captured | RecordSignal]) -> None:
+        """Put messages into their streams and wait until they are there."""
+        await self.publisher.store([_event(message, message.id) for message in messages])
+
+    async def say_again(self, messages: Iterable[RequestCompleted | Captured | RecordSignal]) -> None:
+        """The same, past the streams' own recognition of repeats."""
+        await self.publisher.store([_event(message, clock.new_event_id()) for message in messages])
+
+    async def say_raw(self, subject: str, payload: bytes) -> None:
+        """Put any bytes into a stream."""
+        await self.publisher.store([Event(clock.new_event_id(), subject, clock.unix_ms(), payload)])
+
+
+def _event(message: RequestCompleted | Captured | RecordSignal, id_: str) -> Event:
+    subject = {
+        RequestCompleted: subjects.COMPLETED,
+        Captured: subjects.CAPTURED,
+        RecordSignal: subjects.RECORD_SIGNAL,
+    }[type(message)]
+    time_ms = message.completed.time_ms if isinstance(message, Captured) else message.time_ms
+    return Event(id_, subject, max(0, time_ms), msgspec.json.encode(message))
+
+
+@dataclass
+class FeedbackGround:
+    """The servers that feedback stands on, with a database of the test's own."""
+
+    nats: NatsServer
+    postgres: PostgresServer
+    database: PostgresSettings
+    directory: Path
+
+    def settings(self, **more: Any) -> Settings:
+        """For feedback in this process."""
+        return Settings(nats=self.nats.settings("feedback"), database=self.database, **{**QUICK, **more})
+
+    def environment(self, **more: Any) -> dict[str, str]:
+        """For feedback that is a process."""
+        values = {**QUICK, **more}
+        return {
+            **self.nats.environment("FEEDBACK_NATS__", "feedback"),
+            **self.postgres.environment("FEEDBACK_DATABASE__", self.database),
+            **{f"FEEDBACK_{name.upper()}": str(value) for name, value in values.items()},
+        }
+
+    @asynccontextmanager
+    async def feedback(self, **more: Any) -> AsyncIterator[Feedback]:
+        """Feedback in this process."""
+        app = build_app(self.settings(**more))
+        try:
+            await app.start()
+            yield app
+        finally:
+            await app.stop()
+
+    @asynccontextmanager
+    async def desk(self, user: str = "gateway") -> AsyncIterator[FeedbackDesk]:
+        """Somebody who tells and asks."""
+        inbox = "_INBOX" if user == "provisioner" else f"rpl.{user}"
+        bus = BusClient(replace(self.nats.options(user), inbox_prefix=inbox))
+        await bus.connect()
+        yield FeedbackDesk(bus, inbox)
+        await bus.close()
+
+    @asynccontextmanager
+    async def rows(self) -> AsyncIterator["Rows"]:
+        """Somebody who looks into the tables."""
+        database = Database(self.database)
+        yield Rows(database)
+        await database.close()
+
+
+@dataclass
+class Rows:
+    """Looks at feedback's tables past the service."""
+
+    database: Database
+
+    async def fetch(self, query: str, *values: Any) -> list[Any]:
+        """Rows of a query."""
+        async with self.database.begin_bulk() as connection:
+            return list(await connection.fetch(query, *values))
+
+    async def count(self, table: str, where: str = "true") -> int:
+        """How many rows of a table fit; 0 while it is not there."""
+        rows = await self.fetch("select to_regclass($1) is not null as there", f"feedback.{table}")
+        if not rows[0]["there"]:
+            return 0
+        found = await self.fetch(f"select count(*) as n from feedback.{table} where {where}")  # noqa: S608 - tests' own words
+        return int(found[0]["n"])
+
+    async def until(self, table: str, count: int, where: str = "true", *, timeout_s: float = 20.0) -> None:
+        """Wait until so many rows fit, and fail if there are more."""
+        seen = -1
+        try:
+            async with asyncio.timeout(timeout_s):
+                while (seen := await self.count(table, where)) < count:  # noqa: ASYNC110 - it changes in another process
+                    await asyncio.sleep(0.02)
+        except TimeoutError as error:
+            raise AssertionError(f"{seen} rows of {table} where {where}, not {count}, after {timeout_s} s") from error
+        assert seen == count, f"{seen} rows of {table} where {where}, not {count}"
+
+
+@dataclass
+class FeedbackProcess:
+    """Feedback as a process, to be killed and started again."""
+
+    ground: FeedbackGround
+    settings: Mapping[str, Any]
+    process: "subprocess.Popen[bytes] | None" = None
+    lives: int = 0
+
+    @property
+    def log(self) -> Path:
+        """What its present life wrote."""
+        return self.ground.directory / f"feedback-{self.lives}.log"
+
+    async def start(self) -> None:
+        """Start it and wait until it listens."""
+        self.spawn()
+        await until(self._listens, timeout_s=30, what="feedback's start")
+
+    def spawn(self) -> None:
+        """Start it."""
+        self.lives += 1
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "services.feedback"],
+                cwd=ROOT,
+                env={"PATH": os.environ["PATH"], **self.ground.environment(**self.settings)},
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                preexec_fn=die_with_parent,
+            )
+
+    async def end(self, how: signal.Signals = signal.SIGTERM) -> int:
+        """End it; its exit status."""
+        assert self.process is not None
+        if self.process.poll() is None:
+            self.process.send_signal(how)
+        return await asyncio.to_thread(self.process.wait, 30)
+
+    def _listens(self) -> bool:
+        text = self.log.read_text(errors="replace")
+        assert self.process is not None
+        assert self.process.poll() is None, text[-2_000:]
+        return "feedback started" in text
+
+
+@asynccontextmanager
+async def feedback_process(ground: FeedbackGround, **settings: Any) -> AsyncIterator[FeedbackProcess]:
+    """Feedback as a process, started, and ended with the block."""
+    process = FeedbackProcess(ground, settings)
+    await process.start()
+    try:
+        yield process
+    finally:
+        await process.end()

@@ -1,0 +1,187 @@
+"""What a batch of signals changes, given what is known; pure, so that it can be decided again after a collision."""
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Final, NamedTuple
+
+import msgspec
+
+from libs.contracts.feedback import RecordSignal, Signal, SignalKind
+from libs.kit import signals
+
+_DIGEST_BYTES: Final = 16
+
+Id = tuple[str, str]
+"""Tenant and signal id."""
+Target = tuple[str, str]
+"""Tenant, and `i:<request id>` or `e:<episode id>`."""
+Key = tuple[str, str, str, str, str]
+"""Tenant, target, kind, origin, rater: of all signals with one key, one stands."""
+
+
+class Seen(NamedTuple):
+    """What a signal is about."""
+
+    model_version: str
+    erased: bool = False
+    answer: str = ""
+    """The text that was answered, where it is kept."""
+
+
+class Handled(NamedTuple):
+    """What became of an earlier signal with the same id."""
+
+    digest: bytes
+    signal_id: str
+    code: str = ""
+    reason: str = ""
+
+
+class Standing(NamedTuple):
+    """The signal that counts."""
+
+    signal_id: str
+    time_ms: int
+    value_digest: bytes
+
+
+class Refusal(NamedTuple):
+    """Why a signal is not recorded."""
+
+    code: str
+    reason: str
+    is_news: bool
+    """False for a repeat of something that was refused before."""
+
+
+class Recorded(NamedTuple):
+    """A new signal and the command that brought it."""
+
+    signal: Signal
+    command: RecordSignal
+
+
+@dataclass
+class Known:
+    """What the database says about a batch; `judge` keeps it up to date."""
+
+    targets: dict[Target, Seen] = field(default_factory=dict)
+    handled: dict[Id, Handled] = field(default_factory=dict)
+    waiting: dict[Id, bytes] = field(default_factory=dict)
+    standing: dict[Key, Standing] = field(default_factory=dict)
+
+
+@dataclass
+class Ruling:
+    """What is to be written, and what each command is to be told, in their order."""
+
+    recorded: list[Recorded] = field(default_factory=list)
+    handled: dict[Id, Handled] = field(default_factory=dict)
+    waiting: dict[Id, RecordSignal] = field(default_factory=dict)
+    stands: dict[Key, Standing] = field(default_factory=dict)
+    stood: dict[Key, str] = field(default_factory=dict)
+    """The signal that each key of `stands` had before; none for a new one."""
+    answers: "list[str | Refusal]" = field(default_factory=list)
+    """Id of the signal that stands for the command, empty while it waits; or a refusal."""
+
+
+def target_of(command: RecordSignal) -> str:
+    """What the signal is about."""
+    if command.episode_id:
+        return f"e:{command.episode_id}"
+    return f"i:{signals.request_id_of(command.inference_id)}"
+
+
+def digest_of(command: RecordSignal) -> bytes:
+    """What two signals with the same id must share; the time is left out, for a repeat may state another."""
+    parts = (command.kind, command.value, target_of(command), command.rater, command.source, command.tags)
+    return hashlib.blake2b(msgspec.json.encode(parts), digest_size=_DIGEST_BYTES).digest()
+
+
+def judge(commands: Iterable[RecordSignal], known: Known, *, now_ms: int) -> Ruling:
+    """Decide on each command in turn; all have passed `libs.kit.signals.checked`."""
+    ruling = Ruling()
+    for command in commands:
+        ruling.answers.append(_judge(command, known, ruling, now_ms))
+    return ruling
+
+
+def _judge(command: RecordSignal, known: Known, ruling: Ruling, now_ms: int) -> str | Refusal:
+    ident, digest = (command.tenant, command.id), digest_of(command)
+    handled = known.handled.get(ident)
+    if (handled.digest if handled else known.waiting.get(ident, digest)) != digest:
+        return Refusal("conflict", "The same id came before with another judgement.", is_news=True)
+    if handled is not None:
+        return Refusal(handled.code, handled.reason, is_news=False) if handled.code else handled.signal_id
+    if ident in known.waiting:
+        return ""
+    target = target_of(command)
+    seen = known.targets.get((command.tenant, target))
+    if seen is None:
+        known.waiting[ident] = digest
+        ruling.waiting[ident] = command
+        return ""
+    refusal = _objection(command, seen)
+    if refusal is not None:
+        handled = Handled(digest, "", refusal.code, refusal.reason)
+    else:
+        handled = Handled(digest, _place(command, target, seen, known, ruling, now_ms))
+    known.handled[ident] = ruling.handled[ident] = handled
+    return refusal or handled.signal_id
+
+
+def _objection(command: RecordSignal, seen: Seen) -> Refusal | None:
+    if not isinstance(command.value, str):
+        return None
+    if seen.erased:
+        return Refusal("conflict", "The interaction's content was erased; no more text is kept of it.", is_news=True)
+    if command.kind is SignalKind.DEMONSTRATION and seen.answer and command.value.strip() == seen.answer.strip():
+        return Refusal("invalid_value", "The demonstration is the answer that was given.", is_news=True)
+    return None
+
+
+def _place(command: RecordSignal, target: str, seen: Seen, known: Known, ruling: Ruling, now_ms: int) -> str:
+    """Record it, unless the rater has said the same already; the id of the signal that says it."""
+    origin = signals.origin_of(command.source)
+    key = (command.tenant, target, command.kind.value, origin, command.rater)
+    value = hashlib.blake2b(msgspec.json.encode(command.value), digest_size=_DIGEST_BYTES).digest()
+    current = known.standing.get(key)
+    is_late = current is not None and command.time_ms < current.time_ms
+    says_the_same = current is not None and current.value_digest == value
+    if current is None or (not is_late and not says_the_same):
+        stands = Standing(command.id, command.time_ms, value)
+    else:
+        # What is said again holds from then on: a different judgement from before that time comes too late.
+        stands = current._replace(time_ms=max(current.time_ms, command.time_ms))
+    if stands != current:
+        if current is not None and key not in ruling.stood and key not in ruling.stands:
+            ruling.stood[key] = current.signal_id
+        known.standing[key] = ruling.stands[key] = stands
+    if current is not None and says_the_same:
+        return current.signal_id
+    before = current.signal_id if current is not None else ""
+    signal = _signal(command, target, seen, now_ms)
+    signal = msgspec.structs.replace(
+        signal, supersedes="" if is_late else before, superseded_by=before if is_late else ""
+    )
+    ruling.recorded.append(Recorded(signal, command))
+    return command.id
+
+
+def _signal(command: RecordSignal, target: str, seen: Seen, now_ms: int) -> Signal:
+    return Signal(
+        id=command.id,
+        tenant=command.tenant,
+        kind=command.kind,
+        value=command.value,
+        time_ms=command.time_ms,
+        recorded_ms=now_ms,
+        request_id=target[2:] if target.startswith("i:") else "",
+        episode_id=command.episode_id,
+        model_version=seen.model_version,
+        rater=command.rater,
+        source=command.source,
+        weight=signals.WEIGHTS[command.source],
+        tags=command.tags,
+    )

@@ -1,0 +1,89 @@
+"""Takes batches from a stream, has them recorded, and acknowledges them afterwards; one task per consumer."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+import asyncpg  # type: ignore[import-untyped] # it ships no types
+import structlog
+
+from libs.kit.bus.batches import BatchConsumer, sequence_of
+from libs.kit.bus.parser import Message
+from libs.kit.errors import ServiceError
+from services.feedback.repository.bulk import CollisionError
+from services.feedback.service.letters import Letter
+
+log = structlog.get_logger(__name__)
+
+Record = Callable[[list[Letter]], Awaitable[None]]
+Bury = Callable[[Letter, str], Awaitable[None]]
+
+_TELL_EVERY: Final = 60
+
+
+class Intake:
+    """While the database is away the batch in hand is kept and nothing more is asked for."""
+
+    def __init__(self, consumer: BatchConsumer, record: Record, bury: Bury, *, retry_s: float) -> None:
+        """Prepare; `record` must do a batch wholly or not at all, `bury` puts away what it can never do."""
+        self._consumer = consumer
+        self._record = record
+        self._bury = bury
+        self._retry_s = retry_s
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Take messages until `stop`."""
+        self._consumer.start()
+        self._task = asyncio.create_task(self._run(), name=f"intake-{self._consumer.stream}")
+
+    async def stop(self) -> None:
+        """End at once; a batch that is not acknowledged comes again, and is then recognised."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+        self._consumer.stop()
+
+    def reconnected(self) -> None:
+        """The bus is there again."""
+        self._consumer.reconnected()
+
+    async def _run(self) -> None:
+        while True:
+            messages = await self._consumer.take()
+            await self._settle([_letter(self._consumer.stream, message) for message in messages])
+            self._consumer.acknowledge(messages)
+
+    async def _settle(self, batch: list[Letter]) -> None:
+        """Return when everything in it is recorded or buried, however long that takes."""
+        failures = 0
+        while True:
+            try:
+                return await self._attempt(batch)
+            except CollisionError:
+                continue
+            except ServiceError as error:
+                if failures % _TELL_EVERY == 0:
+                    log.warning("batch waits", stream=self._consumer.stream, code=error.code, reason=error.message)
+                failures += 1
+            await asyncio.sleep(self._retry_s)
+
+    async def _attempt(self, batch: list[Letter]) -> None:
+        try:
+            await self._record(batch)
+        except (ServiceError, CollisionError):
+            raise
+        except Exception as error:
+            if len(batch) == 1:
+                log.exception("message cannot be recorded", letter=batch[0].id)
+                await self._bury(batch[0], f"{type(error).__name__}: {error}")
+                return
+            # One of them is at fault; alone it will show.
+            expected = isinstance(error, asyncpg.PostgresError | ValueError)
+            log.warning("batch is taken apart", stream=self._consumer.stream, reason=str(error), expected=expected)
+            for letter in batch:
+                await self._settle([letter])
+
+
+def _letter(stream: str, message: Message) -> Letter:
+    return Letter(f"{stream}-{sequence_of(message.reply)}", message.subject, message.payload)

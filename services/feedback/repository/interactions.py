@@ -1,0 +1,93 @@
+"""Interactions and their contents in batches."""
+
+from typing import Any, Final, NamedTuple
+
+from libs.contracts.inference import RequestCompleted, Usage
+from services.feedback.repository.bulk import Connection
+from services.feedback.repository.erasures import erased_users
+
+_ADD: Final = """
+insert into feedback.interactions (
+    request_id, tenant, time_ms, model, model_version, outcome, status, error_code, route, service_class, stream,
+    episode_id, end_user, key_id, client_request_id, worker, retries, prompt_tokens, cached_tokens, completion_tokens,
+    finish_reason, queue_ms, first_byte_ms, total_ms, response_bytes, erased_ms)
+select * from unnest(
+    $1::text[], $2::text[], $3::bigint[], $4::text[], $5::text[], $6::text[], $7::int[], $8::text[], $9::text[],
+    $10::text[], $11::bool[], $12::text[], $13::text[], $14::text[], $15::text[], $16::text[], $17::int[], $18::int[],
+    $19::int[], $20::int[], $21::text[], $22::int[], $23::int[], $24::int[], $25::bigint[],
+    $26::bigint[])
+on conflict do nothing
+"""
+_ADD_CONTENTS: Final = """
+insert into feedback.contents (request_id, tenant, time_ms, messages, answer, truncated, redacted)
+select new.request_id, new.tenant, new.time_ms, new.messages, new.answer, new.truncated, new.redacted
+from unnest($1::text[], $2::text[], $3::bigint[], $4::text[], $5::text[], $6::bool[], $7::bool[])
+    as new(request_id, tenant, time_ms, messages, answer, truncated, redacted)
+join feedback.interactions i on i.request_id = new.request_id and i.tenant = new.tenant
+where i.erased_ms is null
+on conflict do nothing
+"""
+_NO_USAGE: Final = Usage()
+
+
+class Content(NamedTuple):
+    """What was asked and answered, as JSON."""
+
+    request_id: str
+    tenant: str
+    time_ms: int
+    messages: str
+    answer: str
+    truncated: bool
+    redacted: bool
+
+
+async def add(connection: Connection, completed: list[RequestCompleted]) -> None:
+    """Add what is new; in a fixed order, so that two transactions never wait for each other."""
+    users = {(one.tenant, one.user) for one in completed if one.user}
+    erased = await erased_users(connection, users)
+    rows = sorted({one.request_id: _row(one, erased.get((one.tenant, one.user), 0)) for one in completed}.items())
+    if rows:
+        await connection.execute(_ADD, *(list(column) for column in zip(*(row for _, row in rows), strict=True)))
+
+
+async def add_contents(connection: Connection, contents: list[Content]) -> None:
+    """Add what is new and not of an erased interaction; the interactions must be there."""
+    rows = sorted({one.request_id: one for one in contents}.items())
+    if rows:
+        await connection.execute(
+            _ADD_CONTENTS, *(list(column) for column in zip(*(row for _, row in rows), strict=True))
+        )
+
+
+def _row(one: RequestCompleted, user_erased_ms: int) -> tuple[Any, ...]:
+    usage = one.usage or _NO_USAGE
+    is_erased = user_erased_ms >= one.time_ms
+    return (
+        one.request_id,
+        one.tenant,
+        one.time_ms,
+        one.model,
+        one.model_version,
+        one.outcome,
+        one.status,
+        one.error_code,
+        one.route,
+        one.service_class.value,
+        one.stream,
+        one.episode_id,
+        "" if is_erased else one.user,
+        one.key_id,
+        one.client_request_id,
+        one.worker,
+        one.retries,
+        usage.prompt_tokens,
+        usage.cached_tokens,
+        usage.completion_tokens,
+        usage.finish_reason,
+        one.queue_ms,
+        one.first_byte_ms,
+        one.total_ms,
+        one.response_bytes,
+        user_erased_ms if is_erased else None,
+    )

@@ -1,0 +1,238 @@
+"""Signals in batches: what is known of them, and what a ruling writes."""
+
+from collections.abc import Iterable
+from typing import Any, Final, NamedTuple
+
+import msgspec
+
+from libs.contracts.feedback import RecordSignal, Signal, SignalKind, Source
+from libs.kit.signals import origin_of
+from services.feedback.domain.judging import (
+    Handled,
+    Id,
+    Key,
+    Known,
+    Recorded,
+    Ruling,
+    Seen,
+    Standing,
+    Target,
+    digest_of,
+    target_of,
+)
+from services.feedback.repository.bulk import CollisionError, Connection, copy
+
+_HANDLED: Final = """
+select i.tenant, i.id, i.digest, i.signal_id, i.code, i.reason, false as waits
+from unnest($1::text[], $2::text[]) as asked(tenant, id)
+join feedback.inbox i using (tenant, id)
+union all
+select p.tenant, p.id, p.digest, '', '', '', true
+from unnest($1::text[], $2::text[]) as asked(tenant, id)
+join feedback.pending_signals p using (tenant, id)
+"""
+_INTERACTIONS: Final = """
+select i.tenant, i.request_id, i.model_version, i.erased_ms is not null as erased
+from unnest($1::text[], $2::text[]) as asked(tenant, request_id)
+join feedback.interactions i using (tenant, request_id)
+"""
+_EPISODES: Final = """
+select asked.tenant, asked.episode_id, newest.model_version, newest.erased_ms is not null as erased
+from unnest($1::text[], $2::text[]) as asked(tenant, episode_id)
+cross join lateral (
+    select model_version, erased_ms from feedback.interactions i
+    where i.tenant = asked.tenant and i.episode_id = asked.episode_id and i.episode_id <> ''
+    order by time_ms desc limit 1
+) newest
+"""
+_ANSWERS: Final = """
+select c.tenant, c.request_id, c.answer
+from unnest($1::text[], $2::text[]) as asked(tenant, request_id)
+join feedback.contents c using (tenant, request_id)
+where not c.redacted and not c.truncated
+"""
+_STANDING: Final = """
+select s.tenant, s.target, s.kind, s.origin, s.rater, s.signal_id, s.time_ms, s.value_digest
+from unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[]) as asked(tenant, target, kind, origin, rater)
+join feedback.standing s using (tenant, target, kind, origin, rater)
+"""
+_MOVE: Final = """
+update feedback.standing s
+set signal_id = moved.signal_id, time_ms = moved.time_ms, value_digest = moved.value_digest
+from unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::bigint[],
+    $8::bytea[], $9::text[]) as moved(tenant, target, kind, origin, rater, signal_id, time_ms, value_digest, stood)
+where s.tenant = moved.tenant and s.target = moved.target and s.kind = moved.kind and s.origin = moved.origin
+    and s.rater = moved.rater and s.signal_id = moved.stood
+"""
+_DUE: Final = """
+select p.tenant, p.id, p.command, p.expires_ms <= $1 as expired from feedback.pending_signals p
+where p.expires_ms <= $1
+    or (p.target like 'i:%' and exists (
+        select from feedback.interactions i where i.request_id = substr(p.target, 3) and i.tenant = p.tenant))
+    or (p.target like 'e:%' and exists (
+        select from feedback.interactions i
+        where i.tenant = p.tenant and i.episode_id = substr(p.target, 3) and i.episode_id <> ''))
+order by p.expires_ms limit $2 for update skip locked
+"""
+_FORGET: Final = """
+delete from feedback.pending_signals p using unnest($1::text[], $2::text[]) as asked(tenant, id)
+where p.tenant = asked.tenant and p.id = asked.id
+"""
+_ONE: Final = "select * from feedback.signals where tenant = $1 and id = $2"
+
+_SIGNAL_COLUMNS: Final = (
+    "tenant", "id", "kind", "request_id", "episode_id", "value_bool", "value_number", "value_text", "rater", "origin",
+    "source", "weight", "tags", "model_version", "time_ms", "recorded_ms", "key_id", "supersedes", "superseded_by",
+)  # fmt: skip
+_STANDING_COLUMNS: Final = ("tenant", "target", "kind", "origin", "rater", "signal_id", "time_ms", "value_digest")
+_INBOX_COLUMNS: Final = ("tenant", "id", "digest", "signal_id", "code", "reason", "time_ms")
+_PENDING_COLUMNS: Final = ("tenant", "id", "target", "digest", "command", "expires_ms")
+
+_decode_command = msgspec.json.Decoder(RecordSignal).decode
+
+
+class Due(NamedTuple):
+    """A signal that waits no longer."""
+
+    command: RecordSignal
+    expired: bool
+
+
+async def known(connection: Connection, commands: list[RecordSignal], *, skip_ids: bool = False) -> Known:
+    """Everything that decides about `commands`; `skip_ids` where it is known that none was handled."""
+    found = Known()
+    if not skip_ids:
+        for row in await connection.fetch(_HANDLED, *_columns([(one.tenant, one.id) for one in commands])):
+            if row["waits"]:
+                found.waiting[row["tenant"], row["id"]] = row["digest"]
+            else:
+                found.handled[row["tenant"], row["id"]] = Handled(*tuple(row)[2:6])
+    fresh = [one for one in commands if (one.tenant, one.id) not in found.handled]
+    if fresh:
+        found.targets = await _targets(connection, fresh)
+        found.standing = await _standing(connection, fresh)
+    return found
+
+
+async def write(connection: Connection, ruling: Ruling, *, now_ms: int, expires_ms: int) -> None:
+    """Write a ruling.
+
+    Raises:
+        CollisionError: the database has changed since the ruling was made.
+        asyncpg.UniqueViolationError: as above.
+    """
+    inbox = [(*ident, *handled, now_ms) for ident, handled in sorted(ruling.handled.items())]
+    await copy(connection, "inbox", _INBOX_COLUMNS, inbox)
+    await copy(connection, "signals", _SIGNAL_COLUMNS, [_signal_row(one) for one in ruling.recorded])
+    fresh = [(*key, *one) for key, one in sorted(ruling.stands.items()) if key not in ruling.stood]
+    await copy(connection, "standing", _STANDING_COLUMNS, fresh)
+    moved = [(*key, *ruling.stands[key], stood) for key, stood in sorted(ruling.stood.items())]
+    if moved:
+        done = await connection.execute(_MOVE, *_columns(moved))
+        if done != f"UPDATE {len(moved)}":
+            raise CollisionError(f"{done} of {len(moved)}")
+    waiting = [
+        (*ident, target_of(one), digest_of(one), msgspec.json.encode(one), expires_ms)
+        for ident, one in sorted(ruling.waiting.items())
+    ]
+    await copy(connection, "pending_signals", _PENDING_COLUMNS, waiting)
+
+
+async def due(connection: Connection, *, now_ms: int, limit: int) -> list[Due]:
+    """Waiting signals whose interaction has come or whose time is over, locked until the transaction ends."""
+    return [Due(_decode_command(row["command"]), row["expired"]) for row in await connection.fetch(_DUE, now_ms, limit)]
+
+
+async def forget(connection: Connection, ids: list[Id]) -> None:
+    """These wait no longer."""
+    if ids:
+        await connection.execute(_FORGET, *_columns(ids))
+
+
+async def show(connection: Connection, tenant: str, signal_id: str) -> Signal | None:
+    """One signal."""
+    row = await connection.fetchrow(_ONE, tenant, signal_id)
+    return None if row is None else from_row(row)
+
+
+def from_row(row: Any) -> Signal:
+    """A signal as others see it, from a row of the table by column name."""
+    values = (row["value_bool"], row["value_number"], row["value_text"])
+    return Signal(
+        id=row["id"],
+        tenant=row["tenant"],
+        kind=SignalKind(row["kind"]),
+        value=next(value for value in values if value is not None),
+        time_ms=row["time_ms"],
+        recorded_ms=row["recorded_ms"],
+        request_id=row["request_id"],
+        episode_id=row["episode_id"],
+        model_version=row["model_version"],
+        rater=row["rater"],
+        source=Source(row["source"]),
+        weight=row["weight"],
+        tags=tuple(row["tags"]),
+        supersedes=row["supersedes"],
+        superseded_by=row["superseded_by"],
+    )
+
+
+def _signal_row(one: Recorded) -> tuple[Any, ...]:
+    signal, value = one.signal, one.signal.value
+    return (
+        signal.tenant,
+        signal.id,
+        signal.kind.value,
+        signal.request_id,
+        signal.episode_id,
+        value if isinstance(value, bool) else None,
+        value if isinstance(value, float) else None,
+        value if isinstance(value, str) else None,
+        signal.rater,
+        origin_of(signal.source),
+        signal.source.value,
+        signal.weight,
+        signal.tags,
+        signal.model_version,
+        signal.time_ms,
+        signal.recorded_ms,
+        one.command.key_id,
+        signal.supersedes,
+        signal.superseded_by,
+    )
+
+
+async def _targets(connection: Connection, commands: list[RecordSignal]) -> dict[Target, Seen]:
+    wanted = sorted({(one.tenant, target_of(one)) for one in commands})
+    requests = [(tenant, target[2:]) for tenant, target in wanted if target.startswith("i:")]
+    episodes = [(tenant, target[2:]) for tenant, target in wanted if target.startswith("e:")]
+    found: dict[Target, Seen] = {}
+    if requests:
+        for row in await connection.fetch(_INTERACTIONS, *_columns(requests)):
+            found[row["tenant"], f"i:{row['request_id']}"] = Seen(row["model_version"], row["erased"])
+    if episodes:
+        for row in await connection.fetch(_EPISODES, *_columns(episodes)):
+            found[row["tenant"], f"e:{row['episode_id']}"] = Seen(row["model_version"], row["erased"])
+    shown = {(one.tenant, target_of(one)) for one in commands if one.kind is SignalKind.DEMONSTRATION} & found.keys()
+    if shown:
+        ids = [(tenant, target[2:]) for tenant, target in sorted(shown)]
+        for row in await connection.fetch(_ANSWERS, *_columns(ids)):
+            target = (row["tenant"], f"i:{row['request_id']}")
+            found[target] = found[target]._replace(answer=_text_of(row["answer"]))
+    return found
+
+
+def _text_of(answer: str) -> str:
+    decoded = msgspec.json.decode(answer)
+    text = decoded.get("content") if isinstance(decoded, dict) else None
+    return text if isinstance(text, str) else ""
+
+
+async def _standing(connection: Connection, commands: list[RecordSignal]) -> dict[Key, Standing]:
+    keys = sorted({(one.tenant, target_of(one), one.kind.value, origin_of(one.source), one.rater) for one in commands})
+    rows = await connection.fetch(_STANDING, *_columns(keys))
+    return {tuple(row)[:5]: Standing(*tuple(row)[5:]) for row in rows}
+
+
+def _columns(rows: Iterable[tuple[Any, ...]]) -> list[list[Any]]:
+    return [list(column) for column in zip(*rows, strict=True)]

@@ -1,0 +1,104 @@
+"""Messages as they came, and what becomes of one that cannot be taken in."""
+
+from collections.abc import Iterable
+from typing import Any, NamedTuple
+
+import msgspec
+
+from libs.contracts import subjects
+from libs.contracts.feedback import RecordSignal, SignalRefused
+from libs.kit import clock
+from libs.kit.errors import ServiceError
+from libs.kit.postgres import Database
+from services.feedback.domain.judging import target_of
+from services.feedback.repository import letters
+from services.feedback.repository.bulk import Connection
+
+
+class Letter(NamedTuple):
+    """One message of a stream."""
+
+    id: str
+    """The stream and the message's number in it."""
+    subject: str
+    payload: bytes
+
+
+class Bad(NamedTuple):
+    """A message that cannot be taken in, and what is known of it."""
+
+    letter: Letter
+    code: str
+    reason: str
+    command: RecordSignal | None = None
+    """Of a signal that could at least be read."""
+
+
+def read(letter: Letter, decoder: "msgspec.json.Decoder[Any]") -> Any:
+    """The message.
+
+    Raises:
+        ServiceError: `invalid_json` or `invalid_value`.
+    """
+    try:
+        return decoder.decode(letter.payload)
+    except msgspec.ValidationError as error:
+        raise ServiceError("invalid_value", str(error)) from error
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise ServiceError("invalid_json", str(error)) from error
+
+
+async def bury(connection: Connection, bad: Iterable[Bad], *, now_ms: int) -> None:
+    """Put them to the dead letters, and announce the signals among them, each once."""
+    rows = {one.letter.id: (one, _row(one, now_ms)) for one in bad}
+    new = await letters.bury(connection, [row for _, row in rows.values()])
+    events = {f"{id_}-refused": _refused(rows[id_][0], now_ms) for id_ in sorted(new)}
+    said = {id_: event for id_, event in events.items() if event is not None}
+    payloads = [msgspec.json.encode(event).decode() for event in said.values()]
+    await letters.say(connection, subjects.SIGNAL_REFUSED, list(said), payloads, time_ms=now_ms)
+
+
+def _row(bad: Bad, now_ms: int) -> letters.DeadLetter:
+    letter, command = bad.letter, bad.command
+    target = _target(command) if command else ""
+    who = (_clean(command.tenant), _clean(target), _clean(command.rater)) if command else ("", "", "")
+    reason = _clean(bad.reason)
+    return letters.DeadLetter(letter.id, now_ms, *who, bad.code, reason, letter.subject, letter.payload)
+
+
+def _target(command: RecordSignal) -> str:
+    try:
+        return target_of(command)
+    except ServiceError:
+        return ""
+
+
+def _refused(bad: Bad, now_ms: int) -> SignalRefused | None:
+    command = bad.command
+    if command is None:
+        return None
+    return SignalRefused(
+        id=f"{bad.letter.id}-refused",
+        time_ms=now_ms,
+        signal_id=_clean(command.id),
+        tenant=_clean(command.tenant),
+        code=bad.code,
+        reason=_clean(bad.reason),
+    )
+
+
+def _clean(text: str) -> str:
+    """As PostgreSQL and UTF-8 can hold it; what was wrong with it is in the payload."""
+    return text[:300].encode(errors="replace").decode().replace("\0", "�")
+
+
+class Undertaker:
+    """Puts away a message that nothing else can be done with."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def bury(self, letter: Letter, reason: str) -> None:
+        """Keep it among the dead letters; raises `ServiceError` with `storage_unavailable`."""
+        async with self._database.begin_bulk() as connection:
+            await bury(connection, [Bad(letter, "internal_error", reason)], now_ms=clock.unix_ms())

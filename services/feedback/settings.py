@@ -1,0 +1,35 @@
+"""Settings of feedback, from environment variables that begin with `FEEDBACK_`."""
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from libs.contracts.feedback import ContentPolicy
+from libs.kit.settings import NatsSettings, PostgresSettings
+
+
+class Settings(BaseSettings):
+    """What one feedback process needs to know."""
+
+    model_config = SettingsConfigDict(env_prefix="FEEDBACK_", env_nested_delimiter="__")
+
+    nats: NatsSettings = Field(default_factory=NatsSettings)
+    database: PostgresSettings = Field(default_factory=PostgresSettings)
+    content: ContentPolicy = ContentPolicy.METADATA
+    """What is kept of requests and answers; the gateway must be told to send text, too."""
+    content_keep_days: float = Field(default=30.0, gt=0)
+    """How old an interaction's text, or a dead letter, may become."""
+    inbox_keep_days: float = Field(default=37.0, ge=8)
+    """How long a repeat is known as one; more than the week that the bus keeps messages."""
+    wait_s: float = Field(default=600.0, ge=0)
+    """How long a signal waits for an interaction that has not been seen yet."""
+    batch: int = Field(default=500, ge=1, le=1_000)
+    """Messages in one transaction at most."""
+    sweep_s: float = Field(default=1.0, gt=0)
+    """Pause between two looks at signals that wait."""
+    retry_s: float = Field(default=0.5, gt=0)
+    """Pause before what the database or the bus did not take is tried again."""
+    expire_s: float = Field(default=600.0, gt=0)
+    """Pause between two looks at what has become too old."""
+    start_timeout_s: float = Field(default=60.0, gt=0)
+    """How long the database and the bus may take to answer when this process starts."""
+    log_level: str = "INFO"
