@@ -1,5 +1,6 @@
 """Hears calls on the bus and answers every one of them: a result, or a fault with one of our codes."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -21,6 +22,37 @@ _MAX_REPLY_BYTES: Final = 1_040_000
 """Below the server's limit of 1 MiB, which a larger answer would never pass."""
 
 
+class Calls:
+    """The calls that one process is answering."""
+
+    def __init__(self) -> None:
+        self._running: set[asyncio.Future[msgspec.Struct]] = set()
+        self._closing = False
+
+    async def run(self, work: Awaitable[msgspec.Struct]) -> msgspec.Struct:
+        """What `work` gives.
+
+        Raises:
+            ServiceError: its own, or `shutting_down` if it was broken off.
+        """
+        running = asyncio.ensure_future(work)
+        self._running.add(running)
+        try:
+            return await running
+        except asyncio.CancelledError:
+            if not self._closing:
+                raise
+            raise ServiceError("shutting_down", "This process is being stopped; ask again.") from None
+        finally:
+            self._running.discard(running)
+
+    def break_off(self) -> None:
+        """End what still runs; those who wait hear it at once instead of nothing."""
+        self._closing = True
+        for running in self._running:
+            running.cancel()
+
+
 @dataclass(frozen=True, kw_only=True)
 class Desk:
     """Where the calls of one service come in; its processes share them."""
@@ -30,17 +62,19 @@ class Desk:
     """What every operation takes and gives."""
     subject: Callable[[str], str]
 
-    def subscribe(self, broker: NatsBroker, operations: Mapping[str, Operation]) -> None:
-        """Answer every operation of the contract with its function in `operations`.
+    def subscribe(self, broker: NatsBroker, operations: Mapping[str, Operation]) -> Calls:
+        """Answer every operation of the contract with its function in `operations`; returns the calls that run.
 
         Raises:
             KeyError: one is missing.
         """
+        calls = Calls()
         for operation, (request_type, _) in self.contract.items():
             decode = msgspec.json.Decoder(request_type).decode
-            handler = self._handler(operation, decode, operations[operation])
+            handler = self._handler(operation, decode, _tracked(calls, operations[operation]))
             # Core requests: there is nothing to acknowledge and nothing comes twice.
             broker.subscriber(self.subject(operation), queue=self.name, max_workers=_AT_ONCE)(handler)
+        return calls
 
     async def answer(self, name: str, decode: Callable[[bytes], Any], operation: Operation, payload: bytes) -> bytes:
         """Decode, do, encode; whatever goes wrong becomes a fault."""
@@ -69,6 +103,13 @@ class Desk:
             return await self.answer(name, decode, operation, message.body)
 
         return handle
+
+
+def _tracked(calls: Calls, operation: Operation) -> Operation:
+    async def tracked(request: Any) -> msgspec.Struct:
+        return await calls.run(operation(request))
+
+    return tracked
 
 
 def _fault(code: str, message: str, param: str = "") -> bytes:

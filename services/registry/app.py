@@ -48,7 +48,7 @@ class Registry:
         )
         self._garbage = Collector(database=self.database, store=self.store, purge_after_s=settings.purge_after_s)
         self._steward: Steward | None = None
-        DESK.subscribe(self.broker, self._operations())
+        self._calls = DESK.subscribe(self.broker, self._operations())
         self.fleet.subscribe(self.broker)
 
     async def start(self) -> None:
@@ -60,7 +60,9 @@ class Registry:
         """
         deadline_s = clock.monotonic_s() + self._settings.start_timeout_s
         await insist(lambda: migrate(self.database), deadline_s)
-        await insist(self.broker.start, deadline_s)
+        # While the bus is away the client tries for ever; a process that cannot serve should rather end and say why.
+        async with asyncio.timeout(self._settings.start_timeout_s):
+            await insist(self.broker.start, deadline_s)
         self._steward = self._make_steward()
         self._steward.start()
         log.info("registry started", instance=self.instance)
@@ -77,7 +79,10 @@ class Registry:
         """Finish the calls that run, then close everything."""
         if self._steward is not None:
             await self._steward.stop()
+        # The broker waits for what runs; its own patience ends without an answer to anybody, so ours ends before.
+        breaking_off = asyncio.get_running_loop().call_later(self._settings.drain_s, self._calls.break_off)
         await stop_broker(self.broker)
+        breaking_off.cancel()
         await self.database.close()
         log.info("registry stopped", instance=self.instance)
 

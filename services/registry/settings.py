@@ -22,6 +22,8 @@ class Settings(BaseSettings):
     """Blobs (at most 64 MiB each) that one process reads back at the same time."""
     start_timeout_s: float = Field(default=60.0, gt=0)
     """How long the database and the bus may take to answer when this process starts."""
+    drain_s: float = Field(default=5.0, ge=0, le=10)
+    """How long calls that run may take when this process is stopped."""
     steward_s: float = Field(default=0.5, gt=0)
     """Pause between two looks at deployments and unsent events."""
     announce_s: float = Field(default=10.0, gt=0)

@@ -9,9 +9,11 @@ from pathlib import Path
 import pytest
 
 from libs.contracts.registry import Deploy, ListVersions
+from libs.kit.errors import ServiceError
 from libs.testkit.nats_server import NatsServer
 from libs.testkit.registry import ROOT, RegistryGround, registry_process
 from libs.testkit.wait import until
+from services.registry.app import build_app
 from tests.integration.registry.followers import followers
 
 
@@ -63,6 +65,27 @@ async def test_a_bus_that_is_late_is_waited_for(ground: RegistryGround, private_
         async with ground.desk() as desk:
             assert (await desk.call("version_list", ListVersions())).versions == ()
         assert await process.end() == 0
+
+
+async def test_a_call_that_a_stop_cuts_off_is_told_so(ground: RegistryGround, model: Path) -> None:
+    reached = asyncio.Event()
+
+    async def hold(step: str) -> None:
+        if step == "commit begun":
+            reached.set()
+            await asyncio.Event().wait()
+
+    app = build_app(ground.settings(drain_s=0.1), hold)
+    await app.start()
+    async with ground.desk() as desk:
+        publishing = asyncio.create_task(desk.publish(model, "helpdesk"))
+        await reached.wait()
+        await app.stop()
+        with pytest.raises(ServiceError) as caught:
+            await publishing
+        assert caught.value.code == "shutting_down"
+        async with ground.registry():
+            assert (await desk.publish(model, "helpdesk")).number == 1
 
 
 async def test_when_the_leader_dies_another_goes_on(ground: RegistryGround, model: Path) -> None:
