@@ -9,6 +9,8 @@ from libs.kit.clock import seeded_random
 
 HIDDEN = 8
 RANK = 2
+_PIECE_BYTES = 64 << 20
+"""Python's generator gives less than 256 MiB at a time."""
 
 
 def safetensors(shapes: Mapping[str, tuple[int, ...]], seed: int = 0) -> bytes:
@@ -20,7 +22,9 @@ def safetensors(shapes: Mapping[str, tuple[int, ...]], seed: int = 0) -> bytes:
         at += size
     text = json.dumps(header).encode()
     text += b" " * (-len(text) % 8)
-    return len(text).to_bytes(8, "little") + text + seeded_random(seed).randbytes(at)
+    chance = seeded_random(seed)
+    pieces = (chance.randbytes(min(_PIECE_BYTES, at - start)) for start in range(0, at, _PIECE_BYTES))
+    return b"".join((len(text).to_bytes(8, "little"), text, *pieces))
 
 
 def write_model(directory: Path, seed: int = 0, *, hidden: int = HIDDEN, rows: int = 0) -> Path:
