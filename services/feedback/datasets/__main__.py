@@ -27,7 +27,9 @@ def _tell(report: Report) -> None:
 
 def _end_with_parent() -> None:
     """Whoever ordered holds the other end; when it closes, nobody wants the result any more."""
-    sys.stdin.buffer.read()
+    # Past Python's own buffer, whose lock would be held when the interpreter ends.
+    while os.read(sys.stdin.fileno(), 1):
+        pass
     os._exit(1)
 
 

@@ -51,10 +51,12 @@ async def reports(selection: Selection, directory: Path, database: PostgresSetti
         orders.write(msgspec.json.encode(order) + b"\n")
         while line := await lines.readline():
             yield _decoder.decode(line)
-    finally:
+    except BaseException:
+        # Only here: a signal to a child that has just ended takes its status away from asyncio.
         if process.returncode is None:
             process.kill()
-        status = await process.wait()
-    if status:
+        await process.wait()
+        raise
+    if status := await process.wait():
         text = f"The process that builds data sets ended with status {status}; the log of feedback says why."
         raise ServiceError("internal_error", text)

@@ -73,6 +73,9 @@ class Pipeline:
         plan = comparison.decide(self._texts, self._demonstrations, pairs_alone)
         if not len(plan.first):
             self.tally.close()
+            for code, rows in enumerate(np.bincount(plan.aside).tolist()):
+                if code:
+                    self.tally.reasons[REASONS[code]] += rows
             raise _empty(self._selection, self.tally)
         return self._write(plan)
 
@@ -136,6 +139,6 @@ def _partners(plan: Plan, rows: int) -> "array[int]":
 
 def _empty(selection: Selection, tally: Tally) -> ServiceError:
     left = ", ".join(f"{step} {rows}" for step, rows in tally.counts().items()) or "no row was read"
-    why = ", ".join(f"{reason} {rows}" for reason, rows in tally.reasons.most_common(5))
+    why = ", ".join(f"{reason} {rows}" for reason, rows in sorted((+tally.reasons).items()))
     text = f"Nothing is left for a data set of shape {selection.shape}: {left}."
     return ServiceError("invalid_value", text + (f" Put aside: {why}." if why else ""), param="selection")

@@ -114,6 +114,8 @@ def _band_keys(sketches: npt.NDArray[np.uint32], salts: U64, rows: I64, columns:
 
 def _link(sketches: npt.NDArray[np.uint32], rows: I64, keys: U64, parents: I64, threshold: float) -> None:
     """Join rows of equal keys that are alike; each is compared with the oldest of its run not yet like another."""
+    if not len(rows):
+        return
     order = np.argsort(keys, kind="stable")
     runs = np.cumsum(np.concatenate(([0], (np.diff(keys[order]) != 0).astype(np.int64))))
     sizes = np.bincount(runs)
