@@ -121,6 +121,7 @@ class _Publication:
         self._http = http
         self._meter: Meter | None = None
         self._room = asyncio.Semaphore(options.parallel)
+        self._reading = asyncio.Lock()
 
     async def run(self) -> Version:
         """Send and commit; a commit whose answer was lost is found by beginning again."""
@@ -175,8 +176,9 @@ class _Publication:
 
     async def _send(self, target: BlobUpload) -> bool:
         async with self._room:
-            body = await asyncio.to_thread(self._read, target)
-            md5 = await asyncio.to_thread(lambda: hashlib.md5(body, usedforsecurity=False).digest())
+            # One after the other, so that the first is on its way while the next is read.
+            async with self._reading:
+                body, md5 = await asyncio.to_thread(self._read, target)
             headers = {
                 "content-length": str(len(body)),
                 "content-md5": base64.b64encode(md5).decode(),
@@ -188,8 +190,8 @@ class _Publication:
                 return False
         return True
 
-    def _read(self, target: BlobUpload) -> bytes:
-        """The blob's bytes, which must still be those that were hashed."""
+    def _read(self, target: BlobUpload) -> tuple[bytes, bytes]:
+        """The blob's bytes, which must still be those that were hashed, and their MD5."""
         piece = self._found.pieces.get(target.blob.digest)
         if piece is None:
             raise ServiceError("internal_error", f"The registry asks for a blob {target.blob.digest} that is not here.")
@@ -199,7 +201,7 @@ class _Publication:
             raise changed(str(piece.path)) from error
         if hashlib.sha256(body).hexdigest() != target.blob.digest:
             raise changed(str(piece.path))
-        return body
+        return body, hashlib.md5(body, usedforsecurity=False).digest()
 
     async def _put(self, url: str, body: bytes, headers: dict[str, str]) -> None:
         parts = _Parts(body, self._meter)
