@@ -19,9 +19,11 @@ CONFLICT: Final = 3
 """Exit status where somebody else was faster, so that a script can tell."""
 REMEDIES: Final = {
     "registry_unavailable": "See: ./llmos status, ./llmos logs registry",
+    "feedback_unavailable": "See: ./llmos status, ./llmos logs feedback",
+    "interaction_not_found": "It may have been too long ago, or not yet been recorded: ./llmos feedback list",
     "bus_unavailable": "See: ./llmos status, ./llmos logs nats",
     "storage_unavailable": "See: ./llmos logs objects. Then repeat the command: what has arrived is not sent again.",
-    "invalid_api_key": "LLMOS_ADMIN_KEY must be an admin key of that gateway.",
+    "invalid_api_key": "LLMOS_ADMIN_KEY must be an admin key of that gateway, LLMOS_API_KEY an ordinary one.",
     "forbidden": "LLMOS_ADMIN_KEY must be an admin key of that gateway.",
     "version_not_found": "A bare name means its champion. What there is: ./llmos models list",
     "conflict": "Where it points now: ./llmos models aliases NAME",

@@ -37,9 +37,14 @@ def when(unix_time_ms: int) -> str:
     return time.strftime("%Y-%m-%d %H:%M", time.localtime(unix_time_ms / 1_000))
 
 
+def unmarked(text: str) -> str:
+    """Text that others wrote, so that no character of it is an order to the terminal."""
+    return _CONTROL.sub("\ufffd", text)
+
+
 def plain(text: str) -> str:
-    """Text that others wrote, so that no character of it is an order to the terminal or to what draws tables."""
-    return escape(_CONTROL.sub("\ufffd", text))
+    """The same where markup means something, so that none of it does."""
+    return escape(unmarked(text))
 
 
 def short(text: str, most: int = 60) -> str:

@@ -7,6 +7,7 @@ COMMANDS: Final = {
     "demo": "Start the stack and ask the model some questions",
     "chat": "Talk to the model",
     "models": "Publish, fetch and deploy versions of models",
+    "feedback": "Judge answers, and see how they were judged",
     "status": "What runs, where, and how to reach it",
     "logs": "What the processes say",
     "down": "Stop everything",

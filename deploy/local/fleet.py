@@ -1,4 +1,4 @@
-"""Asks the bus how our services are: the beats of the workers, and whether a registry answers."""
+"""Asks the bus how our services are: the beats of the workers, and whether those that take calls answer."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -9,6 +9,7 @@ from deploy.local.home import Home
 from deploy.local.ports import HOST
 from libs.contracts import subjects
 from libs.contracts.calls import Reply
+from libs.contracts.feedback import ListDeadLetters
 from libs.contracts.inference import WorkerBeat, WorkerState
 from libs.contracts.registry import ListVersions
 from libs.kit.bus import BusClient, BusError, BusOptions, Message
@@ -36,14 +37,12 @@ class Fleet:
         heard_s = self._ready_at_s.get(name)
         return heard_s is not None and heard_s > since_s
 
-    async def has_registry(self) -> bool:
-        """Whether a registry answers."""
+    async def answers(self, subject: str, question: msgspec.Struct) -> bool:
+        """Whether a call is answered with a result."""
         if self._client is None:
             self._client = await self._listen()
-        question = msgspec.json.encode(ListVersions(limit=1))
         try:
-            subject = subjects.registry_call("version_list")
-            answer = await self._client.request(subject, question, timeout_s=_ANSWER_TIMEOUT_S)
+            answer = await self._client.request(subject, msgspec.json.encode(question), timeout_s=_ANSWER_TIMEOUT_S)
         except BusError:
             return False
         return msgspec.json.decode(answer.payload, type=Reply).error is None
@@ -79,11 +78,23 @@ class WorkerReady:
 
 
 @dataclass(frozen=True)
-class RegistryReady:
+class CallReady:
     """Ready when it answers a call."""
 
     fleet: Fleet
+    subject: str
+    question: msgspec.Struct
 
     async def __call__(self, _: float) -> bool:
         """Ask once."""
-        return await self.fleet.has_registry()
+        return await self.fleet.answers(self.subject, self.question)
+
+
+def registry_ready(fleet: Fleet) -> CallReady:
+    """Ready when a registry answers."""
+    return CallReady(fleet, subjects.registry_call("version_list"), ListVersions(limit=1))
+
+
+def feedback_ready(fleet: Fleet) -> CallReady:
+    """Ready when feedback answers."""
+    return CallReady(fleet, subjects.feedback_call("dead_letter_list"), ListDeadLetters(limit=1))

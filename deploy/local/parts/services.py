@@ -5,7 +5,7 @@ import sys
 from importlib import metadata
 from typing import Final
 
-from deploy.local.fleet import Fleet, RegistryReady, WorkerReady
+from deploy.local.fleet import Fleet, WorkerReady, feedback_ready, registry_ready
 from deploy.local.home import CHECKOUT
 from deploy.local.options import StackOptions, usable_cpus
 from deploy.local.part import Part, Tier
@@ -17,16 +17,18 @@ from deploy.local.site import Site
 
 _ENGINE_START_TIMEOUT_S: Final = 600.0
 _ENGINE_STOP_S: Final = 20.0
+_KEPT: Final = "full"
+"""What is kept of questions and answers: everything, for it stays on this machine."""
 _DRAIN_S: Final = 5
 """How long requests that are running may take when the stack is stopped."""
 
 
 def parts(site: Site) -> tuple[Part, ...]:
-    """Registry, gateway, scheduler and as many workers as were asked for."""
+    """Registry, feedback, gateway, scheduler and as many workers as were asked for."""
     fleet = Fleet(site.home, site.ports["nats"])
     workers = (_worker(site, number, fleet) for number in range(site.options.workers))
     model = (_model(site),) if is_published(site.options) else ()
-    return (_registry(site, fleet), *model, *workers, _scheduler(site), _gateway(site))
+    return (_registry(site, fleet), _feedback(site, fleet), *model, *workers, _scheduler(site), _gateway(site))
 
 
 def is_published(options: StackOptions) -> bool:
@@ -47,12 +49,30 @@ def _registry(site: Site, fleet: Fleet) -> Part:
         inherits=True,
         env={
             **environment(site, "REGISTRY_NATS", "registry"),
-            **postgres.environment(site, "REGISTRY_DATABASE"),
+            **postgres.environment(site, "REGISTRY_DATABASE", postgres.REGISTRY),
             **objects.environment(site, "REGISTRY_OBJECTS"),
         },
         tier=Tier.REGISTRY,
         after=("nats", "provision", "postgres-setup", "objects"),
-        ready=RegistryReady(fleet),
+        ready=registry_ready(fleet),
+    )
+
+
+def _feedback(site: Site, fleet: Fleet) -> Part:
+    return Part(
+        name="feedback",
+        title="feedback",
+        command=_service("feedback"),
+        cwd=CHECKOUT,
+        inherits=True,
+        env={
+            **environment(site, "FEEDBACK_NATS", "feedback"),
+            **postgres.environment(site, "FEEDBACK_DATABASE", postgres.FEEDBACK),
+        },
+        defaults={"FEEDBACK_CONTENT": _KEPT},
+        tier=Tier.REGISTRY,
+        after=("nats", "provision", "postgres-setup"),
+        ready=feedback_ready(fleet),
     )
 
 
@@ -93,7 +113,7 @@ def _gateway(site: Site) -> Part:
             "GATEWAY_CACHE_SALT_KEY_FILE": str(site.home.secret_file("cache_salt")),
             **environment(site, "GATEWAY_NATS", "gateway"),
         },
-        defaults={"GATEWAY_DRAIN_TIMEOUT_S": str(_DRAIN_S)},
+        defaults={"GATEWAY_DRAIN_TIMEOUT_S": str(_DRAIN_S), "GATEWAY_CAPTURE_CONTENT": "1"},
         tier=Tier.DOOR,
         after=("nats", "provision"),
         ready=HttpReady(port, "/readyz"),

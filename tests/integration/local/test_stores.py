@@ -42,25 +42,26 @@ async def test_postgres_refuses_a_wrong_password(password: str, shared_stack: Co
         await _postgres(shared_stack, password)
 
 
-async def test_the_registry_has_a_database_of_its_own_and_reaches_no_other(shared_stack: Commanded) -> None:
-    password = shared_stack.home.secret(postgres.REGISTRY_SECRET_NAME)
-    place = {"host": HOST, "port": shared_stack.state.ports["postgres"], "user": postgres.REGISTRY}
-    own = await asyncpg.connect(**place, database=postgres.REGISTRY, password=password)
+@pytest.mark.parametrize("service", postgres.SERVICES)
+async def test_a_service_has_a_database_of_its_own_and_reaches_no_other(service: str, shared_stack: Commanded) -> None:
+    password = shared_stack.home.secret(postgres.secret_name(service))
+    place = {"host": HOST, "port": shared_stack.state.ports["postgres"], "user": service}
+    own = await asyncpg.connect(**place, database=service, password=password)
     try:
         await own.execute("create schema probe; drop schema probe")
         rights = await own.fetchrow(
             "select rolsuper, rolcreatedb, rolcreaterole, rolreplication, rolbypassrls from pg_roles"
             " where rolname = $1",
-            postgres.REGISTRY,
+            service,
         )
         assert not any(rights)
     finally:
         await own.close()
-    for database in (postgres.DATABASE, "postgres"):
+    for database in (postgres.DATABASE, "postgres", *(other for other in postgres.SERVICES if other != service)):
         with pytest.raises((asyncpg.InsufficientPrivilegeError, asyncpg.InvalidAuthorizationSpecificationError)):
             await asyncpg.connect(**place, database=database, password=password)
     with pytest.raises(asyncpg.InvalidPasswordError):
-        await asyncpg.connect(**place, database=postgres.REGISTRY, password="wrong")
+        await asyncpg.connect(**place, database=service, password="wrong")
 
 
 def test_the_registry_reaches_its_bucket_and_no_other(shared_stack: Commanded) -> None:

@@ -1,0 +1,170 @@
+"""`feedback import`: many judgements from a file, each taken once however often the command is repeated."""
+
+import asyncio
+import hashlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Annotated, Final
+
+import msgspec
+import typer
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
+
+from cli import address, show, ui
+from cli.feedback import rows
+from cli.feedback.door import Door
+from cli.feedback.rows import Row
+from deploy.local.errors import StackError
+from libs.contracts.feedback import Source
+from libs.kit.errors import ServiceError
+
+_SENDERS: Final = 16
+_PATIENCE_S: Final = 120.0
+_SHOWN: Final = 10
+_MAX_TEXT: Final = 2_000
+_REFUSALS: Final = (400, 413, 422)
+"""Statuses that are a row's own fault; everything else ends the import."""
+
+
+class Refused(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One row that is no judgement."""
+
+    line: int
+    code: str
+    reason: str
+    param: str = ""
+    row: str = ""
+    """The beginning of its text."""
+
+
+@dataclass
+class Result:
+    """What has become of the rows so far."""
+
+    rows: int = 0
+    taken: int = 0
+    repeated: int = 0
+    """Rows that say exactly what an earlier one says."""
+    refused: list[Refused] = field(default_factory=list)
+
+
+def import_file(
+    path: Annotated[Path, typer.Argument(metavar="FILE", help="A .jsonl or .csv file, one judgement per row.")],
+    *,
+    report: Annotated[Path | None, typer.Option(help="Write refused rows there, as JSON lines.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+) -> None:
+    """Take in a file of judgements; repeated, it counts no row twice. Status 1 if any row was refused."""
+    url, key = address.user()
+    if not path.is_file():
+        raise StackError(f"There is no file {path}.")
+    result = Result()
+    bar = Progress(
+        TextColumn("  {task.fields[told]}"), BarColumn(), DownloadColumn(), TimeRemainingColumn(),
+        console=ui.err, transient=True, disable=not ui.err.is_terminal,
+    )  # fmt: skip
+    with bar:
+        task = bar.add_task("", total=path.stat().st_size, told="reading")
+
+        def progress(done_bytes: int) -> None:
+            told = f"{result.taken} taken, {len(result.refused)} refused"
+            bar.update(task, completed=done_bytes, told=told)
+
+        try:
+            found = _judgements(path, result)
+            asyncio.run(_send_all(found, result, Door(url, key, patience_s=_PATIENCE_S), progress))
+        except BaseException:
+            if result.taken:
+                ui.err.print(f"  {result.taken} rows were taken. Repeat the command: they do not count twice.")
+            raise
+    if report is not None:
+        _write(report, result.refused)
+    _tell(result, report, as_json=as_json)
+    raise typer.Exit(1 if result.refused else 0)
+
+
+Judgement = tuple[Row, bytes]
+"""A row and the digest of what it says; the digest is empty where it is none."""
+
+
+async def _send_all(found: Iterator[Judgement], result: Result, door: Door, progress: Callable[[int], None]) -> None:
+    """Read and send side by side.
+
+    Raises:
+        ServiceError: what is wrong is not the rows.
+    """
+
+    async def send_rest() -> None:
+        # One iterator for all senders: each takes the next row as soon as it is free.
+        for row, digest in found:
+            await _send(row, digest, result, door)
+            progress(row.end_bytes)
+
+    async with door:
+        senders = [asyncio.create_task(send_rest()) for _ in range(_SENDERS)]
+        try:
+            await asyncio.gather(*senders)
+        finally:
+            for sender in senders:
+                sender.cancel()
+            await asyncio.gather(*senders, return_exceptions=True)
+    result.refused.sort(key=lambda refused: refused.line)
+
+
+def _judgements(path: Path, result: Result) -> Iterator[Judgement]:
+    """Every row that no earlier one repeats.
+
+    A row that does not say when it was given was given when the file was written.
+    """
+    written_ms = path.stat().st_mtime_ns // 1_000_000
+    seen: set[bytes] = set()
+    for row in rows.read(path):
+        result.rows += 1
+        if row.body is None:
+            yield row, b""
+            continue
+        digest = hashlib.sha256(msgspec.json.encode(row.body, order="deterministic")).digest()
+        if digest in seen:
+            result.repeated += 1
+            continue
+        seen.add(digest)
+        yield replace(row, body={"source": Source.IMPORTED, "time_ms": written_ms, **row.body}), digest
+
+
+async def _send(row: Row, digest: bytes, result: Result, door: Door) -> None:
+    text = row.text[:_MAX_TEXT]
+    if row.body is None:
+        result.refused.append(Refused(row.line, "invalid_value", f"The row is {row.fault}.", row=text))
+        return
+    try:
+        await door.give(row.body, f"import-{digest.hex()}")
+    except ServiceError as error:
+        if error.spec.status not in _REFUSALS:
+            raise
+        result.refused.append(Refused(row.line, error.code, error.message, error.param or "", text))
+    else:
+        result.taken += 1
+
+
+def _write(report: Path, refused: list[Refused]) -> None:
+    try:
+        report.write_bytes(b"".join(msgspec.json.encode(each) + b"\n" for each in refused))
+    except OSError as error:
+        raise StackError(f"The report cannot be written to {report}: {error.strerror}.") from error
+
+
+def _tell(result: Result, report: Path | None, *, as_json: bool) -> None:
+    if as_json:
+        show.emit(msgspec.to_builtins(result))
+        return
+    repeated = f", {result.repeated} said the same as another" if result.repeated else ""
+    ui.say(f"{ui.WELL} {result.taken} of {result.rows} rows taken{repeated}")
+    if not result.refused:
+        return
+    ui.say(f"{ui.BAD} {len(result.refused)} refused")
+    for each in result.refused[:_SHOWN]:
+        ui.say(f"  [dim]line {each.line}[/dim]  {show.short(each.reason, 140)}")
+    if len(result.refused) > _SHOWN:
+        where = f"all are in {report}" if report is not None else "--report FILE writes all of them"
+        ui.say(f"  [dim]… {where}[/dim]")
