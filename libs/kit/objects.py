@@ -70,6 +70,14 @@ class ObjectStore:
             except FileNotFoundError:
                 return None
 
+    async def view(self, key: str) -> memoryview:
+        """The whole object without copying it once more; empty if there is none."""
+        with _unavailable():
+            try:
+                return memoryview(await (await obstore.get_async(self._store, self._prefix + key)).bytes_async())
+            except FileNotFoundError:
+                return memoryview(b"")
+
     async def get_range(self, key: str, start: int, length: int) -> bytes | None:
         """At most `length` bytes (above 0) from `start` on; None if there is no object."""
         with _unavailable():

@@ -47,19 +47,21 @@ class _Store:
         self._server = next(part for part in parts if not part.task)
         self._tasks = tuple(part for part in parts if part.task)
         self._process: subprocess.Popen[bytes] | None = None
+        self._is_prepared = False
         self._log = directory / "server.log"
 
     def start(self) -> None:
-        """Start it and wait until it serves."""
+        """Start it and wait until it serves; what has to be made once is made the first time."""
         for task in self._tasks:
-            if task.name in self._server.after:
+            if task.name in self._server.after and not self._is_prepared:
                 self._run(task)
         with self._log.open("ab") as log:
             self._process = self._spawn(self._server, log)
         self._wait()
         for task in self._tasks:
-            if self._server.name in task.after:
+            if self._server.name in task.after and not self._is_prepared:
                 self._run(task)
+        self._is_prepared = True
 
     def kill(self) -> None:
         """`kill -9`."""
