@@ -2,7 +2,7 @@
 
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Row, Select, and_, case, func, literal_column, select
+from sqlalchemy import ColumnElement, Row, Select, and_, case, func, literal_column, select, true
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from libs.contracts.feedback import SignalKind, StatisticsQuery
@@ -27,12 +27,12 @@ async def interactions_by(connection: AsyncConnection, wanted: StatisticsQuery) 
 
 async def signals_by(connection: AsyncConnection, wanted: StatisticsQuery) -> list[Row[Any]]:
     """Counts of signals in each group: its names first, then the counts by name."""
-    tag = func.unnest(signals.c.tags).column_valued("tag")
+    tags = func.unnest(signals.c.tags).table_valued("tag").render_derived(name="tags")
     names = {
         "model_version": signals.c.model_version,
         "tenant": signals.c.tenant,
         "day": _day(signals.c.time_ms),
-        "tag": tag,
+        "tag": tags.c.tag,
     }
     groups = [names[name].label(f"g{i}") for i, name in enumerate(wanted.by)]
     origin = signals.c
@@ -44,9 +44,10 @@ async def signals_by(connection: AsyncConnection, wanted: StatisticsQuery) -> li
         standing.c.rater == origin.rater,
         standing.c.signal_id == origin.id,
     )
-    query = select(*groups, *_counts()).select_from(signals.join(standing, stands))
+    source = signals.join(standing, stands)
     if "tag" in wanted.by:
-        query = query.select_from(tag)
+        source = source.join(tags, true())
+    query = select(*groups, *_counts()).select_from(source)
     query = _within(query, signals.c, wanted)
     return list(await connection.execute(query.group_by(*(literal_column(f"g{i}") for i in range(len(groups))))))
 
