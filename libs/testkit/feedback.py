@@ -107,7 +107,11 @@ class FeedbackDesk:
 
     async def say_again(self, messages: Iterable[RequestCompleted | Captured | RecordSignal]) -> None:
         """The same, past the streams' own recognition of repeats."""
-        await self.publisher.store([_event(message, clock.new_event_id()) for message in messages])
+        await self.say_as((clock.new_event_id(), message) for message in messages)
+
+    async def say_as(self, messages: Iterable[tuple[str, RequestCompleted | Captured | RecordSignal]]) -> None:
+        """The same, each with a message id of its own."""
+        await self.publisher.store([_event(message, id_) for id_, message in messages])
 
     async def say_raw(self, subject: str, payload: bytes) -> None:
         """Put any bytes into a stream."""

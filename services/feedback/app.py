@@ -21,14 +21,15 @@ from services.feedback.datasets.redact import Redactor
 from services.feedback.intake import Intake, Record
 from services.feedback.migrations import migrate
 from services.feedback.relay import Relay
+from services.feedback.rounds import Rounds
 from services.feedback.service.erasing import Erasing
+from services.feedback.service.expiring import Expiring
 from services.feedback.service.interactions import Interactions
 from services.feedback.service.letters import Undertaker
 from services.feedback.service.reading import Reading
 from services.feedback.service.signals import Signals
 from services.feedback.service.statistics import Counting
 from services.feedback.settings import Settings
-from services.feedback.sweeper import Sweeper
 
 log = structlog.get_logger(__name__)
 
@@ -63,8 +64,7 @@ class Feedback:
             self._intake(FEEDBACK_CAPTURED, interactions.take_captured),
             self._intake(FEEDBACK_SIGNALS, self.signals.take),
         )
-        self._relay = Relay(self.database, self._publisher, wake=self._said, retry_s=settings.retry_s)
-        self._sweeper = Sweeper(self.signals, wake=self._arrived, pause_s=settings.sweep_s)
+        self._rounds = self._make_rounds()
         _DESK.subscribe(self.broker, self._operations())
 
     async def start(self) -> None:
@@ -79,8 +79,10 @@ class Feedback:
         await insist(self._bus.connect, deadline_s)
         await insist(self.broker.start, deadline_s)
         self._publisher.start()
-        for part in (self._relay, self._sweeper, *self._intakes):
-            part.start()
+        for rounds in self._rounds:
+            rounds.start()
+        for intake in self._intakes:
+            intake.start()
         log.info("feedback started", instance=self.instance)
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -93,8 +95,10 @@ class Feedback:
 
     async def stop(self) -> None:
         """Finish the calls that run, then close everything; what is half done in the streams comes again."""
-        for part in (*self._intakes, self._sweeper, self._relay):
-            await part.stop()
+        for intake in self._intakes:
+            await intake.stop()
+        for rounds in self._rounds:
+            await rounds.stop()
         await stop_broker(self.broker)
         await self._bus.close()
         await self.database.close()
@@ -117,6 +121,20 @@ class Feedback:
             "interaction_show": reading.show,
             "dead_letter_list": reading.dead_letters,
         }
+
+    def _make_rounds(self) -> tuple[Rounds, ...]:
+        settings = self._settings
+        relay = Relay(self.database, self._publisher)
+        expiring = Expiring(
+            self.database,
+            content_keep_days=settings.content_keep_days,
+            inbox_keep_days=settings.inbox_keep_days,
+        )
+        return (
+            Rounds("relay", relay.send, pause_s=settings.retry_s, wake=self._said),
+            Rounds("sweep", self.signals.sweep, pause_s=settings.sweep_s, wake=self._arrived),
+            Rounds("expire", expiring.expire, pause_s=settings.expire_s),
+        )
 
     def _intake(self, consumer: Consumer, record: Record) -> Intake:
         puller = BatchConsumer(

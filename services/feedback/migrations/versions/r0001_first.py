@@ -107,6 +107,7 @@ create table feedback.inbox (
     time_ms bigint not null,
     primary key (tenant, id)
 );
+create index inbox_oldest on feedback.inbox using brin (time_ms);
 
 create table feedback.pending_signals (
     tenant text not null,
