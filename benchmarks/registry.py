@@ -67,6 +67,8 @@ class _Bench:
     work: Path
     store: S3Store = field(init=False)
     minio: Minio = field(init=False)
+    steps_s: dict[str, float] = field(default_factory=dict)
+    """How long each step of the last publication took."""
 
     def __post_init__(self) -> None:
         access, secret = self.ground.bucket.keys()
@@ -83,8 +85,18 @@ class _Bench:
 
     async def publish(self, source: Path, name: str) -> Version:
         """The whole way: hashing, sending, checking, committing."""
+        began_s = {"hash": time.perf_counter()}
+
+        def begin(step: str, _: int, __: int) -> None:
+            began_s.setdefault(step, time.perf_counter())
+
         found = await asyncio.to_thread(scan, source, Description(name=name, kind=Kind.MODEL))
-        return await publish(self.desk.client, found, "bench")
+        version = await publish(self.desk.client, found, "bench", progress=begin)
+        ends_s = [*list(began_s.values())[1:], time.perf_counter()]
+        self.steps_s = {
+            step: round(end_s - start_s, 4) for (step, start_s), end_s in zip(began_s.items(), ends_s, strict=True)
+        }
+        return version
 
     async def load(self, reference: str, target: Path) -> None:
         """Fetch with every byte checked, as a worker does."""
@@ -129,11 +141,12 @@ def _home() -> Path:
 async def _measure(home: Path, rounds: int, mib: int) -> Figures:
     with tempfile.TemporaryDirectory(dir=home, prefix="registry-") as directory:
         async with _servers(Path(directory)) as bench:
-            figures = Figures(mib=mib, adapters=ADAPTERS)
+            figures = Figures(mib=mib, adapters=ADAPTERS, load=os.getloadavg()[0])
             for number in range(rounds + 1):
                 seconds = await _round(bench, number, mib)
                 if number:  # the first one warms everything
                     figures.rounds.append(seconds)
+                    figures.steps.append(bench.steps_s)
                     print(f"round {number} of {rounds}: {seconds}", flush=True)
             await _grow(bench, figures)
             return figures
