@@ -63,6 +63,8 @@ class Registry:
         # While the bus is away the client tries for ever; a process that cannot serve should rather end and say why.
         async with asyncio.timeout(self._settings.start_timeout_s):
             await insist(self.broker.start, deadline_s)
+            # Subscriptions are on their way only; whoever reads that we started may call at once.
+            await self.broker.connection.flush()
         self._steward = self._make_steward()
         self._steward.start()
         log.info("registry started", instance=self.instance)
