@@ -8,6 +8,7 @@ COMMANDS: Final = {
     "chat": "Talk to the model",
     "models": "Publish, fetch and deploy versions of models",
     "feedback": "Judge answers, and see how they were judged",
+    "datasets": "Build data sets from judged answers",
     "status": "What runs, where, and how to reach it",
     "logs": "What the processes say",
     "down": "Stop everything",

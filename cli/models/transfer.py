@@ -72,33 +72,47 @@ def pull(
     directory: Annotated[Path, typer.Argument(help="Where to; must not exist, or be empty.")],
 ) -> None:
     """Fetch a version into a directory; every byte is checked, and nothing is there until all of it is."""
-    if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
-        raise StackError(f"{directory} is there already.", "Name a directory that is empty or does not exist.")
+    check_empty(directory)
     bars = Bars()
-
-    async def work(registry: RestRegistry) -> Fetch:
-        first: Fetch = await registry.call("version_fetch", FetchVersion(reference))
-        # By digest from here on: an alias may move while this goes on.
-        pinned = full_reference(first.manifest.name, first.digest)
-
-        async def ask(skip: int) -> Fetch:
-            page: Fetch = await registry.call("version_fetch", FetchVersion(pinned, skip))
-            return page
-
-        await fetch_version(
-            ask,
-            directory,
-            digest=first.digest,
-            progress=lambda done, total: bars.show("download", done, total),
-            options=FetchOptions(read_only=False),
-        )
-        return first
-
     with bars:
-        found = with_registry(work)
+        found = with_registry(lambda registry: fetch(registry, reference, directory, bars))
     total = sum(file.size_bytes for file in found.manifest.files)
     ui.say(f"{ui.WELL} {full_reference(found.manifest.name, found.digest)}  [dim]{show.size(total)}[/dim]")
     ui.say(f"  in {directory}")
+
+
+async def fetch(registry: RestRegistry, reference: str, directory: Path, bars: Bars) -> Fetch:
+    """Bring a version to `directory`, all of it or nothing; what it was.
+
+    Raises:
+        ServiceError: as `libs.kit.fetch.fetch_version`.
+    """
+    first: Fetch = await registry.call("version_fetch", FetchVersion(reference))
+    # By digest from here on: an alias may move while this goes on.
+    pinned = full_reference(first.manifest.name, first.digest)
+
+    async def ask(skip: int) -> Fetch:
+        page: Fetch = await registry.call("version_fetch", FetchVersion(pinned, skip))
+        return page
+
+    await fetch_version(
+        ask,
+        directory,
+        digest=first.digest,
+        progress=lambda done, total: bars.show("download", done, total),
+        options=FetchOptions(read_only=False),
+    )
+    return first
+
+
+def check_empty(directory: Path) -> None:
+    """Before anything is asked or fetched.
+
+    Raises:
+        StackError: there is something already.
+    """
+    if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
+        raise StackError(f"{directory} is there already.", "Name a directory that is empty or does not exist.")
 
 
 async def _full(registry: RestRegistry, reference: str) -> str:
