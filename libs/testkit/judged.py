@@ -51,7 +51,7 @@ def judgement(number: int, kind: SignalKind, value: bool | float | str, rater: s
     return Judgement(id=f"sig_{number:024x}", kind=kind, value=value, rater=rater, **fields)
 
 
-def row(number: int, question: str, answer: str, signals: Iterable[Judgement] = (), **more: Any) -> JoinedRow:
+def row(number: int, question: str, answer: str, signals: Iterable[Judgement] = (), /, **more: Any) -> JoinedRow:
     """One interaction."""
     fields: dict[str, Any] = {
         "request_id": f"{number:024x}",

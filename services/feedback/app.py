@@ -1,9 +1,8 @@
 """Puts one feedback process together: database, bus, use cases, shutdown."""
 
 import asyncio
-from typing import Any, Final
+from typing import Final
 
-import msgspec
 import structlog
 
 from libs.contracts import subjects
@@ -14,10 +13,11 @@ from libs.kit.broker import insist, make_broker, stop_broker
 from libs.kit.bus import BusClient, BusOptions
 from libs.kit.bus.batches import BatchConsumer
 from libs.kit.bus.stored import StoredPublisher
-from libs.kit.errors import ServiceError
 from libs.kit.postgres import Database
+from libs.kit.registry_client import BusRegistry
 from libs.kit.serving import Desk, Operation
 from services.feedback.datasets.redact import Redactor
+from services.feedback.datasets.service import Datasets
 from services.feedback.intake import Intake, Record
 from services.feedback.migrations import migrate
 from services.feedback.relay import Relay
@@ -47,7 +47,7 @@ class Feedback:
         """Something is in the outbox."""
         self._arrived = asyncio.Event()
         """Something came that signals may wait for."""
-        self.database = Database(settings.database)
+        self.database = Database(settings.database, fresh_plans=True)
         self.broker = make_broker(settings.nats, service="feedback", instance=self.instance)
         self._bus = BusClient(_options(settings, self.instance), on_state=self._on_bus)
         self._publisher = StoredPublisher(self._bus, source=_SOURCE, inbox=f"_INBOX.{self.instance}.said")
@@ -65,6 +65,14 @@ class Feedback:
             self._intake(FEEDBACK_SIGNALS, self.signals.take),
         )
         self._rounds = self._make_rounds()
+        self._datasets = Datasets(
+            self.database,
+            settings.database,
+            BusRegistry(self._bus),
+            settings.build_directory,
+            told=self._said,
+            pause_s=settings.build_s,
+        )
         _DESK.subscribe(self.broker, self._operations())
 
     async def start(self) -> None:
@@ -83,6 +91,7 @@ class Feedback:
             rounds.start()
         for intake in self._intakes:
             intake.start()
+        self._datasets.start()
         log.info("feedback started", instance=self.instance)
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -95,6 +104,7 @@ class Feedback:
 
     async def stop(self) -> None:
         """Finish the calls that run, then close everything; what is half done in the streams comes again."""
+        await self._datasets.stop()
         for intake in self._intakes:
             await intake.stop()
         for rounds in self._rounds:
@@ -113,7 +123,7 @@ class Feedback:
     def _operations(self) -> dict[str, Operation]:
         reading = Reading(self.database)
         return {
-            **{name: _not_here for name in OPERATIONS if name.startswith("dataset_")},
+            **self._datasets.operations(),
             "statistics": Counting(self.database).statistics,
             "erase": Erasing(self.database).erase,
             "signal_record": self.signals.record,
@@ -151,10 +161,6 @@ class Feedback:
 def build_app(settings: Settings) -> Feedback:
     """Everything wired, nothing started."""
     return Feedback(settings)
-
-
-async def _not_here(_: Any) -> msgspec.Struct:
-    raise ServiceError("feedback_unavailable", "Data sets are not built by this process.")
 
 
 def _options(settings: Settings, instance: str) -> BusOptions:

@@ -1,5 +1,7 @@
 """Settings of feedback, from environment variables that begin with `FEEDBACK_`."""
 
+from pathlib import Path
+
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
@@ -30,6 +32,11 @@ class Settings(BaseSettings):
     """Pause before what the database or the bus did not take is tried again."""
     expire_s: float = Field(default=600.0, gt=0)
     """Pause between two looks at what has become too old."""
+    build_directory: Path | None = None
+    """Where data sets are built, a few times the size of their text; of this installation alone. Unset: among the
+    system's temporary files."""
+    build_s: float = Field(default=1.0, gt=0)
+    """Pause between two looks for data sets to build."""
     start_timeout_s: float = Field(default=60.0, gt=0)
     """How long the database and the bus may take to answer when this process starts."""
     log_level: str = "INFO"

@@ -68,6 +68,7 @@ def _feedback(site: Site, fleet: Fleet) -> Part:
         env={
             **environment(site, "FEEDBACK_NATS", "feedback"),
             **postgres.environment(site, "FEEDBACK_DATABASE", postgres.FEEDBACK),
+            "FEEDBACK_BUILD_DIRECTORY": str(site.home.directory("datasets")),
         },
         defaults={"FEEDBACK_CONTENT": _KEPT},
         tier=Tier.REGISTRY,

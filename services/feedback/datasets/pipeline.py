@@ -138,7 +138,7 @@ def _partners(plan: Plan, rows: int) -> "array[int]":
 
 
 def _empty(selection: Selection, tally: Tally) -> ServiceError:
-    left = ", ".join(f"{step} {rows}" for step, rows in tally.counts().items()) or "no row was read"
+    left = ", ".join(f"{step} {rows}" for step, rows in tally.counts().items())
     why = ", ".join(f"{reason} {rows}" for reason, rows in sorted((+tally.reasons).items()))
     text = f"Nothing is left for a data set of shape {selection.shape}: {left}."
     return ServiceError("invalid_value", text + (f" Put aside: {why}." if why else ""), param="selection")

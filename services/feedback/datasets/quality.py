@@ -10,6 +10,8 @@ from services.feedback.datasets.rows import Example, Label, Message
 
 _MOST_REPLACED: Final = 0.01
 _LAST_ROLES: Final = ("user", "tool", "function")
+_FIELDS: Final[dict[str, type]] = {"tool_calls": list, "tool_call_id": str, "name": str}
+"""What is kept of a message beside role and content."""
 _ROLES: Final = frozenset({"system", "developer", "user", "assistant", "tool", "function"})
 
 
@@ -21,7 +23,9 @@ def text_of(message: Message) -> str:
 
 def plain(message: object) -> Message | None:
     """A message with its content as one text; None if it is no message or shows more than text."""
-    if not isinstance(message, dict) or message.get("role") not in _ROLES:
+    if not isinstance(message, dict) or str(message.get("role")) not in _ROLES:
+        return None
+    if any(not isinstance(message.get(name) or kind(), kind) for name, kind in _FIELDS.items()):
         return None
     content = message.get("content")
     if isinstance(content, list):
@@ -31,7 +35,7 @@ def plain(message: object) -> Message | None:
         content = "".join(part for part in parts if isinstance(part, str))
     if content is not None and not isinstance(content, str):
         return None
-    kept = {name: message[name] for name in ("tool_calls", "tool_call_id", "name") if message.get(name)}
+    kept = {name: message[name] for name in _FIELDS if message.get(name)}
     return {"role": message["role"], "content": content or "", **kept}
 
 

@@ -54,8 +54,9 @@ class Runner:
     database: Database
     settings: PostgresSettings
     registry: Registry
-    directory: Path
-    """Where builds are written until they are published; a few times the size of the text."""
+    directory: Path | None
+    """Where builds are written until they are published, a few times the size of the text; nobody else's. None: where
+    the system keeps temporary files."""
     pause_s: float
     wake: asyncio.Event
     """Set when a build is ordered or cancelled here."""
@@ -210,6 +211,8 @@ class Runner:
 
     def _clear(self) -> None:
         """Remove what a killed process left behind; only the leader builds, so nothing of it is in use."""
+        if self.directory is None:
+            return
         self.directory.mkdir(parents=True, exist_ok=True)
         for left in self.directory.glob(f"{_PREFIX}*"):
             shutil.rmtree(left, ignore_errors=True)

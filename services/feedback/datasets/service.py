@@ -29,7 +29,7 @@ class Datasets:
         database: Database,
         settings: PostgresSettings,
         registry: Registry,
-        directory: Path,
+        directory: Path | None,
         *,
         told: asyncio.Event,
         pause_s: float = 1.0,

@@ -26,7 +26,7 @@ class Tally:
     """Counts of one build; `put_aside.jsonl` names every selected row that did not get in."""
 
     def __init__(self, report: Path) -> None:
-        self.steps: dict[str, int] = {}
+        self.steps: dict[str, int] = {"read": 0}
         self.reasons: Counter[str] = Counter()
         self.raters: dict[str, Counter[str]] = {}
         """Rater → rule of the quarantine → rows or signals put aside."""

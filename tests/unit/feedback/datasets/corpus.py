@@ -76,6 +76,7 @@ def _email(chance: random.Random) -> tuple[str, str]:
 def _phone(chance: random.Random) -> tuple[str, str]:
     region = chance.choice(("DE", "US", "FR", "GB", "JP", "BR"))
     number = phonenumbers.example_number_for_type(region, phonenumbers.PhoneNumberType.FIXED_LINE)
+    assert number is not None
     style = phonenumbers.PhoneNumberFormat.INTERNATIONAL
     if region in ("DE", "US") and chance.random() < 0.5:
         style = phonenumbers.PhoneNumberFormat.NATIONAL

@@ -22,7 +22,7 @@ from services.feedback.datasets.validate import check
 UP, DOWN = ((SignalKind.THUMB, value) for value in (True, False))
 signals = st.lists(
     st.builds(
-        lambda number, what, rater, weight: judgement(number, *what, f"r{rater}", weight=weight),
+        lambda number, what, rater, weight: judgement(number, what[0], what[1], f"r{rater}", weight=weight),
         st.integers(0, 10**6),
         st.sampled_from([UP, DOWN, (SignalKind.SCORE, 0.2), (SignalKind.SCORE, 0.7), (SignalKind.COMMENT, "hm")]),
         st.integers(0, 4),
