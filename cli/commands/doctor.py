@@ -1,5 +1,6 @@
 """`./llmos doctor`."""
 
+import asyncio
 import shutil
 import subprocess
 import sys
@@ -14,12 +15,15 @@ from rich.table import Table
 
 from cli import served, settings, ui
 from cli.bootstrap import locks
+from cli.feedback.rest import RestFeedback
 from deploy.local import lock, ports, processes
 from deploy.local.client import Stack
 from deploy.local.errors import StackError
 from deploy.local.options import STARTER, usable_cpus
 from deploy.local.parts.postgres import program
 from deploy.local.state import StackState
+from libs.contracts.feedback import ListDeadLetters
+from libs.kit.errors import ServiceError
 
 _GIB: Final = 1 << 30
 _DISK_BYTES: Final = 4 * _GIB
@@ -117,6 +121,8 @@ def _processes(stack: Stack) -> Iterator[Finding]:
         yield Finding(well, f"the stack is {phase}", "" if well else "See: ./llmos status, ./llmos logs")
         if phase == "ready" and state is not None and state.from_registry:
             yield _registry(stack, state)
+        if phase == "ready" and state is not None:
+            yield asyncio.run(_feedback(stack, state))
         return
     left = processes.strays(stack.home) if stack.home.root.exists() else []
     yield Finding(
@@ -129,6 +135,16 @@ def _registry(stack: Stack, state: StackState) -> Finding:
     if version:
         return Finding(True, f"the registry has the workers serve {version}")
     return Finding(False, "the registry does not say what the workers serve", "See: ./llmos logs registry")
+
+
+async def _feedback(stack: Stack, state: StackState) -> Finding:
+    try:
+        async with RestFeedback(state.base_url, stack.admin_key()) as feedback:
+            letters = (await feedback.call("dead_letter_list", ListDeadLetters())).letters
+    except ServiceError as error:
+        return Finding(False, f"feedback does not answer: {error.message}", "See: ./llmos logs feedback")
+    refused = f"; {len(letters)} messages could not be taken in" if letters else ""
+    return Finding(True, f"feedback answers{refused}", "See: ./llmos feedback dead" if letters else "")
 
 
 def _enough(what: str, have: int, want: int, remedy: str) -> Finding:

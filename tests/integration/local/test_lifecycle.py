@@ -55,6 +55,7 @@ def test_doctor_finds_nothing_wrong_with_the_stack(shared_stack: Commanded) -> N
     shown = shared_stack.run("doctor").stdout
 
     assert "the stack is ready" in shown
+    assert "feedback answers" in shown
     assert "PostgreSQL" in shown
 
 
