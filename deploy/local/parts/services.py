@@ -66,7 +66,6 @@ def _feedback(site: Site, fleet: Fleet) -> Part:
         cwd=CHECKOUT,
         inherits=True,
         env={
-            "FEEDBACK_BUILD_DIRECTORY": str(site.home.directory("feedback")),
             **environment(site, "FEEDBACK_NATS", "feedback"),
             **postgres.environment(site, "FEEDBACK_DATABASE", postgres.FEEDBACK),
             "FEEDBACK_BUILD_DIRECTORY": str(site.home.directory("datasets")),
