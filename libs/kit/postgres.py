@@ -21,7 +21,9 @@ _AWAY_STATES: Final = ("08", "57P", "53300")
 class Database:
     """One service's connections; built without connecting."""
 
-    def __init__(self, settings: PostgresSettings) -> None:
+    def __init__(self, settings: PostgresSettings, *, fresh_plans: bool = False) -> None:
+        """Prepare; with `fresh_plans` every statement is planned anew, for tables that grow fast from nothing."""
+        server_settings = {"plan_cache_mode": "force_custom_plan"} if fresh_plans else {}
         self.engine: AsyncEngine = create_async_engine(
             URL.create(
                 "postgresql+asyncpg",
@@ -35,7 +37,7 @@ class Database:
             max_overflow=0,
             pool_pre_ping=True,
             pool_timeout=settings.connect_timeout_s,
-            connect_args={"timeout": settings.connect_timeout_s},
+            connect_args={"timeout": settings.connect_timeout_s, "server_settings": server_settings},
             json_serializer=lambda value: msgspec.json.encode(value).decode(),
             json_deserializer=msgspec.json.decode,
         )

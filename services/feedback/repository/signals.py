@@ -65,14 +65,21 @@ where s.tenant = moved.tenant and s.target = moved.target and s.kind = moved.kin
     and s.rater = moved.rater and s.signal_id = moved.stood
 """
 _DUE: Final = """
-select p.tenant, p.id, p.command, p.expires_ms <= $1 as expired from feedback.pending_signals p
-where p.expires_ms <= $1
-    or (p.target like 'i:%' and exists (
-        select from feedback.interactions i where i.request_id = substr(p.target, 3) and i.tenant = p.tenant))
-    or (p.target like 'e:%' and exists (
-        select from feedback.interactions i
-        where i.tenant = p.tenant and i.episode_id = substr(p.target, 3) and i.episode_id <> ''))
-order by p.expires_ms limit $2 for update skip locked
+with due as (
+    select tenant, id from feedback.pending_signals where expires_ms <= $1
+    union
+    select p.tenant, p.id from feedback.pending_signals p
+    join feedback.interactions i on i.request_id = substr(p.target, 3) and i.tenant = p.tenant
+    where p.target like 'i:%'
+    union
+    select p.tenant, p.id from feedback.pending_signals p
+    join feedback.interactions i
+        on i.tenant = p.tenant and i.episode_id = substr(p.target, 3) and i.episode_id <> ''
+    where p.target like 'e:%'
+    limit $2
+)
+select p.command, p.expires_ms <= $1 as expired from feedback.pending_signals p join due using (tenant, id)
+order by p.tenant, p.id for update of p skip locked
 """
 _FORGET: Final = """
 delete from feedback.pending_signals p using unnest($1::text[], $2::text[]) as asked(tenant, id)
