@@ -197,15 +197,14 @@ class Rows:
         return int(found[0]["n"])
 
     async def until(self, table: str, count: int, where: str = "true", *, timeout_s: float = 20.0) -> None:
-        """Wait until so many rows fit, and fail if there are more."""
+        """Wait until exactly so many rows fit."""
         seen = -1
         try:
             async with asyncio.timeout(timeout_s):
-                while (seen := await self.count(table, where)) < count:  # noqa: ASYNC110 - it changes in another process
+                while (seen := await self.count(table, where)) != count:  # noqa: ASYNC110 - it changes in another process
                     await asyncio.sleep(0.02)
         except TimeoutError as error:
             raise AssertionError(f"{seen} rows of {table} where {where}, not {count}, after {timeout_s} s") from error
-        assert seen == count, f"{seen} rows of {table} where {where}, not {count}"
 
 
 @dataclass

@@ -1,11 +1,14 @@
 """Feedback in the test's process, somebody who tells and asks it, and somebody who looks into its tables."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
+from typing import Any
 
+import nats as nats_py
 import pytest
 import pytest_asyncio
 
+from libs.contracts.topology import EVT_FEEDBACK
 from libs.kit.settings import PostgresSettings
 from libs.testkit.feedback import FeedbackDesk, FeedbackGround, Rows
 from libs.testkit.nats_server import NatsServer
@@ -37,3 +40,21 @@ async def desk(feedback: Feedback, ground: FeedbackGround) -> AsyncIterator[Feed
 async def rows(ground: FeedbackGround) -> AsyncIterator[Rows]:
     async with ground.rows() as looking:
         yield looking
+
+
+@pytest.fixture
+def events(nats: NatsServer) -> Callable[[], Awaitable[list[Any]]]:
+    """Everything that feedback has announced, in order."""
+
+    async def read() -> list[Any]:
+        address = f"nats://{nats.host}:{nats.port}"
+        client = await nats_py.connect(address, user="provisioner", password=nats.passwords["provisioner"])
+        jetstream = client.jetstream()
+        state = (await jetstream.stream_info(EVT_FEEDBACK.name)).state
+        found = [
+            await jetstream.get_msg(EVT_FEEDBACK.name, number) for number in range(state.first_seq, state.last_seq + 1)
+        ]
+        await client.close()
+        return found
+
+    return read
