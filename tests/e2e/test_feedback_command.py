@@ -4,6 +4,8 @@ import csv
 import json
 import os
 import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -194,6 +196,28 @@ def test_what_is_given_while_feedback_is_dead_is_recorded_when_it_is_back(stack:
     until(lambda: _counts(stack, "dead") == (5, 0), "all five")
     until(lambda: stack.state.phase is Phase.READY, "readiness")
     assert next(part for part in stack.state.parts if part.name == "feedback").restarts > part.restarts
+
+
+def test_an_import_outlives_a_bus_that_dies_and_no_row_is_lost_or_counted_twice(
+    stack: Commanded, tmp_path: Path
+) -> None:
+    ident, _ = _ask(stack, "Is the sofa long?")
+    rows = [
+        {"inference_id": ident, "kind": "thumb", "value": True, "rater": f"sofa-{number}", "tags": ["sofa"]}
+        for number in range(6_000)
+    ]
+    file = tmp_path / "sofa.jsonl"
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    command = (sys.executable, "-P", "-m", "cli", "feedback", "import", str(file), "--json")
+    with subprocess.Popen(command, env=stack.environment(), stdout=subprocess.PIPE) as importing:
+        until(lambda: _counts(stack, "sofa")[0] > 100, "the first rows")
+        nats = next(part for part in stack.state.parts if part.name == "nats")
+        os.kill(nats.pid, signal.SIGKILL)
+        assert importing.poll() is None, "it was over before the bus died: take more rows"
+        told = json.loads(importing.communicate(timeout=120)[0])
+    assert (importing.returncode, told["taken"]) == (0, len(rows))
+    until(lambda: _counts(stack, "sofa") == (len(rows), 0), "every row, once", timeout_s=90)
+    until(lambda: stack.state.phase is Phase.READY, "readiness")
 
 
 def _shop(stack: Commanded, tmp_path: Path) -> dict[str, str]:
