@@ -23,7 +23,9 @@ class Database:
 
     def __init__(self, settings: PostgresSettings, *, fresh_plans: bool = False) -> None:
         """Prepare; with `fresh_plans` every statement is planned anew, for tables that grow fast from nothing."""
-        server_settings = {"plan_cache_mode": "force_custom_plan"} if fresh_plans else {}
+        self._settings = settings
+        self._server_settings = {"plan_cache_mode": "force_custom_plan"} if fresh_plans else {}
+        self._bulk: asyncpg.Pool | None = None
         self.engine: AsyncEngine = create_async_engine(
             URL.create(
                 "postgresql+asyncpg",
@@ -37,7 +39,7 @@ class Database:
             max_overflow=0,
             pool_pre_ping=True,
             pool_timeout=settings.connect_timeout_s,
-            connect_args={"timeout": settings.connect_timeout_s, "server_settings": server_settings},
+            connect_args={"timeout": settings.connect_timeout_s, "server_settings": self._server_settings},
             json_serializer=lambda value: msgspec.json.encode(value).decode(),
             json_deserializer=msgspec.json.decode,
         )
@@ -62,10 +64,23 @@ class Database:
             ServiceError: as `begin`.
         """
         with unavailable():
-            async with self.engine.connect() as connection:
-                driver = (await connection.get_raw_connection()).driver_connection
-                async with driver.transaction():  # type: ignore[union-attr] # SQLAlchemy does not say what it is
-                    yield driver
+            if self._bulk is None:
+                # Makes no connection yet. This pool sees by itself, and without asking the server, which are lost.
+                self._bulk = await asyncpg.create_pool(
+                    host=self._settings.host,
+                    port=self._settings.port,
+                    user=self._settings.user,
+                    database=self._settings.database,
+                    password=self._settings.secret(),
+                    timeout=self._settings.connect_timeout_s,
+                    server_settings=self._server_settings,
+                    min_size=0,
+                    max_size=self._settings.pool_size,
+                    reset=_leave,
+                )
+            acquired = self._bulk.acquire(timeout=self._settings.connect_timeout_s)
+            async with acquired as connection, connection.transaction():
+                yield connection
 
     @contextlib.asynccontextmanager
     async def connect(self) -> AsyncIterator[AsyncConnection]:
@@ -81,6 +96,14 @@ class Database:
     async def close(self) -> None:
         """End every connection."""
         await self.engine.dispose()
+        if self._bulk is not None:
+            self._bulk.terminate()
+
+
+async def _leave(connection: asyncpg.Connection) -> None:
+    """A transaction leaves nothing behind but itself."""
+    if connection.is_in_transaction():
+        await connection.execute("rollback")
 
 
 async def lock(connection: AsyncConnection, key: int, *, shared: bool = False) -> None:

@@ -85,7 +85,11 @@ class Feedback:
         deadline_s = clock.monotonic_s() + self._settings.start_timeout_s
         await insist(lambda: migrate(self.database), deadline_s)
         await insist(self._bus.connect, deadline_s)
-        await insist(self.broker.start, deadline_s)
+        # While the bus is away the client tries for ever; a process that cannot serve should rather end and say why.
+        async with asyncio.timeout(self._settings.start_timeout_s):
+            await insist(self.broker.start, deadline_s)
+            # Subscriptions are on their way only; whoever reads that we started may call at once.
+            await self.broker.connection.flush()
         self._publisher.start()
         for rounds in self._rounds:
             rounds.start()
