@@ -42,7 +42,14 @@ def test_services_are_stopped_before_what_they_stand_on(parts: Mapping[str, Part
     order = sorted(parts, key=lambda name: parts[name].tier, reverse=True)
 
     assert order.index("gateway") < order.index("scheduler") < order.index("inference-0") < order.index("nats")
+    assert order.index("gateway") < order.index("feedback") < order.index("nats"), "what the gateway last says is heard"
     assert {parts[name].tier for name in ("nats", "postgres", "objects")} == {Tier.STORE}
+
+
+def test_text_is_kept_unless_somebody_says_otherwise(parts: Mapping[str, Part]) -> None:
+    told = parts["gateway"].defaults["GATEWAY_CAPTURE_CONTENT"], parts["feedback"].defaults["FEEDBACK_CONTENT"]
+    assert told == ("1", "full")
+    assert not {"GATEWAY_CAPTURE_CONTENT", "FEEDBACK_CONTENT"} & {*parts["gateway"].env, *parts["feedback"].env}
 
 
 def test_each_worker_has_a_name_of_its_own(parts: Mapping[str, Part]) -> None:
@@ -59,6 +66,7 @@ def test_every_port_is_declared_by_the_part_that_listens_on_it(site: Site, parts
 
 def test_other_peoples_servers_do_not_see_the_callers_environment(parts: Mapping[str, Part]) -> None:
     assert {part.name for part in parts.values() if part.inherits} == {
+        "feedback",
         "gateway",
         "registry",
         "scheduler",
