@@ -151,6 +151,18 @@ def test_nobody_untrusted_is_charged_with_more_than_the_cap(
     assert not kept or verdicts.raters < 5 or max(kept.values()) >= 1
 
 
+def test_a_pair_is_charged_to_the_side_of_the_rater_who_floods() -> None:
+    """Whoever judges one half of every pair spoils every pair, whoever judged the other halves."""
+    verdicts = admit([[[1], [10 + number]] for number in range(200)], frozenset(), Quarantine(max_rater_rows=5))
+    assert set(verdicts.owners.tolist()) == {1}
+    assert (verdicts.rules == 0).sum() == 5
+
+
+def test_who_agrees_with_others_cannot_push_their_rows_out() -> None:
+    rows = [[[1, 10 + number]] for number in range(200)]
+    assert (admit(rows, frozenset(), Quarantine(max_rater_rows=5)).rules == 0).all()
+
+
 def test_few_raters_have_no_share_and_more_get_at_least_twice_a_fair_one() -> None:
     assert effective_share(RULES, 0) == 1
     assert effective_share(RULES, 19) == 1

@@ -100,6 +100,11 @@ def test_a_judgement_of_the_interaction_beats_the_same_raters_of_its_episode() -
     assert judge(both, 0.5).label is Label.DOWN
 
 
+def test_a_raters_judgement_beats_a_guess_about_them() -> None:
+    both = [judgement(2, *UP, "ann", source=Source.COPIED), judgement(1, *DOWN, "ann", of_episode=True)]
+    assert judge(both, 0.5).label is Label.DOWN
+
+
 def test_a_score_counts_as_up_from_the_least_one_on() -> None:
     assert judge([judgement(1, SignalKind.SCORE, 0.5, "ann")], 0.5).label is Label.UP
     assert judge([judgement(1, SignalKind.SCORE, 0.49, "ann")], 0.5).label is Label.DOWN
