@@ -22,19 +22,16 @@ from services.feedback.domain.judging import (
 )
 from services.feedback.repository.bulk import CollisionError, Connection, copy
 
-_HANDLED: Final = """
-select i.tenant, i.id, i.digest, i.signal_id, i.code, i.reason, false as waits
-from unnest($1::text[], $2::text[]) as asked(tenant, id)
-join feedback.inbox i using (tenant, id)
-union all
-select p.tenant, p.id, p.digest, '', '', '', true
-from unnest($1::text[], $2::text[]) as asked(tenant, id)
-join feedback.pending_signals p using (tenant, id)
-"""
-_INTERACTIONS: Final = """
-select i.tenant, i.request_id, i.model_version, i.erased_ms is not null as erased
-from unnest($1::text[], $2::text[]) as asked(tenant, request_id)
-join feedback.interactions i using (tenant, request_id)
+_KNOWN: Final = """
+select asked.n, h.digest, h.signal_id, h.code, h.reason, p.digest as waits,
+    i.model_version, i.erased_ms is not null as erased, s.signal_id as stands, s.time_ms, s.value_digest
+from unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[])
+    with ordinality as asked(tenant, id, request_id, target, kind, origin, rater, n)
+left join feedback.inbox h on h.tenant = asked.tenant and h.id = asked.id
+left join feedback.pending_signals p on p.tenant = asked.tenant and p.id = asked.id
+left join feedback.interactions i on i.request_id = asked.request_id and i.tenant = asked.tenant
+left join feedback.standing s on s.tenant = asked.tenant and s.target = asked.target and s.kind = asked.kind
+    and s.origin = asked.origin and s.rater = asked.rater
 """
 _EPISODES: Final = """
 select asked.tenant, asked.episode_id, newest.model_version, newest.erased_ms is not null as erased
@@ -50,11 +47,6 @@ select c.tenant, c.request_id, c.answer
 from unnest($1::text[], $2::text[]) as asked(tenant, request_id)
 join feedback.contents c using (tenant, request_id)
 where not c.redacted and not c.truncated
-"""
-_STANDING: Final = """
-select s.tenant, s.target, s.kind, s.origin, s.rater, s.signal_id, s.time_ms, s.value_digest
-from unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[]) as asked(tenant, target, kind, origin, rater)
-join feedback.standing s using (tenant, target, kind, origin, rater)
 """
 _MOVE: Final = """
 update feedback.standing s
@@ -105,19 +97,30 @@ class Due(NamedTuple):
     expired: bool
 
 
-async def known(connection: Connection, commands: list[RecordSignal], *, skip_ids: bool = False) -> Known:
-    """Everything that decides about `commands`; `skip_ids` where it is known that none was handled."""
+async def known(connection: Connection, commands: list[RecordSignal]) -> Known:
+    """Everything that decides about `commands`."""
     found = Known()
-    if not skip_ids:
-        for row in await connection.fetch(_HANDLED, *_columns([(one.tenant, one.id) for one in commands])):
-            if row["waits"]:
-                found.waiting[row["tenant"], row["id"]] = row["digest"]
-            else:
-                found.handled[row["tenant"], row["id"]] = Handled(*tuple(row)[2:6])
-    fresh = [one for one in commands if (one.tenant, one.id) not in found.handled]
-    if fresh:
-        found.targets = await _targets(connection, fresh)
-        found.standing = await _standing(connection, fresh)
+    if not commands:
+        return found
+    keys = [_key(one) for one in commands]
+    asked = [
+        (one.tenant, one.id, key[1][2:] if key[1].startswith("i:") else "", *key[1:])
+        for one, key in zip(commands, keys, strict=True)
+    ]
+    for row in await connection.fetch(_KNOWN, *_columns(asked)):
+        number, digest, signal_id, code, reason, waits, version, erased, stands, time_ms, value_digest = row
+        command, key = commands[number - 1], keys[number - 1]
+        if digest is not None:
+            found.handled[command.tenant, command.id] = Handled(digest, signal_id, code, reason)
+        if waits is not None:
+            found.waiting[command.tenant, command.id] = waits
+        if version is not None:
+            found.targets[key[:2]] = Seen(version, erased)
+        if stands is not None:
+            found.standing[key] = Standing(stands, time_ms, value_digest)
+    await _add_episodes(connection, {key[:2] for key in keys if key[1].startswith("e:")}, found.targets)
+    shown = {key[:2] for one, key in zip(commands, keys, strict=True) if one.kind is SignalKind.DEMONSTRATION}
+    await _add_answers(connection, shown & found.targets.keys(), found.targets)
     return found
 
 
@@ -209,36 +212,30 @@ def _signal_row(one: Recorded) -> tuple[Any, ...]:
     )
 
 
-async def _targets(connection: Connection, commands: list[RecordSignal]) -> dict[Target, Seen]:
-    wanted = sorted({(one.tenant, target_of(one)) for one in commands})
-    requests = [(tenant, target[2:]) for tenant, target in wanted if target.startswith("i:")]
-    episodes = [(tenant, target[2:]) for tenant, target in wanted if target.startswith("e:")]
-    found: dict[Target, Seen] = {}
-    if requests:
-        for row in await connection.fetch(_INTERACTIONS, *_columns(requests)):
-            found[row["tenant"], f"i:{row['request_id']}"] = Seen(row["model_version"], row["erased"])
-    if episodes:
-        for row in await connection.fetch(_EPISODES, *_columns(episodes)):
-            found[row["tenant"], f"e:{row['episode_id']}"] = Seen(row["model_version"], row["erased"])
-    shown = {(one.tenant, target_of(one)) for one in commands if one.kind is SignalKind.DEMONSTRATION} & found.keys()
-    if shown:
-        ids = [(tenant, target[2:]) for tenant, target in sorted(shown)]
-        for row in await connection.fetch(_ANSWERS, *_columns(ids)):
+def _key(command: RecordSignal) -> Key:
+    origin = origin_of(command.source)
+    return command.tenant, target_of(command), command.kind.value, origin, command.rater
+
+
+async def _add_episodes(connection: Connection, wanted: set[Target], targets: dict[Target, Seen]) -> None:
+    if wanted:
+        asked = sorted((tenant, target[2:]) for tenant, target in wanted)
+        for row in await connection.fetch(_EPISODES, *_columns(asked)):
+            targets[row["tenant"], f"e:{row['episode_id']}"] = Seen(row["model_version"], row["erased"])
+
+
+async def _add_answers(connection: Connection, wanted: set[Target], targets: dict[Target, Seen]) -> None:
+    if wanted:
+        asked = sorted((tenant, target[2:]) for tenant, target in wanted)
+        for row in await connection.fetch(_ANSWERS, *_columns(asked)):
             target = (row["tenant"], f"i:{row['request_id']}")
-            found[target] = found[target]._replace(answer=_text_of(row["answer"]))
-    return found
+            targets[target] = targets[target]._replace(answer=_text_of(row["answer"]))
 
 
 def _text_of(answer: str) -> str:
     decoded = msgspec.json.decode(answer)
     text = decoded.get("content") if isinstance(decoded, dict) else None
     return text if isinstance(text, str) else ""
-
-
-async def _standing(connection: Connection, commands: list[RecordSignal]) -> dict[Key, Standing]:
-    keys = sorted({(one.tenant, target_of(one), one.kind.value, origin_of(one.source), one.rater) for one in commands})
-    rows = await connection.fetch(_STANDING, *_columns(keys))
-    return {tuple(row)[:5]: Standing(*tuple(row)[5:]) for row in rows}
 
 
 def _columns(rows: Iterable[tuple[Any, ...]]) -> list[list[Any]]:

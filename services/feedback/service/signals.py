@@ -88,7 +88,7 @@ class Signals:
                     return 0
                 await signals.forget(connection, [(one.command.tenant, one.command.id) for one in due])
                 commands = [one.command for one in due]
-                known = await signals.known(connection, commands, skip_ids=True)
+                known = await signals.known(connection, commands)
                 ruling = judge(commands, known, now_ms=now_ms)
                 _expire(commands, ruling)
                 bad = _refused(commands, [_as_letter(one) for one in commands], ruling)
