@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import IO, Final
 
 import asyncpg  # type: ignore[import-untyped] # it ships no types
+import psutil
 
 from deploy.local import initdb
 from deploy.local.home import Home
@@ -126,8 +127,11 @@ class _Store:
 
     def _end(self, how: signal.Signals) -> None:
         if self._process is not None and self._process.poll() is None:
+            # PostgreSQL's sessions outlive a killed server by some milliseconds, and still answer.
+            family = psutil.Process(self._process.pid).children(recursive=True)
             self._process.send_signal(how)
             self._process.wait(timeout=30)
+            psutil.wait_procs(family, timeout=30)
         self._process = None
 
 
