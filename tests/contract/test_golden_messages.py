@@ -24,6 +24,7 @@ from libs.contracts.inference import (
     WorkerLost,
     WorkerState,
 )
+from tests.contract.feedback_samples import FEEDBACK_SAMPLES
 from tests.contract.registry_samples import SAMPLES as REGISTRY_SAMPLES
 
 GOLDEN: Final = json.loads((Path(__file__).parent / "golden_messages.json").read_text(encoding="utf-8"))
@@ -101,6 +102,7 @@ SAMPLES: Final[dict[str, msgspec.Struct]] = {
         response_bytes=4,
     ),
     **REGISTRY_SAMPLES,
+    **FEEDBACK_SAMPLES,
 }
 
 
