@@ -83,3 +83,28 @@ async def test_wrong_keys_are_a_typed_error(bucket: ObjectSettings) -> None:
     with pytest.raises(ServiceError) as caught:
         await ObjectStore(wrong).put("k", b"")
     assert caught.value.code == "storage_unavailable"
+
+
+@pytest.mark.parametrize("answer", [b"", b'HTTP/1.1 200 OK\r\nContent-Length: 10\r\nETag: "x"\r\n\r\n012'])
+async def test_a_store_that_falls_silent_is_given_up_in_time(bucket: ObjectSettings, answer: bytes) -> None:
+    asked = 0
+
+    async def fall_silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal asked
+        asked += 1
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(answer)
+        await writer.drain()
+        await reader.read()
+        writer.close()
+
+    silent = await asyncio.start_server(fall_silent, "127.0.0.1")
+    port = silent.sockets[0].getsockname()[1]
+    store = ObjectStore(bucket.model_copy(update={"endpoint": f"http://127.0.0.1:{port}", "timeout_s": 0.3}))
+    calls = [store.get("a"), store.put("a", b"x")] if not answer else [store.get("a")]
+    for call in calls:
+        with pytest.raises(ServiceError) as caught:
+            await asyncio.wait_for(call, 10)
+        assert caught.value.code == "storage_unavailable"
+    assert asked >= 1
+    silent.close()
