@@ -43,6 +43,8 @@ def interaction(found: Interaction) -> None:
     ui.say("")
     if found.erased:
         ui.say("  [yellow]Its text was erased.[/yellow]")
+    elif found.partial and messages is None:
+        ui.say("  [yellow]Its text is larger than one message and is not shown.[/yellow]")
     elif messages is None and answer is None:
         ui.say("  [dim]No text is kept: that is what FEEDBACK_CONTENT and GATEWAY_CAPTURE_CONTENT say.[/dim]")
     for message in [*(messages if isinstance(messages, list) else []), *([answer] if answer else [])]:
@@ -50,6 +52,8 @@ def interaction(found: Interaction) -> None:
     if found.signals:
         ui.say("")
         signals(found.signals)
+    if found.partial:
+        ui.say("  [yellow]There are more judgements than one message holds: these are the newest.[/yellow]")
 
 
 def signals(found: Sequence[Signal]) -> None:

@@ -163,6 +163,8 @@ class Interaction(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True)
     """What was answered: an assistant message (text, tool calls), or null."""
     erased: bool = False
     signals: tuple[Signal, ...] = ()
+    partial: bool = False
+    """It is larger than a message: older signals are left out, and if need be the text."""
 
 
 class ListInteractions(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):

@@ -56,13 +56,13 @@ class Reading:
             size += len(msgspec.json.encode(one))
             if size > _PAGE_BYTES and page:
                 break
-            page.append(one if size <= _PAGE_BYTES else _without_text(one))
+            page.append(_fitted(one))
         is_last = len(page) == len(rows) and len(rows) < wanted.limit
         last = page[-1] if page else None
         return InteractionPage(tuple(page), "" if is_last or last is None else f"{last.time_ms}-{last.request_id}")
 
     async def show(self, wanted: ShowInteraction) -> Interaction:
-        """One interaction with every signal on it.
+        """One interaction with every signal on it, as far as they fit into a message.
 
         Raises:
             ServiceError: `invalid_value`, `interaction_not_found` or `storage_unavailable`.
@@ -73,7 +73,7 @@ class Reading:
             if row is None:
                 raise ServiceError("interaction_not_found", f"There is no interaction `{wanted.id[:80]}`.", param="id")
             signals = await reading.signals_of(connection, [(row.tenant, row.request_id)])
-        return _interaction(row, signals.get((row.tenant, row.request_id), []))
+        return _fitted(_interaction(row, signals.get((row.tenant, row.request_id), [])))
 
     async def dead_letters(self, wanted: ListDeadLetters) -> DeadLetterPage:
         """A page of what could not be taken in, newest first; of a long message its beginning.
@@ -125,8 +125,21 @@ def _raw(text: str | None) -> msgspec.Raw:
     return _NULL if text is None else msgspec.Raw(text.encode())
 
 
-def _without_text(one: Interaction) -> Interaction:
-    return msgspec.structs.replace(one, messages=_NULL, answer=_NULL, signals=())
+def _fitted(one: Interaction) -> Interaction:
+    """The same where it fits into a page; else with its newest signals only, and without its text if need be."""
+    if len(msgspec.json.encode(one)) <= _PAGE_BYTES:
+        return one
+    bare = msgspec.structs.replace(one, signals=(), partial=True)
+    if len(msgspec.json.encode(bare)) > _PAGE_BYTES:
+        bare = msgspec.structs.replace(bare, messages=_NULL, answer=_NULL)
+    room_bytes = _PAGE_BYTES - len(msgspec.json.encode(bare))
+    kept: list[Signal] = []
+    for signal in sorted(one.signals, key=lambda each: (each.time_ms, each.id), reverse=True):
+        room_bytes -= len(msgspec.json.encode(signal)) + 1
+        if room_bytes < 0:
+            break
+        kept.append(signal)
+    return msgspec.structs.replace(bare, signals=tuple(reversed(kept)))
 
 
 def _limit(asked: int) -> int:

@@ -100,6 +100,31 @@ async def test_a_page_fits_into_a_message_whatever_it_holds(desk: FeedbackDesk, 
     assert rest.interactions
 
 
+async def test_what_is_larger_than_a_message_is_shown_in_part(desk: FeedbackDesk, rows: Rows) -> None:
+    done = completed()
+    comments = [
+        new_signal(done.request_id, kind=SignalKind.COMMENT, value="y" * 60_000, rater=f"r{n}", time_ms=1_000 + n)
+        for n in range(20)
+    ]
+    await desk.say([captured(done, question="x" * 500_000), done, *comments])
+    await rows.until("contents", 1)
+    await rows.until("signals", 20)
+    shown = await desk.call("interaction_show", ShowInteraction(done.request_id))
+    assert shown.partial
+    assert bytes(shown.messages) != b"null"
+    assert 0 < len(shown.signals) < 20
+    assert [one.rater for one in shown.signals] == [f"r{n}" for n in range(20 - len(shown.signals), 20)], "the newest"
+    (listed,) = (await desk.call("interaction_list", ListInteractions())).interactions
+    assert (listed.partial, len(listed.signals)) == (True, len(shown.signals))
+
+    # Both directions at their limits: more than a message even without any signal.
+    long = completed()
+    await desk.say([long, captured(long, question="x" * 700_000, answer="y" * 250_000)])
+    await rows.until("contents", 2)
+    bare = await desk.call("interaction_show", ShowInteraction(long.request_id))
+    assert (bare.partial, bytes(bare.messages)) == (True, b"null")
+
+
 @pytest.mark.parametrize(
     ("operation", "request_"),
     [
