@@ -1,5 +1,6 @@
 """How interactions, judgements and statistics are shown to people; all text in them is somebody else's."""
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
@@ -9,6 +10,8 @@ from rich.text import Text
 from cli import show, ui
 from libs.contracts.feedback import DeadLetter, Interaction, Signal, SignalKind, StatisticsRow
 
+_FEW: Final = 4
+_NAMES: Final = {SignalKind.DEMONSTRATION: "better"}
 _ROLES: Final = {"user": "cyan", "assistant": "green", "system": "dim", "tool": "dim"}
 
 
@@ -17,7 +20,7 @@ def interactions(found: Iterable[Interaction]) -> None:
     rows = [
         (show.when(each.time_ms), show.plain(each.inference_id), show.plain(each.model_version or each.model),
          show.short(_last_text(each.messages), 40), show.short(_text(msgspec.json.decode(each.answer)), 40),
-         ", ".join(judgement(signal) for signal in each.signals))
+         summary(each.signals) + (" …" if each.partial else ""))
         for each in found
     ]  # fmt: skip
     show.table(("time", "id", "version", "asked", "answered", "judged"), rows)
@@ -66,14 +69,25 @@ def signals(found: Sequence[Signal]) -> None:
     show.table(("time", "judged", "rater", "source", "weight", "tags", "", "id"), rows)
 
 
+def summary(found: Sequence[Signal]) -> str:
+    """Judgements that hold, in one line: each of a few, else how many of each kind."""
+    gone = {each.supersedes for each in found}
+    held = [each for each in found if each.id not in gone and not each.superseded_by]
+    if len(held) <= _FEW:
+        return ", ".join(judgement(each) for each in held)
+    kinds = Counter(
+        (judgement(each) if each.kind is SignalKind.THUMB else _NAMES.get(each.kind, each.kind.value)) for each in held
+    )
+    return ", ".join(f"{count} {kind}" for kind, count in kinds.most_common())
+
+
 def judgement(signal: Signal) -> str:
     """A judgement in a few words."""
     if signal.kind is SignalKind.THUMB:
         return "[green]up[/green]" if signal.value else "[red]down[/red]"
     if signal.kind is SignalKind.SCORE:
         return f"{signal.value:g}"
-    word = "better" if signal.kind is SignalKind.DEMONSTRATION else "comment"
-    return f"{word}: {show.short(str(signal.value), 40)}"
+    return f"{_NAMES.get(signal.kind, signal.kind.value)}: {show.short(str(signal.value), 40)}"
 
 
 def statistics(found: Iterable[StatisticsRow], groups: Sequence[str]) -> None:

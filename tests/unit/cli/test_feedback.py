@@ -214,6 +214,24 @@ def test_text_of_others_neither_colours_nor_moves_the_terminal(
     assert not any(order in shown for order in ("\x1b[2J", "\x9b", "\x07", "\x1b[31mx", "\x1b]8"))
 
 
+def _signal(number: int, kind: SignalKind, value: bool | float | str, **more: Any) -> Signal:
+    return Signal(id=str(number), tenant="t", kind=kind, value=value, time_ms=number, recorded_ms=number, **more)
+
+
+def test_judgements_in_one_line_are_those_that_hold() -> None:
+    few = [
+        _signal(1, SignalKind.THUMB, True),
+        _signal(2, SignalKind.THUMB, False, supersedes="1"),
+        _signal(3, SignalKind.SCORE, 0.5),
+        _signal(0, SignalKind.SCORE, 0.9, superseded_by="3"),
+    ]
+    assert tables.summary(few) == "[red]down[/red], 0.5"
+    many = [_signal(number, SignalKind.THUMB, number % 3 > 0) for number in range(9)]
+    assert tables.summary([*many, _signal(9, SignalKind.COMMENT, "[x]")]) == (
+        "6 [green]up[/green], 3 [red]down[/red], 1 comment"
+    )
+
+
 def test_a_table_of_nothing_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     said: list[str] = []
     monkeypatch.setattr(ui, "say", said.append)
