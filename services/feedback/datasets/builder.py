@@ -26,15 +26,6 @@ async def reports(selection: Selection, directory: Path, database: PostgresSetti
     Raises:
         ServiceError: `internal_error`, it ended without a word.
     """
-    order = Order(
-        selection=selection,
-        directory=str(directory),
-        host=database.host,
-        port=database.port,
-        user=database.user,
-        password=database.secret(),
-        database=database.database,
-    )
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",
@@ -48,7 +39,7 @@ async def reports(selection: Selection, directory: Path, database: PostgresSetti
     )
     orders, lines = cast("tuple[asyncio.StreamWriter, asyncio.StreamReader]", (process.stdin, process.stdout))
     try:
-        orders.write(msgspec.json.encode(order) + b"\n")
+        orders.write(_order(selection, directory, database))
         while line := await lines.readline():
             yield _decoder.decode(line)
     except BaseException:
@@ -60,3 +51,16 @@ async def reports(selection: Selection, directory: Path, database: PostgresSetti
     if status := await process.wait():
         text = f"The process that builds data sets ended with status {status}; the log of feedback says why."
         raise ServiceError("internal_error", text)
+
+
+def _order(selection: Selection, directory: Path, database: PostgresSettings) -> bytes:
+    order = Order(
+        selection=selection,
+        directory=str(directory),
+        host=database.host,
+        port=database.port,
+        user=database.user,
+        password=database.secret(),
+        database=database.database,
+    )
+    return msgspec.json.encode(order) + b"\n"

@@ -47,9 +47,12 @@ def find(text: str) -> list[Found]:
     found: list[Found] = []
     if _WORTHWHILE.search(text) is None:
         return found
+    taken = bytearray(len(text))
     for recogniser in RECOGNISERS:
-        if recogniser.hint(text):
-            found.extend(one for one in _matches(recogniser, text) if not _overlaps(one, found))
+        for one in _matches(recogniser, text) if recogniser.hint(text) else ():
+            if taken.find(1, one.start, one.end) < 0:
+                taken[one.start : one.end] = b"\1" * (one.end - one.start)
+                found.append(one)
     return sorted(found)
 
 
@@ -72,10 +75,6 @@ def _ends(text: str) -> Iterator[int]:
         end = max(text.rfind(mark, 0, end) for mark in " -")
         if end <= 0:
             return
-
-
-def _overlaps(one: Found, others: list[Found]) -> bool:
-    return any(one.start < other.end and other.start < one.end for other in others)
 
 
 def _has(*words: str) -> Callable[[str], bool]:

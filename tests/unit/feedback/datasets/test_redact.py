@@ -1,7 +1,6 @@
 """Redaction: how much it finds, how little it takes by mistake, and what its placeholders promise."""
 
 import itertools
-import time
 from collections import Counter
 
 import pytest
@@ -86,16 +85,12 @@ def test_text_outside_the_pieces_stays_as_it_is(text: str) -> None:
     assert redacted.endswith(text[at:])
 
 
-@pytest.mark.parametrize("piece", ["1 ", "a@", "://", "1:", "+1-", "sk-", "Bearer ", "-----BEGIN PRIVATE KEY", "1.1."])
-def test_hostile_texts_take_time_linear_in_their_length(piece: str) -> None:
-    def seconds(count: int) -> float:
-        text = piece * count
-        started = time.process_time()
-        find(text)
-        return time.process_time() - started
-
-    seconds(100)
-    assert seconds(8_000) < 40 * max(seconds(1_000), 0.002)
+@pytest.mark.parametrize(
+    "piece", ["1 ", "a@", "://", "1:", "+1-", "sk-", "Bearer ", "-----BEGIN PRIVATE KEY", "1.1.", "a@b.org "]
+)
+def test_a_megabyte_of_false_beginnings_comes_to_an_end(piece: str) -> None:
+    text = piece * (1_000_000 // len(piece))
+    assert "ann@example.org" not in Redactor().redact(f"{text} ann@example.org")
 
 
 @given(st.integers(0, 10**9 - 1), st.integers(0, 8))
