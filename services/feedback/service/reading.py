@@ -126,7 +126,7 @@ def _raw(text: str | None) -> msgspec.Raw:
 
 
 def _fitted(one: Interaction) -> Interaction:
-    """The same where it fits into a page; else with its newest signals only, and without its text if need be."""
+    """The same where it fits into a page; else with the newest signals that do, and without its text if need be."""
     if len(msgspec.json.encode(one)) <= _PAGE_BYTES:
         return one
     bare = msgspec.structs.replace(one, signals=(), partial=True)
@@ -135,10 +135,10 @@ def _fitted(one: Interaction) -> Interaction:
     room_bytes = _PAGE_BYTES - len(msgspec.json.encode(bare))
     kept: list[Signal] = []
     for signal in sorted(one.signals, key=lambda each: (each.time_ms, each.id), reverse=True):
-        room_bytes -= len(msgspec.json.encode(signal)) + 1
-        if room_bytes < 0:
-            break
-        kept.append(signal)
+        size = len(msgspec.json.encode(signal)) + 1
+        if size <= room_bytes:
+            room_bytes -= size
+            kept.append(signal)
     return msgspec.structs.replace(bare, signals=tuple(reversed(kept)))
 
 

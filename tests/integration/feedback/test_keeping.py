@@ -117,6 +117,11 @@ async def test_what_is_larger_than_a_message_is_shown_in_part(desk: FeedbackDesk
     (listed,) = (await desk.call("interaction_list", ListInteractions())).interactions
     assert (listed.partial, len(listed.signals)) == (True, len(shown.signals))
 
+    await desk.say([new_signal(done.request_id, kind=SignalKind.COMMENT, value="z" * 900_000, rater="loud")])
+    await rows.until("signals", 21)
+    again = await desk.call("interaction_show", ShowInteraction(done.request_id))
+    assert [one.rater for one in again.signals] == [one.rater for one in shown.signals], "one does not hide the others"
+
     # Both directions at their limits: more than a message even without any signal.
     long = completed()
     await desk.say([long, captured(long, question="x" * 700_000, answer="y" * 250_000)])
