@@ -34,7 +34,7 @@ HERE: Final = Path(__file__).parent
 PAGE: Final = HERE / "feedback.md"
 BATCH: Final = 500
 TARGET: Final = 0.25
-POLL_S: Final = 0.02
+POLL_S: Final = 0.1
 TABLES: Final = ("interactions", "signals")
 
 

@@ -1,5 +1,6 @@
 """What a signal must be to be recorded: one set of rules for the gateway, which refuses early, and for feedback."""
 
+import functools
 import hashlib
 import math
 import re
@@ -40,6 +41,7 @@ _MAX_NAME_LENGTH: Final = 128
 _TEXTS: Final = (SignalKind.COMMENT, SignalKind.DEMONSTRATION)
 
 
+@functools.lru_cache(maxsize=8_192)
 def request_id_of(inference_id: str) -> str:
     """The request that a client's id for its answer belongs to; a bare request id is taken too.
 

@@ -1,4 +1,4 @@
-"""Takes batches from a stream, has them recorded, and acknowledges them afterwards; one task per consumer."""
+"""Takes batches from a stream, has them recorded, and acknowledges them afterwards."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -19,10 +19,12 @@ Record = Callable[[list[Letter]], Awaitable[None]]
 Bury = Callable[[Letter, str], Awaitable[None]]
 
 _TELL_EVERY: Final = 60
+_AT_ONCE: Final = 2
+"""Batches of one consumer: while the database works on one, the next is read and decided."""
 
 
 class Intake:
-    """While the database is away the batch in hand is kept and nothing more is asked for."""
+    """While the database is away the batches in hand are kept and nothing more is asked for."""
 
     def __init__(self, consumer: BatchConsumer, record: Record, bury: Bury, *, retry_s: float) -> None:
         """Prepare; `record` must do a batch wholly or not at all, `bury` puts away what it can never do."""
@@ -30,18 +32,21 @@ class Intake:
         self._record = record
         self._bury = bury
         self._retry_s = retry_s
-        self._task: asyncio.Task[None] | None = None
+        self._tasks: list[asyncio.Task[None]] = []
 
     def start(self) -> None:
         """Take messages until `stop`."""
         self._consumer.start()
-        self._task = asyncio.create_task(self._run(), name=f"intake-{self._consumer.stream}")
+        self._tasks = [
+            asyncio.create_task(self._run(), name=f"intake-{self._consumer.stream}-{number}")
+            for number in range(_AT_ONCE)
+        ]
 
     async def stop(self) -> None:
         """End at once; a batch that is not acknowledged comes again, and is then recognised."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
         self._consumer.stop()
 
     def reconnected(self) -> None:

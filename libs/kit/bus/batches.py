@@ -29,7 +29,7 @@ def sequence_of(ack_subject: str) -> int:
 
 
 class BatchConsumer:
-    """Takes messages only when asked to: whoever stops asking holds at most two batches.
+    """Takes messages only when asked to: whoever stops asking is sent at most two batches more.
 
     A message that is not acknowledged in time comes again, perhaps to another process.
     """

@@ -161,16 +161,8 @@ def _place(command: RecordSignal, target: str, seen: Seen, known: Known, ruling:
     if current is not None and says_the_same:
         return current.signal_id
     before = current.signal_id if current is not None else ""
-    signal = _signal(command, target, seen, now_ms)
-    signal = msgspec.structs.replace(
-        signal, supersedes="" if is_late else before, superseded_by=before if is_late else ""
-    )
-    ruling.recorded.append(Recorded(signal, command))
-    return command.id
-
-
-def _signal(command: RecordSignal, target: str, seen: Seen, now_ms: int) -> Signal:
-    return Signal(
+    supersedes, superseded_by = ("", before) if is_late else (before, "")
+    signal = Signal(
         id=command.id,
         tenant=command.tenant,
         kind=command.kind,
@@ -184,4 +176,8 @@ def _signal(command: RecordSignal, target: str, seen: Seen, now_ms: int) -> Sign
         source=command.source,
         weight=signals.WEIGHTS[command.source],
         tags=command.tags,
+        supersedes=supersedes,
+        superseded_by=superseded_by,
     )
+    ruling.recorded.append(Recorded(signal, command))
+    return command.id
