@@ -19,7 +19,7 @@ from libs.contracts.registry import Kind
 from libs.contracts.versions import digest_of, short_reference
 from libs.kit import clock
 from libs.kit.errors import ServiceError
-from libs.kit.postgres import Database
+from libs.kit.postgres import Database, unavailable
 from libs.kit.publish import Description, Scan, publish, scan
 from libs.kit.registry_client import Registry
 from libs.kit.settings import PostgresSettings
@@ -182,6 +182,9 @@ class Runner:
         """A failure that will not mend ends the job; any other is for the next round."""
         if spec_of(error.code).retryable:
             raise error
+        if not await self._leads():
+            # Whoever leads now has begun it again and removed our files; that is no failure of the job's.
+            return
         log.warning("build failed", job=job.id, code=error.code, reason=error.message)
         async with self.database.begin() as connection:
             text_of = f"{error.code}: {error.message}"[:_MOST_ERROR]
@@ -194,7 +197,9 @@ class Runner:
             if self._lock is None:
                 self._lock = await self._stack.enter_async_context(self.database.connect())
             question = "select true" if held else "select pg_try_advisory_lock(:key)"
-            leads = bool((await self._lock.execute(text(question), {} if held else {"key": jobs.LEADER_KEY})).scalar())
+            with unavailable():
+                answer = await self._lock.execute(text(question), {} if held else {"key": jobs.LEADER_KEY})
+            leads = bool(answer.scalar())
         except BaseException:
             await self._release()
             raise

@@ -266,6 +266,26 @@ async def test_only_one_of_two_processes_builds(
     assert sorted(event.job.id for event in await _events(ground)) == sorted(job.id for job in ordered)
 
 
+async def test_a_build_outlives_the_loss_of_every_connection_to_the_database(
+    ground: FeedbackGround, desk: FeedbackDesk, models: RegistryDesk, rows: Rows
+) -> None:
+    assert models
+    await store(ground.database, judged_rows(2_000))
+    job = await _build(desk, _selection())
+
+    async def is_read() -> bool:
+        return (await _show(desk, job)).rows_read > 0
+
+    await _until(is_read, 60)
+    await rows.fetch(
+        "select pg_terminate_backend(pid) from pg_stat_activity"
+        " where datname = current_database() and pid <> pg_backend_pid()"
+    )
+    done = await _end(desk, job)
+    assert (done.state, done.rows_read) == ("succeeded", 2_000)
+    assert (await _one_event(ground)).job == done
+
+
 async def test_an_erasure_names_the_versions_and_the_next_build_goes_without(
     ground: FeedbackGround, desk: FeedbackDesk, models: RegistryDesk
 ) -> None:
