@@ -10,9 +10,10 @@ import platform
 import tempfile
 import time
 from contextlib import aclosing
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
+
+import msgspec
 
 from benchmarks.machine import describe_machine
 from libs.contracts.feedback import Shape
@@ -27,6 +28,7 @@ from services.feedback.migrations import migrate
 
 HERE: Final = Path(__file__).parent
 PAGE: Final = HERE / "datasets.md"
+STORED: Final = HERE / "results" / "datasets.json"
 PLOT: Final = HERE / "results" / "datasets.png"
 SIZES: Final = (10_000, 100_000)
 LIMIT_MIB: Final = 1_024
@@ -34,8 +36,7 @@ _SHAPES: Final = (Shape.SFT, Shape.PREFERENCE)
 _AGES_MS: Final = 10**12
 
 
-@dataclass(frozen=True)
-class Figure:
+class Figure(msgspec.Struct, frozen=True):
     """One build."""
 
     rows: int
@@ -49,16 +50,31 @@ def main() -> None:
     """Measure, and write the page and the plot unless this is only a try."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.datasets", description=__doc__)
     parser.add_argument("--sizes", type=_sizes, default=SIZES, help="interactions, for example 10000,100000,1000000")
+    parser.add_argument("--shapes", type=_shapes, default=_SHAPES, help="for example sft")
     parser.add_argument("--show", action="store_true", help="print the page instead of writing it")
     choice = parser.parse_args()
-    figures = asyncio.run(_measure(_home(), choice.sizes))
-    text = _render(figures)
+    figures = asyncio.run(_measure(_home(), choice.sizes, choice.shapes))
     if choice.show:
-        print(text)
+        print(_render(figures))
     else:
+        figures = _merged(figures)
+        text = _render(figures)
         PAGE.write_text(text, encoding="utf-8")
         _draw(figures)
         print(f"results: {PAGE}, {PLOT}")
+
+
+def _merged(figures: list[Figure]) -> list[Figure]:
+    """With those of earlier runs that this one has not measured again; kept for the next."""
+    kept = msgspec.json.decode(STORED.read_bytes(), type=list[Figure]) if STORED.exists() else []
+    found = {(one.rows, one.shape): one for one in [*kept, *figures]}
+    merged = [found[key] for key in sorted(found)]
+    STORED.write_bytes(msgspec.json.format(msgspec.json.encode(merged), indent=1) + b"\n")
+    return merged
+
+
+def _shapes(text: str) -> tuple[Shape, ...]:
+    return tuple(Shape(name) for name in text.split(","))
 
 
 def _sizes(text: str) -> tuple[int, ...]:
@@ -71,7 +87,7 @@ def _home() -> Path:
     return home
 
 
-async def _measure(home: Path, sizes: tuple[int, ...]) -> list[Figure]:
+async def _measure(home: Path, sizes: tuple[int, ...], shapes: tuple[Shape, ...]) -> list[Figure]:
     figures = []
     with tempfile.TemporaryDirectory(dir=home, prefix="datasets-") as directory:
         place = Path(directory) / "postgres"
@@ -80,13 +96,13 @@ async def _measure(home: Path, sizes: tuple[int, ...]) -> list[Figure]:
         await asyncio.to_thread(server.start)
         try:
             for size in sizes:
-                figures += await _measure_size(server, size, Path(directory))
+                figures += await _measure_size(server, size, shapes, Path(directory))
         finally:
             await asyncio.to_thread(server.stop)
     return figures
 
 
-async def _measure_size(server: PostgresServer, size: int, directory: Path) -> list[Figure]:
+async def _measure_size(server: PostgresServer, size: int, shapes: tuple[Shape, ...], directory: Path) -> list[Figure]:
     settings = await server.create_database()
     database = Database(settings)
     await migrate(database)
@@ -95,7 +111,7 @@ async def _measure_size(server: PostgresServer, size: int, directory: Path) -> l
         await connection.exec_driver_sql("vacuum analyze")
     await database.close()
     figures = []
-    for shape in _SHAPES:
+    for shape in shapes:
         with tempfile.TemporaryDirectory(dir=directory) as out:
             figures.append(await _build(settings, size, shape, Path(out)))
         print(figures[-1], flush=True)
@@ -162,7 +178,8 @@ def _render(figures: list[Figure]) -> str:
         f"{where}; PostgreSQL on this machine; Python {platform.python_version()}.",
         "Made-up interactions (12 words asked, 40 answered, one signal each, half of them in episodes, one in ten with",
         "an address to redact, 200 raters and 20 who flood), all steps on. A build is the service's own child process,",
-        "from its start to its last report: reading, redaction, MinHash, quarantine, JSONL and Parquet. One run each.",
+        "from its start to its last report: reading, redaction, MinHash, quarantine, JSONL and Parquet. One run each;",
+        "nothing keeps other work off the machine meanwhile.",
         "",
         "| interactions | shape | rows in the set | seconds | interactions/s | peak memory | limit |",
         "| ---: | --- | ---: | ---: | ---: | ---: | ---: |",
@@ -173,7 +190,7 @@ def _render(figures: list[Figure]) -> str:
         ),
         "",
         *(f"{line}" for line in slopes),
-        f"The largest size measured in this run is {largest:,} interactions.",
+        f"The largest size measured is {largest:,} interactions.",
         "",
         "![seconds and memory by interactions](results/datasets.png)",
         "",
@@ -204,7 +221,7 @@ def _draw(figures: list[Figure]) -> None:
 
     figure, (time_axes, memory_axes) = plt.subplots(1, 2, figsize=(9, 3.6), layout="constrained")
     for shape in _SHAPES:
-        own = [one for one in figures if one.shape is shape]
+        own = sorted((one for one in figures if one.shape is shape), key=lambda one: one.rows)
         sizes = [one.rows for one in own]
         time_axes.plot(sizes, [one.seconds for one in own], marker="o", label=shape.value)
         memory_axes.plot(sizes, [one.peak_mib for one in own], marker="o", label=shape.value)
