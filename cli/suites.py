@@ -5,6 +5,14 @@ from typing import Final
 
 STANDARD: Final = "standard"
 LONG_MARKERS: Final = ("slow", "stack")
+_STORES: Final = (
+    "tests/e2e",
+    "tests/integration/feedback",
+    "tests/integration/kit",
+    "tests/integration/local",
+    "tests/integration/registry",
+)
+"""Where PostgreSQL, S3 or the whole stack are started."""
 
 
 @dataclass(frozen=True)
@@ -24,8 +32,8 @@ SUITES: Final = {
         with_checks=True,
     ),
     "quick": Suite(
-        "the same without real vLLM: the everyday loop",
-        ("-m", f"not ({' or '.join((*LONG_MARKERS, 'vllm'))})"),
+        "the same without real vLLM, PostgreSQL, S3 and the whole stack: the everyday loop",
+        ("-m", f"not ({' or '.join((*LONG_MARKERS, 'vllm'))})", *(f"--ignore={place}" for place in _STORES)),
         with_checks=True,
     ),
     "checks": Suite("ruff, formatting, types and import rules only", with_checks=True, with_tests=False),
