@@ -66,11 +66,13 @@ async def test_a_request_that_waits_survives_a_restart_of_nats(
 ) -> None:
     task = own_front.ask()
     work = await own_double.next()
+    # Unconfirmed it would be submitted again, and a server that was killed has forgotten ids of settled messages.
+    await until(lambda: [inflight.stored for inflight in own_front.gateway.relay.requests()] == [True])
     private_nats.kill()
     await until(lambda: not own_front.gateway.bus.connected)
     private_nats.start()
     await until(lambda: own_front.gateway.bus.connected and own_double.worker_bus.connected)
-    # The submission was repeated after the reconnect, but the stream keeps one of each.
+    # What the stream has confirmed is not submitted again after the reconnect.
     await own_front.gateway.bus.flush()
     work.answer()
     assert (await task).status_code == 200
