@@ -11,6 +11,7 @@ from libs.contracts.inference import RequestCompleted
 from libs.contracts.topology import EVT_FEEDBACK, FEEDBACK_CAPTURED, FEEDBACK_COMPLETED, FEEDBACK_SIGNALS
 from libs.kit import clock
 from libs.kit.bus import BusError
+from libs.kit.errors import ServiceError
 from libs.testkit.feedback import FeedbackDesk, Rows, captured, completed, new_signal
 
 Message = RequestCompleted | Captured | RecordSignal
@@ -116,7 +117,8 @@ class FeedbackOracle:
         """Whether as many rows are there as must be, and nothing waits."""
         try:
             counts = {table: await rows.count(table) for table in (*TABLES, "outbox", "pending_signals")}
-        except Exception:  # noqa: BLE001 - the database may be away in the middle of the test
+        except ServiceError:
+            # The database is away in the middle of the test.
             return False
         expected = {table: len(ids) for table, ids in self.said.items()}
         return counts == {**expected, "outbox": 0, "pending_signals": 0}

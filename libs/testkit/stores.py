@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import IO, Final
 
@@ -30,7 +31,7 @@ from libs.testkit.processes import die_with_parent
 _CHILD: Final = Path(initdb.__file__).with_name("child.py")
 
 
-class _Store:
+class _Store(ABC):
     """One server of the local stack in a directory of its own; its ports and data survive `kill` and `start`."""
 
     def __init__(self, directory: Path) -> None:
@@ -82,8 +83,9 @@ class _Store:
         for path in self._server.leftovers:
             path.unlink(missing_ok=True)
 
+    @abstractmethod
     def _parts(self) -> tuple[Part, ...]:
-        raise NotImplementedError
+        """The server and its tasks, as the local stack declares them."""
 
     def _spawn(self, part: Part, log: IO[bytes]) -> "subprocess.Popen[bytes]":
         command = part.command

@@ -1,7 +1,6 @@
 """Work that is done again and again, when something has happened and now and then anyway."""
 
 import asyncio
-import contextlib
 from collections.abc import Awaitable, Callable
 from typing import Final
 
@@ -9,6 +8,7 @@ import structlog
 
 from libs.kit.bus import BusError
 from libs.kit.errors import ServiceError
+from libs.kit.waiting import set_within
 from services.feedback.repository.bulk import CollisionError
 
 log = structlog.get_logger(__name__)
@@ -59,5 +59,4 @@ class Rounds:
                 # What failed is still to be done; the log must say why before it is tried again.
                 log.exception("round failed", work=self._name)
             await asyncio.sleep(_BREATH_S)
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._wake.wait(), pause_s)
+            await set_within(self._wake, pause_s)

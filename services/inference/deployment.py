@@ -4,7 +4,6 @@ Level-triggered: what is wanted is read again after every reconnect and every te
 """
 
 import asyncio
-import contextlib
 from typing import Final
 
 import msgspec
@@ -16,6 +15,7 @@ from libs.contracts.registry import DeployedVersion, Deployment
 from libs.kit import clock
 from libs.kit.bus import BusClient, Message
 from libs.kit.errors import ServiceError
+from libs.kit.waiting import set_within
 from services.inference.adapters import Adapters
 from services.inference.cache import Cache, Lease
 from services.inference.engine import Engine
@@ -69,8 +69,7 @@ class Follower:
 
     async def settle(self, timeout_s: float) -> None:
         """Wait until everything that the deployment wants has been loaded or has failed once, but not for ever."""
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._settled.wait(), timeout_s)
+        await set_within(self._settled, timeout_s)
 
     def serve(self, worker: Worker) -> None:
         """From here on `worker` may use what is offered."""
@@ -119,8 +118,7 @@ class Follower:
     # Carrying it out
 
     async def _follow(self) -> None:
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._wake.wait(), 0.0 if self._bus.connected else _CONNECT_S)
+        await set_within(self._wake, 0.0 if self._bus.connected else _CONNECT_S)
         while True:
             self._wake.clear()
             await self._read()
@@ -132,10 +130,7 @@ class Follower:
                 pause_s = _RETRY_S
             self._settled.set()
             left_s = max(0.0, min(pause_s, self._read_due_s - clock.monotonic_s()))
-            try:
-                await asyncio.wait_for(self._wake.wait(), left_s)
-            except TimeoutError:
-                continue
+            await set_within(self._wake, left_s)
 
     async def _read(self) -> None:
         if clock.monotonic_s() < self._read_due_s:

@@ -20,6 +20,7 @@ from libs.contracts.inference import (
 )
 from libs.kit import clock
 from libs.kit.bus import BusClient, BusError, Message, header_value
+from libs.kit.waiting import set_within
 from services.inference.engine import Engine
 from services.inference.execution import Execution, Stop, Surroundings
 from services.inference.gateways import BEAT_S, Gateways
@@ -96,9 +97,7 @@ class Worker:
     async def drain(self, timeout_s: float) -> None:
         """Take nothing new, let what runs finish within `timeout_s`, end the rest with an error, say goodbye."""
         self._change(WorkerState.DRAINING)
-        try:
-            await asyncio.wait_for(self._idle.wait(), timeout_s)
-        except TimeoutError:
+        if not await set_within(self._idle, timeout_s):
             log.warning("drain timed out", running=len(self._table))
             await self._stop_all(Stop.SHUTDOWN)
         await self._leave()

@@ -1,7 +1,6 @@
 """The leader's work: events out of the outbox, deployments one step further, desired states into the bucket again."""
 
 import asyncio
-import contextlib
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -13,6 +12,7 @@ from libs.kit import clock
 from libs.kit.errors import ServiceError
 from libs.kit.objects import ObjectStore
 from libs.kit.postgres import Database
+from libs.kit.waiting import set_within
 from services.registry.fleet import Fleet
 from services.registry.leader import Leader
 from services.registry.repository import outbox
@@ -126,9 +126,7 @@ class Steward:
             await self._attempt(self.keep_versions)
             await self._attempt(self.round)
             await self._attempt(self.relay)
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(self.pause_s):
-                    await self.wake.wait()
+            await set_within(self.wake, self.pause_s)
 
     async def _attempt(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
         try:

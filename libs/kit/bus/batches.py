@@ -12,6 +12,7 @@ from libs.kit.bus.client import BusClient
 from libs.kit.bus.errors import BusError
 from libs.kit.bus.headers import status_of
 from libs.kit.bus.parser import Message
+from libs.kit.waiting import set_within
 
 log = structlog.get_logger(__name__)
 
@@ -92,12 +93,10 @@ class BatchConsumer:
         while not self._held:
             self._news.clear()
             self._pull()
-            try:
-                await asyncio.wait_for(self._news.wait(), self._retry_s)
-            except TimeoutError:
-                if clock.monotonic_s() - self._heard_s > self._silence_s:
-                    # Three heartbeats are missing: the pull was lost.
-                    self._remaining = 0
+            news = await set_within(self._news, self._retry_s)
+            if not news and clock.monotonic_s() - self._heard_s > self._silence_s:
+                # Three heartbeats are missing: the pull was lost.
+                self._remaining = 0
         taken = [self._held.popleft() for _ in range(min(self._batch, len(self._held)))]
         if len(self._held) < self._batch:
             # The next ones travel while these are worked on.

@@ -21,6 +21,7 @@ from libs.kit.bus.errors import (
 from libs.kit.bus.headers import status_of
 from libs.kit.bus.outgoing import Outgoing
 from libs.kit.bus.parser import Message, Parser, ProtocolError
+from libs.kit.waiting import set_within
 
 log = structlog.get_logger(__name__)
 
@@ -75,7 +76,6 @@ class BusClient(asyncio.Protocol):
         self._ready: asyncio.Future[None] | None = None
         self._keeper: asyncio.Task[None] | None = None
         self._lost = asyncio.Event()
-        self._closing = False
         self.connected = False
         self.reconnects = 0
         self.last_error = ""
@@ -147,7 +147,8 @@ class BusClient(asyncio.Protocol):
         sid = self.subscribe(inbox, lambda message: None if answer.done() else answer.set_result(message))
         try:
             self.publish(subject, payload, reply=inbox, headers=headers)
-            message = await asyncio.wait_for(answer, timeout_s)
+            async with asyncio.timeout(timeout_s):
+                message = await answer
         except TimeoutError as error:
             raise BusTimeoutError(f"no answer on {subject} within {timeout_s} s") from error
         finally:
@@ -169,7 +170,8 @@ class BusClient(asyncio.Protocol):
         self._pongs.append(pong)
         self._outgoing.add(_PING)
         try:
-            await asyncio.wait_for(pong, timeout_s)
+            async with asyncio.timeout(timeout_s):
+                await pong
         except TimeoutError as error:
             raise BusTimeoutError(f"no pong within {timeout_s} s") from error
 
@@ -179,15 +181,13 @@ class BusClient(asyncio.Protocol):
 
     async def close(self) -> None:
         """Send what waits, for as long as a connection attempt may take, then end the connection for good."""
-        self._closing = True
         if self._keeper is not None:
             self._keeper.cancel()
             await asyncio.gather(self._keeper, return_exceptions=True)
         if self._transport is not None and self.connected:
             self._outgoing.write_now()
             self._transport.close()
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._lost.wait(), self._options.connect_timeout_s)
+            await set_within(self._lost, self._options.connect_timeout_s)
         if self._transport is not None:
             # Not waited for: of a connection cancelled while it was made, uvloop never says that it is lost.
             self._transport.abort()
@@ -313,8 +313,7 @@ class BusClient(asyncio.Protocol):
     async def _keep(self) -> None:
         """Ping while connected; reconnect with growing, jittered pauses while not."""
         pause_s = self._options.reconnect_min_s
-        # Not `True`: before Python 3.12 `wait_for` may swallow the cancellation that `close` asked for.
-        while not self._closing:
+        while True:
             if not self.connected:
                 try:
                     await self._open()
@@ -324,9 +323,7 @@ class BusClient(asyncio.Protocol):
                     continue
                 self.reconnects += 1
                 pause_s = self._options.reconnect_min_s
-            try:
-                await asyncio.wait_for(self._lost.wait(), self._options.ping_interval_s)
-            except TimeoutError:
+            if not await set_within(self._lost, self._options.ping_interval_s):
                 self._ping()
 
     def _ping(self) -> None:

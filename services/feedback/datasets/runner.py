@@ -23,6 +23,7 @@ from libs.kit.postgres import Database, unavailable
 from libs.kit.publish import Description, Scan, publish, scan
 from libs.kit.registry_client import Registry
 from libs.kit.settings import PostgresSettings
+from libs.kit.waiting import set_within
 from services.feedback.datasets import jobs
 from services.feedback.datasets.build import DATA
 from services.feedback.datasets.builder import reports
@@ -239,8 +240,7 @@ class Runner:
                 busy = False
                 log.exception("build round failed")
             if not busy:
-                with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self.wake.wait(), self.pause_s)
+                await set_within(self.wake, self.pause_s)
 
 
 def _description(job: DatasetJob) -> Description:
