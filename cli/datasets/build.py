@@ -11,7 +11,7 @@ from cli import show, ui
 from cli.datasets import declare, tables
 from cli.feedback.rest import RestFeedback
 from cli.feedback.session import AUTHOR, with_feedback
-from libs.contracts.feedback import BuildDataset, DatasetJob, DeclaredSelection, JobId, Shape
+from libs.contracts.datasets import BuildDataset, DatasetJob, DeclaredSelection, JobId, Shape
 from libs.kit.errors import ServiceError
 
 _LOOK_EVERY_S: Final = 0.3

@@ -9,7 +9,7 @@ import msgspec
 import typer
 
 from deploy.local.errors import StackError
-from libs.contracts.feedback import DeclaredSelection
+from libs.contracts.datasets import DeclaredSelection
 
 _TIMES: Final = ("since", "until")
 """In a file, dates and times beside the contract's `since_ms` and `until_ms`."""

@@ -15,7 +15,7 @@ from cli.models.bars import Bars
 from cli.models.rest import RestRegistry
 from cli.models.session import with_registry
 from cli.models.transfer import check_empty, fetch
-from libs.contracts.feedback import DatasetJob, JobId, JobList, ListJobs
+from libs.contracts.datasets import DatasetJob, JobId, JobList, ListJobs
 from libs.contracts.registry import Fetch, Kind, ListVersions, Resolve, VersionDetails, VersionPage
 from libs.contracts.versions import full_reference
 from libs.kit.errors import ServiceError

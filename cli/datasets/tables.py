@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from typing import Final
 
 from cli import show, ui
-from libs.contracts.feedback import DatasetJob
+from libs.contracts.datasets import DatasetJob
 
 _STATES: Final = {"succeeded": ui.WELL, "failed": ui.BAD, "cancelled": "[dim]·[/dim]"}
 

@@ -6,14 +6,12 @@ from typing import Any, Final
 import msgspec
 
 from cli.rest import Offer, RestCaller, Wanted, at
+from libs.contracts.datasets import BuildDataset, JobId, ListJobs
 from libs.contracts.feedback import (
     OPERATIONS,
-    BuildDataset,
     Erase,
-    JobId,
     ListDeadLetters,
     ListInteractions,
-    ListJobs,
     ShowInteraction,
     StatisticsQuery,
 )

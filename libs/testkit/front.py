@@ -9,12 +9,12 @@ from typing import Any, Final
 
 import httpx2
 import msgspec
-import nats as nats_py
 
 from libs.contracts.inference import RequestCompleted
 from libs.contracts.topology import EVT_INFERENCE
 from libs.testkit.nats_server import NatsServer
 from libs.testkit.ports import free_port
+from libs.testkit.streams import stream_messages
 from libs.testkit.wait import until
 from services.gateway.app import Gateway, build_app
 from services.gateway.server import Server
@@ -79,11 +79,5 @@ async def running(settings: Settings) -> AsyncIterator[Front]:
 
 async def stored_events(server: NatsServer) -> list[RequestCompleted]:
     """Every completed request that the stream of events holds, oldest first."""
-    client = await nats_py.connect(
-        f"nats://{server.host}:{server.port}", user="provisioner", password=server.passwords["provisioner"]
-    )
-    stream = client.jetstream()
-    count = (await stream.stream_info(EVT_INFERENCE.name)).state.messages
-    found = [await stream.get_msg(EVT_INFERENCE.name, number) for number in range(1, count + 1)]
-    await client.close()
+    found = await stream_messages(server, EVT_INFERENCE.name)
     return [msgspec.json.decode(message.data or b"", type=RequestCompleted) for message in found]

@@ -9,7 +9,7 @@ import typer
 
 from cli.datasets import contents, declare, tables
 from deploy.local.errors import StackError
-from libs.contracts.feedback import Quarantine, Shape
+from libs.contracts.datasets import Quarantine, Shape
 from libs.kit.errors import ServiceError
 
 
