@@ -16,7 +16,7 @@ from typing import Final
 import msgspec
 
 from benchmarks.machine import describe_machine
-from libs.contracts.feedback import Shape
+from libs.contracts.datasets import Shape
 from libs.kit.postgres import Database
 from libs.kit.settings import PostgresSettings
 from libs.testkit.judged import START_MS, Crowd, judged_rows, selection

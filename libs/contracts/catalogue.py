@@ -5,7 +5,7 @@ from typing import Final
 
 import msgspec
 
-from libs.contracts import calls, feedback, inference, registry, subjects
+from libs.contracts import calls, datasets, feedback, inference, registry, subjects
 from libs.contracts.topology import (
     CMD_FEEDBACK,
     CMD_INFERENCE,
@@ -214,7 +214,7 @@ CATALOGUE: Final = (
     ),
     Entry(
         subject=subjects.DATASET_BUILT,
-        message=feedback.DatasetBuilt,
+        message=datasets.DatasetBuilt,
         said_by=("feedback",),
         heard_by=("provisioner",),
         stream=EVT_FEEDBACK,
@@ -258,13 +258,13 @@ STRUCTS: Final[tuple[type[msgspec.Struct], ...]] = (
     registry.DeploymentChanged,
     *(struct for pair in feedback.OPERATIONS.values() for struct in pair),
     feedback.Captured,
-    feedback.Selection,
-    feedback.Quarantine,
+    datasets.Selection,
+    datasets.Quarantine,
     feedback.StatisticsRow,
     feedback.DeadLetter,
     feedback.SignalRecorded,
     feedback.SignalRefused,
-    feedback.DatasetBuilt,
+    datasets.DatasetBuilt,
 )
 
 

@@ -1,5 +1,7 @@
 """Writes the catalogue as Markdown."""
 
+import re
+
 import msgspec
 
 from libs.contracts import feedback, registry
@@ -82,10 +84,4 @@ def _type_name(annotation: object) -> str:
     name = (
         annotation.__name__ if isinstance(annotation, type) and not hasattr(annotation, "__args__") else str(annotation)
     )
-    return (
-        name.replace("typing.", "")
-        .replace("libs.contracts.inference.", "")
-        .replace("libs.contracts.registry.", "")
-        .replace("libs.contracts.feedback.", "")
-        .replace("|", "or")
-    )
+    return re.sub(r"\b(typing|libs\.contracts\.\w+)\.", "", name).replace("|", "or")

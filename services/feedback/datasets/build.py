@@ -4,7 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from libs.contracts.feedback import Selection
+from libs.contracts.datasets import Selection
 from libs.kit import clock
 from libs.kit.errors import ServiceError
 from libs.kit.postgres import Database

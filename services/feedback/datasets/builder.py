@@ -8,7 +8,7 @@ from typing import Final, cast
 
 import msgspec
 
-from libs.contracts.feedback import Selection
+from libs.contracts.datasets import Selection
 from libs.kit.errors import ServiceError
 from libs.kit.settings import PostgresSettings
 from services.feedback.datasets.order import Order, Report

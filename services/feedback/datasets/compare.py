@@ -7,7 +7,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from libs.contracts.feedback import Selection, Shape
+from libs.contracts.datasets import Selection, Shape
 from services.feedback.datasets.ledger import LABELS, Ledger
 from services.feedback.datasets.quarantine import RULES, Verdicts, admit
 from services.feedback.datasets.rows import Label

@@ -9,7 +9,7 @@ from sqlalchemy import Row, delete, exists, insert, select, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from libs.contracts import subjects
-from libs.contracts.feedback import DatasetBuilt, DatasetJob, Selection
+from libs.contracts.datasets import DatasetBuilt, DatasetJob, Selection
 from services.feedback.repository import erasures
 from services.feedback.tables import dataset_jobs as jobs
 from services.feedback.tables import dataset_rows, outbox

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import msgspec
 
-from libs.contracts.feedback import Selection
+from libs.contracts.datasets import Selection
 from services.feedback.datasets.quarantine import Verdicts
 from services.feedback.datasets.tally import Tally
 

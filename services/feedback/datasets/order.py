@@ -2,7 +2,7 @@
 
 import msgspec
 
-from libs.contracts.feedback import Selection
+from libs.contracts.datasets import Selection
 
 
 class Order(msgspec.Struct, frozen=True, kw_only=True):

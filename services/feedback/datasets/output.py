@@ -8,7 +8,7 @@ import msgspec
 import pyarrow as pa  # type: ignore[import-untyped] # it ships no types
 import pyarrow.parquet as pq  # type: ignore[import-untyped] # as above
 
-from libs.contracts.feedback import Shape
+from libs.contracts.datasets import Shape
 from services.feedback.datasets.shapes import Record, as_json
 
 ROW_GROUP: Final = 8_192

@@ -10,7 +10,7 @@ from typing import Final
 
 import numpy as np
 
-from libs.contracts.feedback import Selection
+from libs.contracts.datasets import Selection
 from libs.kit.errors import ServiceError
 from services.feedback.datasets import manifest
 from services.feedback.datasets.compare import REASONS, Comparison, Plan

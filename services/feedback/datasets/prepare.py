@@ -5,7 +5,7 @@ from typing import Any, Final
 
 import msgspec
 
-from libs.contracts.feedback import Selection, Shape
+from libs.contracts.datasets import Selection, Shape
 from services.feedback.datasets.labels import Verdict, judge
 from services.feedback.datasets.normalise import each_text, normalise
 from services.feedback.datasets.quality import flaw, plain

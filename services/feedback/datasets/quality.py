@@ -5,7 +5,7 @@ from typing import Final
 
 import msgspec
 
-from libs.contracts.feedback import Selection
+from libs.contracts.datasets import Selection
 from services.feedback.datasets.rows import Example, Label, Message
 
 _MOST_REPLACED: Final = 0.01

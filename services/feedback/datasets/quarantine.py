@@ -9,7 +9,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from libs.contracts.feedback import Quarantine
+from libs.contracts.datasets import Quarantine
 
 _FAIR_SHARES: Final = 2.0
 NOBODY: Final = -1

@@ -13,8 +13,8 @@ import structlog
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from libs.contracts.datasets import DatasetBuilt, DatasetJob
 from libs.contracts.errors import spec_of
-from libs.contracts.feedback import DatasetBuilt, DatasetJob
 from libs.contracts.registry import Kind
 from libs.contracts.versions import digest_of, short_reference
 from libs.kit import clock

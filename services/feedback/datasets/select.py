@@ -4,7 +4,8 @@ from collections.abc import Iterable
 
 import msgspec
 
-from libs.contracts.feedback import Selection, Source
+from libs.contracts.datasets import Selection
+from libs.contracts.feedback import Source
 from services.feedback.datasets.rows import JoinedRow, Judgement
 
 IMPLICIT = frozenset({Source.REGENERATED, Source.EDITED, Source.COPIED, Source.ABANDONED})

@@ -6,7 +6,7 @@ from pathlib import Path
 import msgspec
 
 from libs.contracts.calls import Empty
-from libs.contracts.feedback import BuildDataset, DatasetJob, JobId, JobList, ListJobs
+from libs.contracts.datasets import BuildDataset, DatasetJob, JobId, JobList, ListJobs
 from libs.kit import clock
 from libs.kit.errors import ServiceError
 from libs.kit.postgres import Database

@@ -5,7 +5,7 @@ from typing import Any, Final
 import msgspec
 import numpy as np
 
-from libs.contracts.feedback import Shape
+from libs.contracts.datasets import Shape
 from services.feedback.datasets.quality import text_of
 from services.feedback.datasets.rows import Example, Label
 from services.feedback.datasets.similar import I64, U64, Mask

@@ -8,7 +8,8 @@ from typing import Any, Final
 
 import msgspec
 
-from libs.contracts.feedback import Selection, Shape, SignalKind, Source
+from libs.contracts.datasets import Selection, Shape
+from libs.contracts.feedback import SignalKind, Source
 from libs.kit.postgres import Database, unavailable
 from libs.kit.signals import JUDGEMENT
 from services.feedback.datasets.quarantine import bursts

@@ -2,7 +2,7 @@
 
 import math
 
-from libs.contracts.feedback import Selection
+from libs.contracts.datasets import Selection
 from libs.contracts.versions import NAME
 from libs.kit.errors import ServiceError
 from services.feedback.datasets.split import check_splits

@@ -4,17 +4,8 @@ from typing import Final, get_args, get_type_hints
 
 import msgspec
 
-from libs.contracts.feedback import (
-    BuildDataset,
-    DeclaredSelection,
-    Erase,
-    JobId,
-    ListDeadLetters,
-    ListInteractions,
-    ListJobs,
-    ShowInteraction,
-    StatisticsQuery,
-)
+from libs.contracts.datasets import BuildDataset, DeclaredSelection, JobId, ListJobs
+from libs.contracts.feedback import Erase, ListDeadLetters, ListInteractions, ShowInteraction, StatisticsQuery
 from libs.kit.errors import ServiceError
 from services.gateway.routes.endpoints import Asked, Endpoint
 
