@@ -5,7 +5,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
-from libs.contracts.feedback import Selection, Shape, SignalKind
+from libs.contracts.datasets import Selection, Shape
+from libs.contracts.feedback import SignalKind
 from libs.kit import clock
 from services.feedback.datasets.rows import JoinedRow, Judgement
 

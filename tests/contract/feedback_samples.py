@@ -4,6 +4,7 @@ from typing import Final
 
 import msgspec
 
+from libs.contracts import datasets as d
 from libs.contracts import feedback as f
 from libs.contracts.inference import RequestCompleted
 
@@ -61,7 +62,7 @@ INTERACTION: Final = f.Interaction(
     erased=True,
     signals=(SIGNAL,),
 )
-QUARANTINE: Final = f.Quarantine(
+QUARANTINE: Final = d.Quarantine(
     enabled=False,
     max_rater_share=0.1,
     min_raters_for_share=2,
@@ -70,9 +71,9 @@ QUARANTINE: Final = f.Quarantine(
     similarity=0.5,
     trusted_raters=("root",),
 )
-SELECTION: Final = f.Selection(
+SELECTION: Final = d.Selection(
     name="faq",
-    shape=f.Shape.KTO,
+    shape=d.Shape.KTO,
     tenant="t1",
     since_ms=1,
     until_ms=2,
@@ -89,7 +90,7 @@ SELECTION: Final = f.Selection(
     seed=4,
     quarantine=QUARANTINE,
 )
-JOB: Final = f.DatasetJob(
+JOB: Final = d.DatasetJob(
     id="j1",
     state="succeeded",
     selection=SELECTION,
@@ -153,9 +154,9 @@ FEEDBACK_SAMPLES: Final[dict[str, msgspec.Struct]] = {
     "Erasure": f.Erasure("era_1", 1, 2, ("faq@sha256:0123456789ab",)),
     "ListDeadLetters": f.ListDeadLetters(3, "b"),
     "DeadLetterPage": f.DeadLetterPage((LETTER,), "1-x"),
-    "BuildDataset": f.BuildDataset(selection=SELECTION, author="root", dry_run=True),
-    "JobId": f.JobId("j1"),
-    "ListJobs": f.ListJobs(5),
-    "JobList": f.JobList((JOB,)),
-    "DatasetBuilt": f.DatasetBuilt(id="e1", time_ms=2, job=JOB),
+    "BuildDataset": d.BuildDataset(selection=SELECTION, author="root", dry_run=True),
+    "JobId": d.JobId("j1"),
+    "ListJobs": d.ListJobs(5),
+    "JobList": d.JobList((JOB,)),
+    "DatasetBuilt": d.DatasetBuilt(id="e1", time_ms=2, job=JOB),
 }

@@ -13,7 +13,8 @@ from pathlib import Path
 import msgspec
 import pytest_asyncio
 
-from libs.contracts.feedback import Selection, Shape, SignalKind, Source
+from libs.contracts.datasets import Selection, Shape
+from libs.contracts.feedback import SignalKind, Source
 from libs.kit.postgres import Database
 from libs.kit.settings import PostgresSettings
 from libs.testkit.judged import START_MS, in_order, judged_rows, judgement, row, selection

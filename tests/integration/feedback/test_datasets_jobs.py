@@ -13,18 +13,8 @@ import pytest
 import pytest_asyncio
 
 from libs.contracts import subjects
-from libs.contracts.feedback import (
-    BuildDataset,
-    DatasetBuilt,
-    DatasetJob,
-    Erase,
-    Erasure,
-    JobId,
-    ListJobs,
-    Selection,
-    Shape,
-    SignalKind,
-)
+from libs.contracts.datasets import BuildDataset, DatasetBuilt, DatasetJob, JobId, ListJobs, Selection, Shape
+from libs.contracts.feedback import Erase, Erasure, SignalKind
 from libs.contracts.registry import Kind, ListVersions, Resolve, SetAlias, Version, VersionDetails
 from libs.kit.errors import ServiceError
 from libs.kit.settings import ObjectSettings

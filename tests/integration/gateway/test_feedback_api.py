@@ -10,25 +10,18 @@ import pytest_asyncio
 
 from cli.feedback.rest import RestFeedback
 from libs.contracts.calls import Empty, Fault
+from libs.contracts.datasets import BuildDataset, DatasetJob, JobId, JobList, ListJobs, Quarantine, Selection, Shape
 from libs.contracts.errors import ERRORS
 from libs.contracts.feedback import (
     OPERATIONS,
-    BuildDataset,
-    DatasetJob,
     DeadLetter,
     DeadLetterPage,
     Erase,
     Erasure,
     Interaction,
     InteractionPage,
-    JobId,
-    JobList,
     ListDeadLetters,
     ListInteractions,
-    ListJobs,
-    Quarantine,
-    Selection,
-    Shape,
     ShowInteraction,
     Signal,
     SignalKind,

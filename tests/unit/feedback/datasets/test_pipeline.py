@@ -10,7 +10,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from libs.contracts.feedback import Selection, Shape, SignalKind
+from libs.contracts.datasets import Selection, Shape
+from libs.contracts.feedback import SignalKind
 from libs.kit.errors import ServiceError
 from libs.testkit.judged import in_order, judged_rows, judgement, row, selection
 from services.feedback.datasets.pipeline import Built, Pipeline

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from libs.contracts.feedback import Quarantine, Shape, SignalKind
+from libs.contracts.datasets import Quarantine, Shape
+from libs.contracts.feedback import SignalKind
 from libs.testkit.judged import START_MS, Crowd, in_order, judged_rows, judgement, row, selection
 from services.feedback.datasets.pipeline import Pipeline
 from services.feedback.datasets.quarantine import NOBODY, admit, bursts, effective_share, rows_for_share

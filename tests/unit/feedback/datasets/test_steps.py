@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from libs.contracts.feedback import Quarantine, Selection, Shape, SignalKind, Source
+from libs.contracts.datasets import Quarantine, Selection, Shape
+from libs.contracts.feedback import SignalKind, Source
 from libs.kit.errors import ServiceError
 from libs.testkit.judged import START_MS, judgement, row, selection
 from services.feedback.datasets.labels import judge
