@@ -25,6 +25,10 @@ SIGNAL_REFUSED: Final = "evt.feedback.signal.refused.v1"
 DATASET_BUILT: Final = "evt.feedback.dataset.built.v1"
 ALL_FEEDBACK_CALLS: Final = "ctl.feedback.api.*"
 
+JOB_CHANGED: Final = "evt.trainer.job.changed.v1"
+ALL_TRAINER_CALLS: Final = "ctl.trainer.api.*"
+ALL_JOB_PROGRESS: Final = "ctl.trainer.job.*.progress"
+
 ALL_REGISTRY_CALLS: Final = "ctl.registry.api.*"
 ALL_DEPLOYMENTS: Final = "$KV.deployments.>"
 """Each pool's `Deployment`, as it is put into the bucket."""
@@ -80,6 +84,16 @@ def registry_call(operation: str) -> str:
 def feedback_call(operation: str) -> str:
     """Where feedback is asked to do `operation` (`libs.contracts.feedback.OPERATIONS`); a core request."""
     return f"ctl.feedback.api.{operation}"
+
+
+def trainer_call(operation: str) -> str:
+    """Where the trainer is asked to do `operation` (`libs.contracts.training.OPERATIONS`); a core request."""
+    return f"ctl.trainer.api.{operation}"
+
+
+def job_progress(job: str) -> str:
+    """Where a trainer says how far `job` is."""
+    return f"ctl.trainer.job.{job}.progress"
 
 
 def deployment(pool: str) -> str:

@@ -91,7 +91,15 @@ EVT_FEEDBACK: Final = Stream(
     max_bytes=256 << 20,
 )
 
-STREAMS: Final = (CMD_INFERENCE, EVT_INFERENCE, EVT_REGISTRY, EVT_CONTENT, CMD_FEEDBACK, EVT_FEEDBACK)
+EVT_TRAINER: Final = Stream(
+    name="EVT_TRAINER",
+    subjects=("evt.trainer.>",),
+    retention="limits",
+    max_age_s=30 * DAY_S,
+    max_bytes=256 << 20,
+)
+
+STREAMS: Final = (CMD_INFERENCE, EVT_INFERENCE, EVT_REGISTRY, EVT_CONTENT, CMD_FEEDBACK, EVT_FEEDBACK, EVT_TRAINER)
 
 FEEDBACK_ACK_WAIT_S: Final = 30.0
 FEEDBACK_MAX_HELD: Final = 2_000
