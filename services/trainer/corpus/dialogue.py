@@ -66,12 +66,15 @@ def draw(rng: Random) -> Drawn:
     """A training question of its own dialogue; never one that is held back."""
     while True:
         group = rng.choices(list(MIX), list(MIX.values()))[0]
-        drawn = _DRAWERS[group](rng)
-        *before, asked = drawn.item.turns
-        framed = asked.text if group is Group.TALK else with_manners(asked.text, rng)
-        turns = (*before, replace(asked, text=as_typed(framed, rng)))
-        if not any(is_held_back(turn.text, drawn.name) for turn in (asked, *turns)):
-            return replace(drawn, item=replace(drawn.item, turns=turns))
+        if asked := _as_asked(_DRAWERS[group](rng), rng):
+            return asked
+
+
+def draw_about(name: str, attribute: Attribute, rng: Random) -> Drawn:
+    """A training question about this attribute of one product; never one that is held back."""
+    while True:
+        if asked := _as_asked(_spun(name, attribute, rng), rng):
+            return asked
 
 
 def dialogue(rng: Random) -> tuple[Turn, ...]:
@@ -82,7 +85,7 @@ def dialogue(rng: Random) -> tuple[Turn, ...]:
         turns.insert(0, Turn(Role.SYSTEM, expand(rng.choice(SYSTEM_PROMPTS), rng)))
     turns.append(Turn(Role.ASSISTANT, answer(drawn.item, rng)))
     for _ in range(rng.choices((0, 1, 2), (0.64, 0.25, 0.11))[0]):
-        drawn = _next_question(drawn, rng)
+        drawn = next_question(drawn, rng)
         turns += (drawn.item.turns[-1], Turn(Role.ASSISTANT, answer(drawn.item, rng)))
     return tuple(turns)
 
@@ -120,7 +123,17 @@ def as_typed(text: str, rng: Random) -> str:
     return text.rstrip("?.!") if rng.random() < 0.2 else text
 
 
-def _next_question(last: Drawn, rng: Random) -> Drawn:
+def _as_asked(drawn: Drawn, rng: Random) -> Drawn | None:
+    """The question as somebody would type it, or None for one that is held back."""
+    *before, asked = drawn.item.turns
+    framed = asked.text if drawn.item.group is Group.TALK else with_manners(asked.text, rng)
+    turns = (*before, replace(asked, text=as_typed(framed, rng)))
+    if any(is_held_back(turn.text, drawn.name) for turn in (asked, *turns)):
+        return None
+    return replace(drawn, item=replace(drawn.item, turns=turns))
+
+
+def next_question(last: Drawn, rng: Random) -> Drawn:
     """A second question: about the same product, the same attribute of another one, or something new."""
     style = rng.random()
     if last.name and last.item.group in (Group.FACTS, Group.UNKNOWN) and style < 0.75:
@@ -139,7 +152,7 @@ def _next_question(last: Drawn, rng: Random) -> Drawn:
 def _asked_again(last: Drawn, name: str, attribute: str, text: str, rng: Random) -> Drawn:
     typed = as_typed(with_manners(text, rng), rng)
     if is_held_back(text, name) or is_held_back(typed, name):
-        return _next_question(last, rng)
+        return next_question(last, rng)
     return _about(name, attribute, (Turn(Role.USER, typed),))
 
 
