@@ -6,12 +6,14 @@ from pathlib import Path
 from typing import Final
 
 from deploy.nats.permissions import APPLICATION_USERS, SYSTEM_USER, User
+from libs.contracts.topology import BUCKETS, STREAMS
 
 ENVIRONMENT: Final = {"GOGC": "400"}
 """For the server's process. Its live heap is small and its messages short-lived, so Go's collector would run all the
 time; collecting four times as rarely cut the server's CPU per request by a tenth, for some tens of MiB."""
 USERS: Final = (*(user.name for user in APPLICATION_USERS), SYSTEM_USER)
-DEFAULT_MAX_FILE_STORE_BYTES: Final = 4 << 30
+DEFAULT_MAX_FILE_STORE_BYTES: Final = sum(kept.max_bytes for kept in (*STREAMS, *BUCKETS)) * 5 // 4
+"""Room for every stream and bucket when it is full, and for what the server writes beside them."""
 _MAX_PAYLOAD_BYTES: Final = 1 << 20
 
 
