@@ -5,13 +5,13 @@ from dataclasses import dataclass
 from typing import Final, Protocol
 
 import structlog
+from libs.kit.fetch.cache import Cache, Lease
 
 from libs.contracts.registry import DeployedVersion, Kind
 from libs.contracts.versions import BadReferenceError, parse_reference
 from libs.kit import clock
 from libs.kit.errors import ServiceError
 from libs.kit.fetch import Pages
-from services.inference.cache import Cache, Lease
 from services.inference.engine import Engine
 
 log = structlog.get_logger(__name__)

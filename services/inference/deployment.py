@@ -8,6 +8,7 @@ from typing import Final
 
 import msgspec
 import structlog
+from libs.kit.fetch.cache import Cache, Lease
 
 from libs.contracts import subjects
 from libs.contracts.inference import ServedModel
@@ -17,7 +18,6 @@ from libs.kit.bus import BusClient, Message
 from libs.kit.errors import ServiceError
 from libs.kit.waiting import set_within
 from services.inference.adapters import Adapters
-from services.inference.cache import Cache, Lease
 from services.inference.engine import Engine
 from services.inference.offer import Offer
 from services.inference.source import Source, read_deployment

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from libs.kit.fetch.cache import Cache
 
 from libs.kit.errors import ServiceError
 from libs.kit.fetch import Pages
@@ -18,7 +19,6 @@ from libs.testkit.blob_store import BlobStore, Stored
 from libs.testkit.platform import ROOT
 from libs.testkit.processes import die_with_parent
 from libs.testkit.wait import until
-from services.inference.cache import Cache
 from tests.unit.fetch.versions import QUICK, contents, cut, data, names, pages, version
 
 
@@ -149,7 +149,7 @@ import asyncio, sys
 from pathlib import Path
 import msgspec
 from libs.contracts.registry import Fetch
-from services.inference.cache import Cache
+from libs.kit.fetch.cache import Cache
 page = msgspec.json.decode(Path(sys.argv[1]).read_bytes(), type=Fetch)
 async def ask(skip):
     return page
