@@ -8,12 +8,12 @@ import signal
 from typing import Any, Final
 
 import structlog
-from libs.kit.fetch.cache import Cache, Lease
 
 from libs.contracts import subjects
 from libs.contracts.registry import Deployment
 from libs.kit import clock
 from libs.kit.bus import BusClient, BusOptions
+from libs.kit.fetch.cache import Cache, Lease
 from services.inference.beginning import first_base, order
 from services.inference.deployment import Follower
 from services.inference.engine import Engine, EngineFactory

@@ -4,10 +4,10 @@ import asyncio
 from typing import Final
 
 import structlog
-from libs.kit.fetch.cache import Cache, Lease
 
 from libs.contracts.registry import Deployment
 from libs.kit.errors import ServiceError
+from libs.kit.fetch.cache import Cache, Lease
 from services.inference.engine import AdapterRoom, EngineOrder
 from services.inference.settings import Settings
 from services.inference.source import Source

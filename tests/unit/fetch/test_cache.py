@@ -11,10 +11,10 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from libs.kit.fetch.cache import Cache
 
 from libs.kit.errors import ServiceError
 from libs.kit.fetch import Pages
+from libs.kit.fetch.cache import Cache
 from libs.testkit.blob_store import BlobStore, Stored
 from libs.testkit.platform import ROOT
 from libs.testkit.processes import die_with_parent
