@@ -25,6 +25,13 @@ class Train(msgspec.Struct, frozen=True, tag="train", kw_only=True):
     """JSONL file of shape sft, or empty."""
     directory: str
     """The job's own: checkpoints go to `checkpoints/<step>/`, the result to `result/`."""
+    name: str = ""
+    """Of the model, for its card; so are the next three."""
+    base_name: str = ""
+    """Reference of the base; empty: the name of its directory."""
+    dataset_name: str = ""
+    """Reference of the data set."""
+    licence: str = ""
 
 
 class Evaluate(msgspec.Struct, frozen=True, tag="evaluate", kw_only=True):
@@ -82,7 +89,7 @@ class Checkpointed(msgspec.Struct, frozen=True, tag="checkpointed", kw_only=True
 
 
 class Stopped(msgspec.Struct, frozen=True, tag="stopped", kw_only=True):
-    """It was asked to stop; a checkpoint of `step` is there."""
+    """It was asked to stop; a checkpoint of `step` is there, unless that is 0."""
 
     step: int
 

@@ -1,0 +1,1 @@
+"""What the recipes share: rows, tokens, batches, the base, checkpoints, the result."""
