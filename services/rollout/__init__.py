@@ -1,0 +1,1 @@
+"""Rollouts: a version gets its share of the traffic in steps, is watched, and is promoted or taken back."""

@@ -1,0 +1,1 @@
+"""What is decided, without knowing how it is carried out."""
