@@ -26,6 +26,8 @@ class Kind(StrEnum):
     ADAPTER = "adapter"
     DATASET = "dataset"
     REPORT = "report"
+    CHECKPOINT = "checkpoint"
+    """What a training job needs to go on; its name is the job's."""
 
 
 class Blob(msgspec.Struct, frozen=True):

@@ -1,6 +1,7 @@
 """Which files a version may hold: rules that publishers check before they send and the registry before it believes.
 
-Model and adapter versions hold weights as safetensors and texts around them; nothing that runs when it is loaded.
+Model and adapter versions hold weights as safetensors and texts around them, checkpoints safetensors and JSON; nothing
+that runs when it is loaded.
 """
 
 import json
@@ -28,6 +29,8 @@ _PART: Final = re.compile(r"[A-Za-z0-9._+@=-][A-Za-z0-9._+@= -]*")
 _TEXT_SUFFIXES: Final = (".json", ".jinja", ".txt", ".md", ".yaml", ".yml")
 _BINARY_SUFFIXES: Final = (".model", ".tiktoken", ".png", ".jpg", ".svg")
 _BARE_NAMES: Final = ("LICENSE", "LICENCE", "NOTICE", "USE_POLICY", ".gitattributes", ".gitignore")
+_CHECKPOINT_SUFFIXES: Final = (WEIGHTS, ".json")
+"""An optimiser's state is no less dangerous as a pickle than weights are."""
 _MAGIC_BYTES: Final = 16
 _DISGUISES: Final = {
     b"PK\x03\x04": "a zip archive, the usual dress of pickles",
@@ -68,6 +71,8 @@ def check_names(kind: Kind, paths: Iterable[str]) -> None:
     Raises:
         ServiceError: `unsafe_file`, a kind of file that is not allowed; `invalid_manifest`, one is missing.
     """
+    if kind is Kind.CHECKPOINT:
+        _check_checkpoint(paths)
     if kind not in (Kind.MODEL, Kind.ADAPTER):
         return
     names = set(paths)
@@ -99,7 +104,7 @@ async def check_contents(kind: Kind, sizes_bytes: Mapping[str, int], read: ReadR
         ServiceError: `unsafe_file`, a file holds code, is malformed, or is not what its name says.
     """
     tensors: dict[str, dict[str, Tensor]] = {}
-    if kind not in (Kind.MODEL, Kind.ADAPTER):
+    if kind not in (Kind.MODEL, Kind.ADAPTER, Kind.CHECKPOINT):
         return tensors
     for path, size_bytes in sorted(sizes_bytes.items()):
         if path.lower().endswith(WEIGHTS):
@@ -123,6 +128,14 @@ async def read_tensors(path: str, size_bytes: int, read: ReadRange) -> dict[str,
     head = await read(path, 0, min(size_bytes, LENGTH_BYTES))
     length = header_bytes(path, head, size_bytes)
     return read_header(path, await read(path, LENGTH_BYTES, length), size_bytes)
+
+
+def _check_checkpoint(paths: Iterable[str]) -> None:
+    for path in sorted(paths):
+        if not path.lower().endswith(_CHECKPOINT_SUFFIXES):
+            raise ServiceError(
+                "unsafe_file", f"{path} is refused: a checkpoint holds safetensors and JSON only.", param=path
+            )
 
 
 def _check_path(path: str) -> None:
