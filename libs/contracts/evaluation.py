@@ -1,7 +1,8 @@
 """What is measured of a version, and the rules by which it is judged against another.
 
 A *metric* is named `<task>/<measure or rule>`, for example `shop/exact_match`; larger is better for every measure but
-those in `LOWER_IS_BETTER`. It is measured at each temperature of the plan, over all items (group `""`) and over each tag.
+those in `LOWER_IS_BETTER`. It is measured at each temperature of the plan, over all items (group `""`) and over each
+tag; perplexity does not depend on a temperature and stands at 0.
 """
 
 from enum import StrEnum
@@ -18,13 +19,14 @@ class Measure(StrEnum):
     EXACT_MATCH = "exact_match"
     TOKEN_F1 = "token_f1"  # noqa: S105 - tokens of text
     CLASSIFICATION = "classification"
-    """Accuracy, macro precision, recall and F1 over the labels that the references name."""
+    """Four metrics over the labels that the references name: `accuracy`, and macro `precision`, `recall` and `f1`."""
     BLEU = "bleu"
     """sacrebleu, over the corpus, divided by 100."""
     ROUGE_L = "rouge_l"
     PERPLEXITY = "perplexity"
     """Of the references under the weights themselves, outside the serving plane."""
     LATENCY_MS = "latency_ms"
+    """Of a whole answer, the mean; answers that never came are left out, as in the next."""
     FIRST_TOKEN_MS = "first_token_ms"  # noqa: S105 - tokens of text
 
 
@@ -33,9 +35,12 @@ class Task(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
 
     name: str
     dataset: str = ""
-    """Reference of a data set of shape evaluation (rows: `messages`, `reference`, `tags`); or else:"""
+    """Reference of a data set of shape evaluation; or else:"""
     file: str = ""
-    """A JSONL file of such rows, or an lm-eval task in YAML, on the machine of the trainer or of the command line."""
+    """A JSONL file of such rows, or an lm-eval task in YAML, on the machine of the trainer or of the command line.
+
+    A row has `messages` and, if it likes, `reference` or `references` (any of them is right), `tags`, `labels` (what a
+    classifier may say), `id`, and `cluster`: items that go wrong together, such as one wording about many products."""
     split: str = "test"
     measures: tuple[Measure, ...] = (Measure.EXACT_MATCH,)
     rules: tuple[str, ...] = ()
@@ -52,13 +57,13 @@ class Judge(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     model: str = ""
     """Any served model; or else:"""
     rule: str = ""
-    """A rule's name: right beats wrong."""
+    """A rule's name: an answer that fulfils it beats one that does not."""
     instruction: str = ""
     """What the model is told to look at."""
 
 
 class Rule(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
-    """One condition of a gate; every one must hold by its confidence interval."""
+    """One condition of a gate; it must hold by its confidence interval in each of its groups and temperatures."""
 
     metric: str
     """`<task>/<measure or rule>`, or `<task>/win_rate`."""
@@ -66,7 +71,10 @@ class Rule(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     """Against the baseline, or against a number."""
     margin: float = 0.0
     """`better`: by more than this. `not_worse`: by at most this, on the scale of the metric. `at_least`: the number.
-    `at_most_ratio`: candidate ÷ baseline."""
+    `at_most_ratio`: candidate ÷ baseline. A win rate is compared with one half."""
+    slack: float = 0.0
+    """How far the interval may reach beyond the margin for want of data, as long as it does not lie beyond it wholly. A
+    margin of 0.05 with a slack of 0.15 passes what is not shown to lose 0.05 and is shown not to lose 0.20."""
     groups: Literal["all", "each", "both"] = "all"
     """Over all items, over each tag that has `min_items`, or both."""
     min_items: int = 20
@@ -80,7 +88,8 @@ class Gate(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
 
     rules: tuple[Rule, ...] = ()
     confidence: float = 0.95
-    """Of each interval, after Holm's correction over the findings of one rule."""
+    """Of each interval. Every finding must pass, so passing needs no correction; that one of many is worse is said only
+    after Holm's correction over the findings of its rule."""
 
 
 class EvaluationPlan(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
@@ -97,6 +106,9 @@ class EvaluationPlan(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=Tr
     seed: int = 0
     judge: Judge | None = None
     gate: Gate = Gate()
+    """Without rules: what `services.trainer.evaluation.defaults` makes of the tasks; the report states it."""
+    concurrency: int = 8
+    """Answers that are asked for at the same time."""
     trained_on: tuple[str, ...] = ()
     """References of data sets; items that are in one, or nearly, are left out and named. Empty: the lineage of the
     candidate."""
@@ -174,4 +186,4 @@ class EvaluationReport(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=
     counts: dict[str, int] = {}
     """Items of each task that were asked."""
     failures: dict[str, int] = {}
-    """Answers that never came, by error code; they count as wrong."""
+    """Answers that never came, by side and error code, for example `baseline/queue_timeout`; they count as wrong."""

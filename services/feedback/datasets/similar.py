@@ -4,7 +4,6 @@ datasketch makes the sketches and chooses the bands. The bands are compared here
 index of hash tables takes gigabytes at a million rows.
 """
 
-import re
 import zlib
 from pathlib import Path
 from typing import IO, Any, Final
@@ -12,6 +11,8 @@ from typing import IO, Any, Final
 import numpy as np
 import numpy.typing as npt
 from datasketch import MinHash, MinHashLSH  # type: ignore[import-untyped] # it ships no types
+
+from libs.kit.shingles import shingles
 
 U64 = npt.NDArray[np.uint64]
 I64 = npt.NDArray[np.int64]
@@ -22,26 +23,9 @@ _NO_SKETCH: Final = np.zeros(PERMUTATIONS, dtype=np.uint32)
 _SCHEME: Final = "affine32"
 _WEIGHTS: Final = (0.05, 0.95)
 """Of false candidates, which a second look removes, and of missed ones, which are lost."""
-_WORD: Final = re.compile(r"\w+")
-_SHINGLE_WORDS: Final = 3
-_SHINGLE_CHARACTERS: Final = 5
-_LONG_WORD: Final = 16
-"""Characters per word beyond which a text is taken to be written without blanks."""
 _ROUNDS: Final = 8
 _CHUNK: Final = 65_536
 _PRIME: Final = np.uint64(0x9E3779B97F4A7C15)
-
-
-def shingles(text: str) -> list[bytes]:
-    """Runs of three words in lower case, or of five characters where a script does not part its words."""
-    words = _WORD.findall(text.lower())
-    if len(words) * _LONG_WORD < len(text):
-        joined = " ".join(words) or text
-        last = max(1, len(joined) - _SHINGLE_CHARACTERS + 1)
-        return [joined[at : at + _SHINGLE_CHARACTERS].encode(errors="surrogatepass") for at in range(last)]
-    encoded = [word.encode(errors="surrogatepass") for word in words]
-    last = max(1, len(encoded) - _SHINGLE_WORDS + 1)
-    return [b" ".join(encoded[at : at + _SHINGLE_WORDS]) for at in range(last)]
 
 
 class Sketcher:

@@ -9,13 +9,13 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from libs.kit.shingles import shingles
 from libs.testkit.judged import words
 from services.feedback.datasets.similar import (
     Sketcher,
     SketchFile,
     oldest_of_clusters,
     resolve_equal,
-    shingles,
 )
 
 
