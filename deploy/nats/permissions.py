@@ -27,6 +27,7 @@ GATEWAY: Final = User(
         subjects.CAPTURED,
         subjects.RECORD_SIGNAL,
         subjects.ALL_FEEDBACK_CALLS,
+        subjects.ALL_TRAINER_CALLS,
         subjects.ALL_CANCELS,
         subjects.ALL_GATEWAY_BEATS,
         subjects.REPORT,
@@ -117,6 +118,18 @@ FEEDBACK: Final = User(
     subscribe=("_INBOX.>", subjects.ALL_FEEDBACK_CALLS),
 )
 
+TRAINER: Final = User(
+    name="trainer",
+    publish=(
+        "rpl.gateway.*",
+        "_INBOX.>",
+        "evt.trainer.>",
+        subjects.ALL_JOB_PROGRESS,
+        subjects.ALL_REGISTRY_CALLS,
+    ),
+    subscribe=("_INBOX.>", subjects.ALL_TRAINER_CALLS, subjects.JOB_CHANGED),
+)
+
 PROVISIONER: Final = User(
     name="provisioner",
     publish=(
@@ -125,10 +138,11 @@ PROVISIONER: Final = User(
         subjects.REPORT,
         subjects.ALL_REGISTRY_CALLS,
         subjects.ALL_FEEDBACK_CALLS,
+        subjects.ALL_TRAINER_CALLS,
     ),
-    subscribe=("_INBOX.>", subjects.ALL_BEATS, "evt.>"),
+    subscribe=("_INBOX.>", subjects.ALL_BEATS, subjects.ALL_JOB_PROGRESS, "evt.>"),
 )
 
-APPLICATION_USERS: Final = (GATEWAY, SCHEDULER, INFERENCE, REGISTRY, FEEDBACK, PROVISIONER)
+APPLICATION_USERS: Final = (GATEWAY, SCHEDULER, INFERENCE, REGISTRY, FEEDBACK, TRAINER, PROVISIONER)
 SYSTEM_USER: Final = "system"
 """Lives in the system account; hears of connections that end."""

@@ -1,0 +1,65 @@
+"""What the work on a job stands on, made once per process and once per claim."""
+
+import asyncio
+from dataclasses import dataclass
+from pathlib import Path
+
+from libs.contracts.training import JobState
+from libs.kit.fetch.cache import Cache
+from libs.kit.postgres import Database
+from libs.kit.registry_client import Registry
+from services.trainer.running.child import Child
+from services.trainer.running.hold import FencedRegistry, Hold
+from services.trainer.running.recorder import Recorder, Tell
+from services.trainer.running.space import Space
+from services.trainer.running.store import Shelf
+from services.trainer.settings import Settings
+from services.trainer.work.order import Order
+
+
+@dataclass(frozen=True, kw_only=True)
+class Context:
+    """Shared by all claims of one trainer."""
+
+    instance: str
+    settings: Settings
+    database: Database
+    registry: Registry
+    space: Space
+    cache: Cache
+    code: str
+    """Commit or release of this code."""
+    tell: Tell
+    told: asyncio.Event
+    """Set when there is an event to send."""
+
+
+@dataclass
+class Attempt:
+    """The work on one job under one epoch."""
+
+    context: Context
+    hold: Hold
+    directory: Path
+    recorder: Recorder
+    child: Child | None = None
+    """The process, once there is one."""
+
+    def __post_init__(self) -> None:
+        self.registry = FencedRegistry(self.context.registry, self.hold)
+        self.shelf = Shelf(self.registry, self.context.cache, pause_s=self.context.settings.retry_s)
+
+    def employ(self, order: Order, *, threads: int = 1) -> Child:
+        """Prepare the process that carries out `order`."""
+        settings = self.context.settings
+        self.child = Child(
+            module=settings.work_module,
+            order=order,
+            threads=threads,
+            environment=settings.work_environment,
+        )
+        return self.child
+
+    def can_end_well(self) -> bool:
+        """Whether the work, which has been told to stop, is worth waiting for: a checkpoint, or a publication."""
+        return self.hold.job.state is JobState.PUBLISHING or (self.child is not None and self.child.ask_to_stop())

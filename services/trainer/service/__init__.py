@@ -1,0 +1,1 @@
+"""Use cases of the trainer: ordering, looking, steering."""
