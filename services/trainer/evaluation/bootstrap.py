@@ -49,7 +49,20 @@ class Resampled:
     def p_not_below(self, bound: float) -> float:
         """One-sided p-value of "it is below `bound`": how often a resample is not."""
         draws = self.draws[np.isfinite(self.draws)]
-        return float((1 + np.count_nonzero(draws >= bound)) / (1 + draws.size))
+        return self._p_value(int(np.count_nonzero(draws >= bound)), draws, bound - self.value)
+
+    def p_not_above(self, bound: float) -> float:
+        """One-sided p-value of "it is above `bound`"."""
+        draws = self.draws[np.isfinite(self.draws)]
+        return self._p_value(int(np.count_nonzero(draws <= bound)), draws, self.value - bound)
+
+    def _p_value(self, beyond: int, draws: F64, distance: float) -> float:
+        counted = (1 + beyond) / (1 + draws.size)
+        spread = float(draws.std()) if draws.size else 0.0
+        if beyond or not spread:
+            return counted
+        # Farther out than any resample the normal tail is the better guess.
+        return min(counted, 1.0 - _NORMAL.cdf(distance / spread))
 
     def _level(self, draws: F64, level: float) -> float:
         """The quantile of the draws that stands for `level` once bias and skewness are taken out."""
