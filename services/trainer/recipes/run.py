@@ -10,15 +10,21 @@ from libs.contracts.datasets import Shape
 from libs.contracts.training import Method, Recipe
 from libs.kit.clock import monotonic_s
 from libs.kit.errors import ServiceError
-from services.trainer.recipes import sft
+from services.trainer.recipes import dpo, kto, pretrain_text, sft
 from services.trainer.recipes.choice import check, choose
+from services.trainer.recipes.parts.heldout import heldout_metrics
 from services.trainer.recipes.parts.result import peak_rss_bytes, write_result
 from services.trainer.recipes.parts.rows import Row, read_rows
 from services.trainer.recipes.parts.task import Task
 from services.trainer.recipes.parts.trained import Trained
 from services.trainer.work.order import Done, Stopped
 
-_RECIPES: Final[dict[Method, Callable[[Task, list[Row], list[Row]], Trained]]] = {Method.SFT: sft.train}
+_RECIPES: Final[dict[Method, Callable[[Task, list[Row], list[Row]], Trained]]] = {
+    Method.SFT: sft.train,
+    Method.DPO: dpo.train,
+    Method.KTO: kto.train,
+    Method.PRETRAIN: pretrain_text.train,
+}
 
 
 def run(task: Task) -> None:
@@ -45,7 +51,7 @@ def run(task: Task) -> None:
         task.tell(Stopped(step=trained.watch.checkpoint_step))
         return
     if task.leads:
-        metrics = _metrics(trained, monotonic_s() - began_s)
+        metrics = _metrics(trained, monotonic_s() - began_s) | heldout_metrics(task, trained)
         write_result(task, trained, metrics)
         task.report(Done(metrics=metrics))
 

@@ -9,6 +9,7 @@ from random import Random
 from typing import Final
 
 from libs.kit.clock import seeded_random
+from libs.kit.errors import ServiceError
 
 BUCKET_STEPS: Final = 32
 """Rows of so many steps are sorted by length, so that a batch holds rows alike and little is padding."""
@@ -35,9 +36,14 @@ def order(strata: Sequence[Stratum], lengths: Sequence[int], steps: int, seed: i
 
     Returns:
         `steps` times the sum of the strata's rows.
+
+    Raises:
+        ServiceError: `bad_dataset`, a stratum has no rows.
     """
     rng = seeded_random(seed)
     strata = [stratum for stratum in strata if stratum.rows]
+    if not all(stratum.numbers for stratum in strata):
+        raise ServiceError("bad_dataset", "A batch needs rows of a kind of which none is left.", param="dataset")
     supplies = [_endless(stratum.numbers, rng) for stratum in strata]
     found: list[int] = []
     for start in range(0, steps, BUCKET_STEPS):

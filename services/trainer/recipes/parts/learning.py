@@ -1,6 +1,7 @@
 """How a TRL trainer is set up and run, the same for every recipe."""
 
 import hashlib
+import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,11 +10,12 @@ from typing import Any, Final
 import msgspec
 import torch
 from datasets import Dataset  # type: ignore[import-untyped] # it ships no types
+from transformers import PrinterCallback
 
-from libs.contracts.training import Method
+from libs.contracts.training import Method, Recipe
 from libs.kit.errors import ServiceError
 from services.trainer.recipes.parts.base import LARGE_WEIGHTS, precision_of, weights_of
-from services.trainer.recipes.parts.checkpoints import Checkpoints, digest_of
+from services.trainer.recipes.parts.checkpoints import KEEP, Checkpoints, digest_of
 from services.trainer.recipes.parts.task import Task
 from services.trainer.recipes.parts.watch import Watch
 from services.trainer.work.order import Started
@@ -52,6 +54,32 @@ def schedule(task: Task, rows: int, passes: float, learning_rate: float) -> Sche
     return Schedule(steps, recipe.learning_rate or learning_rate, recipe.batch_rows // recipe.accumulation)
 
 
+def refuse_packing(recipe: Recipe, method: Method) -> None:
+    """Accept a recipe that does not ask for packing.
+
+    Raises:
+        ServiceError: `invalid_value`.
+    """
+    if recipe.packing:
+        raise ServiceError("invalid_value", f"{method} compares whole rows and cannot pack them.", param="packing")
+
+
+def check_disk(directory: Path, model: Any) -> None:
+    """Accept a disk with room for the checkpoints and the result.
+
+    Raises:
+        ServiceError: `disk_full`.
+    """
+    taught = sum(one.numel() for one in model.parameters() if one.requires_grad)
+    # A checkpoint is the weights and two moments of each in float32; one more than is kept lies there for a while.
+    wanted_bytes = 4 * taught * (3 * (KEEP + 1) + 1)
+    free_bytes = shutil.disk_usage(directory).free
+    if free_bytes < wanted_bytes:
+        raise ServiceError(
+            "disk_full", f"{free_bytes >> 20} MiB are free for checkpoints that need {wanted_bytes >> 20} MiB."
+        )
+
+
 def arguments(config: Any, task: Task, model: Any, plan: Schedule, **more: Any) -> Any:
     """Settings of a TRL trainer; `config` is its class of them."""
     recipe = task.recipe
@@ -79,6 +107,7 @@ def arguments(config: Any, task: Task, model: Any, plan: Schedule, **more: Any) 
         train_sampling_strategy="sequential",
         dataloader_pin_memory=torch.cuda.is_available(),
         ddp_find_unused_parameters=False,
+        ddp_backend=None if torch.cuda.is_available() or task.world == 1 else "gloo",
         disable_tqdm=True,
         report_to="none",
         **more,
@@ -103,6 +132,8 @@ def inputs_digest(task: Task, method: Method) -> str:
 def learn(trainer: Any, task: Task, method: Method, rows: int) -> Watch:
     """Train to the end or to where it is stopped, from the newest checkpoint on."""
     watch = Watch(task)
+    # It prints what the watch reports.
+    trainer.remove_callback(PrinterCallback)
     trainer.add_callback(watch)
     trainer.task = task
     trainer.checkpoints = Checkpoints(task.directory / "checkpoints", inputs_digest(task, method))
@@ -111,6 +142,7 @@ def learn(trainer: Any, task: Task, method: Method, rows: int) -> Watch:
         found = [newest]
         torch.distributed.broadcast_object_list(found)
         newest = found[0]
+    check_disk(task.directory, trainer.model)
     resumed_step = int(newest.name) if newest else 0
     task.tell(Started(method=method, rows=rows, steps=trainer.args.max_steps, resumed_step=resumed_step))
     trainer.train(resume_from_checkpoint=None if newest is None else str(newest))

@@ -4,9 +4,17 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Event
+from typing import Protocol
 
 from libs.contracts.training import Recipe
 from services.trainer.work.order import Report, Said, Train
+
+
+class Wish(Protocol):
+    """An event, of threads or of processes."""
+
+    def is_set(self) -> bool:
+        """Whether it has come true."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -15,7 +23,7 @@ class Task:
 
     order: Train
     report: Callable[[Report], None]
-    stop: Event = field(default_factory=Event)
+    stop: Wish = field(default_factory=Event)
     """Set when a checkpoint is to be written and the process is to end."""
     rank: int = 0
     world: int = 1
