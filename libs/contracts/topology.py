@@ -101,8 +101,9 @@ EVT_TRAINER: Final = Stream(
 
 STREAMS: Final = (CMD_INFERENCE, EVT_INFERENCE, EVT_REGISTRY, EVT_CONTENT, CMD_FEEDBACK, EVT_FEEDBACK, EVT_TRAINER)
 
-FEEDBACK_ACK_WAIT_S: Final = 30.0
-FEEDBACK_MAX_HELD: Final = 2_000
+FEEDBACK_ACK_WAIT_S: Final = 5.0
+"""What a process that was killed held goes to another one after so long; who lives prolongs it."""
+FEEDBACK_MAX_HELD: Final = 8_000
 """Messages of one kind that feedback may hold at once."""
 
 FEEDBACK_COMPLETED: Final = Consumer(

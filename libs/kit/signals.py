@@ -84,8 +84,10 @@ def checked(signal: RecordSignal, *, now_ms: int) -> RecordSignal:
     if not 0 < signal.time_ms <= now_ms + FUTURE_SLACK_MS:
         text = f"`time_ms` must be after 1970 and at most {FUTURE_SLACK_MS // 1_000} s ahead of our clock."
         raise ServiceError("invalid_value", text, param="time_ms")
-    value = _value(signal.kind, signal.value)
-    return msgspec.structs.replace(signal, rater=rater, tags=_tags(signal.tags), value=value)
+    value, tags = _value(signal.kind, signal.value), _tags(signal.tags)
+    if (rater, tags) == (signal.rater, signal.tags) and value is signal.value:
+        return signal
+    return msgspec.structs.replace(signal, rater=rater, tags=tags, value=value)
 
 
 def _target(signal: RecordSignal) -> None:
@@ -101,6 +103,8 @@ def _target(signal: RecordSignal) -> None:
 
 
 def _tags(tags: tuple[str, ...]) -> tuple[str, ...]:
+    if not tags:
+        return tags
     if len(tags) > MAX_TAGS:
         raise ServiceError("invalid_value", f"At most {MAX_TAGS} tags.", param="tags")
     for tag in tags:
@@ -108,6 +112,7 @@ def _tags(tags: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(sorted(set(tags)))
 
 
+@functools.lru_cache(maxsize=8_192)
 def _name(param: str, text: str, max_length: int, *, required: bool = False) -> None:
     if required and not text:
         raise ServiceError("missing_field", f"`{param}` must not be empty.", param=param)

@@ -229,6 +229,9 @@ class FeedbackProcess:
     def spawn(self) -> None:
         """Start it."""
         self.lives += 1
+        while self.log.exists():
+            # Of another process in the same place: its "started" is not ours.
+            self.lives += 1
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "services.feedback"],

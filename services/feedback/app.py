@@ -156,6 +156,7 @@ class Feedback:
             stream=consumer.stream,
             durable=consumer.durable,
             inbox=f"_INBOX.{self.instance}.{consumer.durable}",
+            lease_s=consumer.ack_wait_s,
             batch=self._settings.batch,
             retry_s=self._settings.retry_s,
         )

@@ -43,11 +43,11 @@ class Intake:
         ]
 
     async def stop(self) -> None:
-        """End at once; a batch that is not acknowledged comes again, and is then recognised."""
+        """End at once; a batch that is not acknowledged is handed back, and recognised when it comes again."""
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        self._consumer.stop()
+        await self._consumer.stop()
 
     def reconnected(self) -> None:
         """The bus is there again."""

@@ -24,8 +24,8 @@ class Settings(BaseSettings):
     """How long a repeat is known as one; more than the week that the bus keeps messages."""
     wait_s: float = Field(default=600.0, ge=0)
     """How long a signal waits for an interaction that has not been seen yet."""
-    batch: int = Field(default=500, ge=1, le=1_000)
-    """Messages in one transaction at most."""
+    batch: int = Field(default=2_000, ge=1, le=5_000)
+    """Messages in one transaction at most; under less load a transaction has what is there."""
     sweep_s: float = Field(default=1.0, gt=0)
     """Pause between two looks at signals that wait."""
     retry_s: float = Field(default=0.5, gt=0)

@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections import deque
+from collections.abc import Iterable
 from typing import Final
 
 import structlog
@@ -21,6 +22,9 @@ _EXPIRED: Final = 408
 _NS_PER_S: Final = 1_000_000_000
 _V1_ACK_TOKENS: Final = 9
 _ACK: Final = b"+ACK"
+_WORKING: Final = b"+WPI"
+_HAND_BACK: Final = b"-NAK"
+_SIGNS_PER_LEASE: Final = 3
 
 
 def sequence_of(ack_subject: str) -> int:
@@ -32,7 +36,8 @@ def sequence_of(ack_subject: str) -> int:
 class BatchConsumer:
     """Takes messages only when asked to: whoever stops asking is sent at most two batches more.
 
-    A message that is not acknowledged in time comes again, perhaps to another process.
+    A message that is not acknowledged within its lease comes again, perhaps to another process; for what takes longer
+    here the lease is prolonged, so that it may be short and a process that dies is soon succeeded.
     """
 
     def __init__(  # noqa: PLR0913 - a consumer's identity and its limits
@@ -42,12 +47,25 @@ class BatchConsumer:
         stream: str,
         durable: str,
         inbox: str,
+        lease_s: float,
         batch: int = 500,
         max_bytes: int = 16 << 20,
         expires_s: float = 20.0,
         retry_s: float = 0.5,
     ) -> None:
-        """Prepare; `inbox` is a subject prefix that the bus user may listen on, `max_bytes` bounds one pull."""
+        """Prepare.
+
+        Args:
+            bus: the connection that carries it.
+            stream: the stream's name.
+            durable: the consumer's.
+            inbox: a subject prefix that the bus user may listen on.
+            lease_s: how long the consumer waits for an acknowledgement before it sends a message again.
+            batch: messages taken at once at most.
+            max_bytes: bounds one pull.
+            expires_s: how long the server holds a pull.
+            retry_s: pause before a refused pull is tried again.
+        """
         self.stream = stream
         self._bus = bus
         self._next_subject = f"$JS.API.CONSUMER.MSG.NEXT.{stream}.{durable}"
@@ -68,6 +86,11 @@ class BatchConsumer:
         self._generation = 0
         self._remaining = 0
         """Messages that the present pull may still bring; 0: none is open."""
+        self._in_hand: dict[int, tuple[float, list[Message]]] = {}
+        """Batches taken and not acknowledged, by identity, and since when."""
+        self._sign_s = lease_s / _SIGNS_PER_LEASE
+        self._took_s = 0.0
+        self._keeper: asyncio.Task[None] | None = None
         self._not_before_s = 0.0
         self._heard_s = 0.0
         self._sid: int | None = None
@@ -75,13 +98,20 @@ class BatchConsumer:
     def start(self) -> None:
         """Listen; nothing is pulled before `take`."""
         self._sid = self._bus.subscribe(f"{self._inbox}.*", self._on_message)
+        self._took_s = clock.monotonic_s()
+        self._keeper = asyncio.create_task(self._keep(), name=f"leases-{self.stream}")
 
-    def stop(self) -> None:
-        """Forget what was not taken; it comes again."""
+    async def stop(self) -> None:
+        """Hand back what was not acknowledged; it comes again at once, to whoever asks."""
+        if self._keeper is not None:
+            self._keeper.cancel()
+            await asyncio.gather(self._keeper, return_exceptions=True)
         if self._sid is not None:
             self._bus.unsubscribe(self._sid)
             self._sid = None
+        self._settle(self._unsettled(0.0), _HAND_BACK)
         self._held.clear()
+        self._in_hand.clear()
 
     def reconnected(self) -> None:
         """The server has forgotten the pull."""
@@ -98,18 +128,36 @@ class BatchConsumer:
                 # Three heartbeats are missing: the pull was lost.
                 self._remaining = 0
         taken = [self._held.popleft() for _ in range(min(self._batch, len(self._held)))]
+        self._took_s = clock.monotonic_s()
+        self._in_hand[id(taken)] = (self._took_s, taken)
         if len(self._held) < self._batch:
             # The next ones travel while these are worked on.
             self._pull()
         return taken
 
     def acknowledge(self, messages: list[Message]) -> None:
-        """Say that they are dealt with; if that is lost, they come again."""
+        """Say that a batch is dealt with; if that is lost, it comes again."""
+        self._in_hand.pop(id(messages), None)
+        self._settle(messages, _ACK)
+
+    def _settle(self, messages: Iterable[Message], how: bytes) -> None:
         try:
-            for message in messages:
-                self._bus.publish(message.reply, _ACK)
+            self._bus.publish_to_each((message.reply for message in messages), how)
         except BusError as error:
-            log.warning("not acknowledged", stream=self.stream, reason=str(error))
+            log.warning("not settled", stream=self.stream, how=how.decode(), reason=str(error))
+
+    def _unsettled(self, age_s: float) -> list[Message]:
+        """Everything that waits here for at least so long."""
+        before_s = clock.monotonic_s() - age_s
+        waiting = [message for since_s, batch in self._in_hand.values() if since_s <= before_s for message in batch]
+        return [*waiting, *self._held] if self._took_s <= before_s else waiting
+
+    async def _keep(self) -> None:
+        """Prolong the leases of what takes its time here, for example because the database is away."""
+        while True:
+            await asyncio.sleep(self._sign_s)
+            if self._bus.connected:
+                self._settle(self._unsettled(self._sign_s), _WORKING)
 
     def _pull(self) -> None:
         now_s = clock.monotonic_s()

@@ -5,7 +5,7 @@ import contextlib
 import json
 import random
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any, Final, cast
 
@@ -112,6 +112,19 @@ class BusClient(asyncio.Protocol):
             self._outgoing.add(b"%b%b%b\r\n" % (line, headers, payload))
         else:
             self._outgoing.add(b"%b%b\r\n" % (f"PUB {subject} {reply} {total}\r\n".encode(), payload))
+
+    def publish_to_each(self, subjects: Iterable[str], payload: bytes) -> None:
+        """Send the same to many subjects, at the cost of little more than one message.
+
+        Raises:
+            BusOverloadedError: too much is waiting already.
+        """
+        if self._outgoing.waiting_bytes > self._options.max_pending_bytes:
+            raise BusOverloadedError(f"{self._outgoing.waiting_bytes} bytes wait already")
+        after = f"  {len(payload)}\r\n{payload.decode()}\r\n"
+        data = "".join([f"PUB {subject}{after}" for subject in subjects])
+        if data:
+            self._outgoing.add(data.encode())
 
     def subscribe(self, subject: str, handler: Handler, *, queue: str = "") -> int:
         """Call `handler` for each message on `subject`; survives reconnects. Returns the id for `unsubscribe`."""

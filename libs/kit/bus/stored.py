@@ -8,6 +8,7 @@ from libs.kit import clock
 from libs.kit.bus.client import BusClient
 from libs.kit.bus.errors import BusTimeoutError, BusUnavailableError
 from libs.kit.bus.parser import Message
+from libs.kit.waiting import set_within
 
 _TIMEOUT_S: Final = 5.0
 
@@ -21,6 +22,22 @@ class Event(NamedTuple):
     payload: bytes
 
 
+class _Sending:
+    """One call's events: a future for each would cost more than sending it."""
+
+    def __init__(self, missing: int) -> None:
+        self.missing = missing
+        self.done = asyncio.Event()
+        if not missing:
+            self.done.set()
+
+    def acknowledged(self) -> None:
+        """One more is in its stream."""
+        self.missing -= 1
+        if not self.missing:
+            self.done.set()
+
+
 class StoredPublisher:
     """Sends events as CloudEvents (binary mode); whoever sends one again uses the same id, and the stream keeps one."""
 
@@ -31,7 +48,7 @@ class StoredPublisher:
         self._inbox = inbox
         self._timeout_s = timeout_s
         self._numbers = itertools.count(1)
-        self._waiting: dict[str, asyncio.Future[None]] = {}
+        self._waiting: dict[str, _Sending] = {}
 
     def start(self) -> None:
         """Listen for acknowledgements."""
@@ -45,19 +62,18 @@ class StoredPublisher:
         """
         if not self._bus.connected:
             raise BusUnavailableError(self._bus.last_error or "not connected")
-        loop = asyncio.get_running_loop()
-        mine: dict[str, asyncio.Future[None]] = {}
+        sending = _Sending(len(events))
+        mine = [f"{self._inbox}.{next(self._numbers)}" for _ in events]
         try:
-            for event in events:
-                reply = f"{self._inbox}.{next(self._numbers)}"
-                mine[reply] = self._waiting[reply] = loop.create_future()
+            for reply, event in zip(mine, events, strict=True):
+                self._waiting[reply] = sending
                 self._bus.publish(event.subject, event.payload, reply=reply, headers=self._headers(event))
-            _, missing = await asyncio.wait(mine.values(), timeout=self._timeout_s)
+            await set_within(sending.done, self._timeout_s)
         finally:
             for reply in mine:
                 self._waiting.pop(reply, None)
-        if missing:
-            raise BusTimeoutError(f"{len(missing)} of {len(events)} events were not acknowledged")
+        if sending.missing:
+            raise BusTimeoutError(f"{sending.missing} of {len(events)} events were not acknowledged")
 
     def _headers(self, event: Event) -> bytes:
         return (
@@ -68,6 +84,6 @@ class StoredPublisher:
     def _on_ack(self, message: Message) -> None:
         # An error, or "no responders" while JetStream starts, is no acknowledgement.
         if message.payload.startswith(b"{") and b'"error"' not in message.payload:
-            waits = self._waiting.get(message.subject)
-            if waits is not None and not waits.done():
-                waits.set_result(None)
+            sending = self._waiting.pop(message.subject, None)
+            if sending is not None:
+                sending.acknowledged()
