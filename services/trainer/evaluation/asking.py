@@ -43,6 +43,7 @@ class Question:
     key: Key
     messages: Sequence[Mapping[str, Any]]
     max_tokens: int
+    temperature: float
     seed: int
     stop: tuple[str, ...] = ()
 
@@ -141,7 +142,7 @@ class Asker:
         stream: Any = await self._client.chat.completions.create(
             model=question.model,
             messages=question.messages,  # type: ignore[arg-type] # as the task file has them
-            temperature=question.key[2],
+            temperature=question.temperature,
             max_tokens=question.max_tokens,
             seed=question.seed,
             stop=list(question.stop) or openai.omit,

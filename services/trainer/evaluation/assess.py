@@ -69,7 +69,7 @@ def assess(material: Material) -> Assessment:
         pairs |= {(task.name, metric, temperature): pair for (metric, temperature), pair in of_task.items()}
         named = {(f"{task.name}/{metric}", temperature): pair for (metric, temperature), pair in of_task.items()}
         evidence |= compare(material.items[task.name], named, plan.gate.confidence, plan.seed)
-    failures = Counter(f"{answer.side.value}/{answer.error}" for answer in _all(material) if answer.error)
+    failures = Counter(f"{answer.side.value}/{answer.error}" for answer in all_answers(material) if answer.error)
     report = EvaluationReport(
         candidate=material.candidate,
         baseline=material.baseline,
@@ -127,7 +127,8 @@ def _trouble(material: Material) -> dict[tuple[str, float], str]:
     return found
 
 
-def _all(material: Material) -> Iterator[Answer]:
+def all_answers(material: Material) -> Iterator[Answer]:
+    """Every answer that the plan asks for, those that never came too."""
     sides = (Side.CANDIDATE, Side.BASELINE) if has_baseline(material) else (Side.CANDIDATE,)
     for task in material.plan.tasks:
         for side in sides:
