@@ -153,9 +153,9 @@ async def _settled(registry: RestRegistry, status: DeploymentStatus, timeout_s: 
     Raises:
         ServiceError: `deadline_exceeded`, or `conflict` if somebody else has declared something else meanwhile.
     """
-    generation, base = status.deployment.generation, status.deployment.base.digest
+    revision, base = status.deployment.revision, status.deployment.base.digest
     deadline_s = monotonic_s() + timeout_s
-    while not _is_carried_out(status, generation):
+    while not _is_carried_out(status, revision):
         if monotonic_s() > deadline_s:
             said = "; ".join(f"{each.name}: {each.error}" for each in status.workers if each.error)
             text = f"Not every worker has followed within {timeout_s:g} s. {said or 'See: ./llmos models deployments'}"
@@ -167,6 +167,8 @@ async def _settled(registry: RestRegistry, status: DeploymentStatus, timeout_s: 
     return status
 
 
-def _is_carried_out(status: DeploymentStatus, generation: int) -> bool:
-    done = [each for each in status.workers if each.generation >= generation and each.state == "ready"]
+def _is_carried_out(status: DeploymentStatus, revision: int) -> bool:
+    done = [
+        each for each in status.workers if each.revision >= revision and not each.missing and each.state == "ready"
+    ]
     return len(done) >= max(status.deployment.replicas, len(status.workers))

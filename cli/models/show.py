@@ -35,13 +35,13 @@ def deployments(found: Sequence[DeploymentStatus]) -> None:
     for status in found:
         wanted = status.deployment
         ui.say(
-            f"\n  [bold]{wanted.pool}[/bold]  serves {wanted.base.reference}  [dim]generation {wanted.generation}[/dim]"
+            f"\n  [bold]{wanted.pool}[/bold]  serves {wanted.base.reference}  [dim]generation {wanted.generation}, revision {wanted.revision}[/dim]"
         )
         for adapter in wanted.adapters:
             ui.say(f"    adapter {adapter.reference}")
         for name, reference in sorted(wanted.names.items()):
             ui.say(f"    [dim]{name} → {reference}[/dim]")
         rows = [
-            (each.name, each.state, str(each.generation), ", ".join(each.models), each.error) for each in status.workers
+            (each.name, each.state, str(each.revision), ", ".join(each.models), each.error) for each in status.workers
         ]
-        table(("worker", "state", "generation", "models", "error"), rows)
+        table(("worker", "state", "revision", "models", "error"), rows)

@@ -112,16 +112,15 @@ async def _lead(registry: Registry, version: Version, *, replace: bool) -> bool:
 
 async def _deploy(registry: Registry, version: Version, settings: Settings) -> bool:
     """Declare the pool where nothing is declared, or where another model was asked for; whether it changed."""
-    # The registry itself raises the generation when a name follows its alias, so a declared one is replaced as it is.
-    expected: int | None = None
+    expected = 0
     try:
         status: DeploymentStatus = await registry.call("deployment_show", PoolName(settings.pool))
         if status.deployment.base.digest == version.digest or not settings.asked:
             return False
+        expected = status.deployment.generation
     except ServiceError as error:
         if error.code != "not_found":
             raise
-        expected = 0
     base = full_reference(version.name, version.digest)
     wanted = Deploy(pool=settings.pool, base=base, author=AUTHOR, expected_generation=expected)
     await registry.call("deployment_declare", wanted)

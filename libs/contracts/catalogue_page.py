@@ -84,4 +84,4 @@ def _type_name(annotation: object) -> str:
     name = (
         annotation.__name__ if isinstance(annotation, type) and not hasattr(annotation, "__args__") else str(annotation)
     )
-    return re.sub(r"\b(typing|libs\.contracts\.\w+)\.", "", name).replace("|", "or")
+    return re.sub(r"\b(typing|libs\.contracts(?:\.\w+)+)\.", "", name).replace("|", "or")

@@ -128,12 +128,15 @@ class WorkerBeat(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     running: tuple[Running, ...] = ()
     sequence: int = 0
     """Counts up by one per beat."""
-    generation: int = 0
-    """Of the deployment that it has carried out in full; 0 for a worker that was told its model by its settings."""
+    revision: int = 0
+    """The newest of its pool's deployment that it has taken in: whatever it does not offer of it is in `missing`. 0 for
+    a worker that was told its model by its settings."""
+    missing: tuple[str, ...] = ()
+    """References that this revision wants and that are not loaded, or not yet."""
     base: str = ""
     """Reference of the version its engine has loaded as base, if it came from the registry."""
     deployment_error: str = ""
-    """Why it could not carry out the newest deployment; empty if it could."""
+    """Why something of the newest deployment could not be carried out; empty if nothing has failed."""
 
 
 class Released(msgspec.Struct, frozen=True):

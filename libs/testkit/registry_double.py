@@ -32,7 +32,7 @@ class RegistryDouble:
     server: NatsServer
     store: BlobStore
     pool: str = "default"
-    generation: int = 0
+    revision: int = 0
     fault: str = ""
     """A code with which every call fails."""
     calls: list[FetchVersion] = field(default_factory=list)
@@ -56,18 +56,19 @@ class RegistryDouble:
         names: dict[str, Stored] | None = None,
         engine_args: tuple[str, ...] = (),
     ) -> int:
-        """Declare what the pool serves; the new generation."""
-        self.generation += 1
+        """Declare what the pool serves; the new revision."""
+        self.revision += 1
         self.deployment = Deployment(
             pool=self.pool,
-            generation=self.generation,
+            generation=self.revision,
+            revision=self.revision,
             base=deployed(base),
             adapters=tuple(deployed(adapter) for adapter in adapters),
             names={name: reference(stored) for name, stored in (names or {}).items()},
             engine_args=engine_args,
         )
         self.put(self.deployment)
-        return self.generation
+        return self.revision
 
     def put(self, deployment: Deployment) -> None:
         """Put a deployment as it is."""

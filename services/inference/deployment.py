@@ -8,7 +8,6 @@ from typing import Final
 
 import msgspec
 import structlog
-from libs.kit.fetch.cache import Cache, Lease
 
 from libs.contracts import subjects
 from libs.contracts.inference import ServedModel
@@ -16,6 +15,7 @@ from libs.contracts.registry import DeployedVersion, Deployment
 from libs.kit import clock
 from libs.kit.bus import BusClient, Message
 from libs.kit.errors import ServiceError
+from libs.kit.fetch.cache import Cache, Lease
 from libs.kit.waiting import set_within
 from services.inference.adapters import Adapters
 from services.inference.engine import Engine
@@ -51,9 +51,9 @@ class Follower:
         self._source = source
         self._bus = bus
         self.offer = offer
-        self._adapters = Adapters(engine, cache, source, deployment.base)
-        self._worker: Worker | None = None
         self._wake = asyncio.Event()
+        self._adapters = Adapters(engine, cache, source, deployment.base, self._wake.set)
+        self._worker: Worker | None = None
         self._settled = asyncio.Event()
         self._read_due_s = 0.0
         self._reload_asked = False
@@ -79,11 +79,13 @@ class Follower:
         """Change nothing any more."""
         if self._task is not None:
             self._task.cancel()
+        self._adapters.stop()
 
     async def ended(self) -> None:
         """Wait until nothing of it runs; a blob on its way may take until the store's silence is long enough."""
         if self._task is not None:
             await asyncio.gather(self._task, return_exceptions=True)
+        await self._adapters.ended()
 
     def read_again(self) -> None:
         """The bus was away: something may have been missed."""
@@ -103,11 +105,12 @@ class Follower:
         self.read_again()
 
     def _see(self, deployment: Deployment) -> None:
-        if deployment.generation <= self._wanted.generation:
+        if deployment.revision <= self._wanted.revision:
             return
         self._wanted = deployment
         if not self._needs_restart():
-            # At once, and not when an adapter that is being fetched has come.
+            # At once, so that what is about to be removed is not offered, and what is offered is not removed.
+            self._adapters.want(deployment.adapters)
             self._present()
         self._wake.set()
 
@@ -126,9 +129,10 @@ class Follower:
                 pause_s = await self._carry_out()
             except Exception:
                 # Whatever one deployment does to this worker, it serves on and hears of the next.
-                log.exception("deployment failed", generation=self._wanted.generation)
+                log.exception("deployment failed", revision=self._wanted.revision)
                 pause_s = _RETRY_S
-            self._settled.set()
+            if self._is_settled():
+                self._settled.set()
             left_s = max(0.0, min(pause_s, self._read_due_s - clock.monotonic_s()))
             await set_within(self._wake, left_s)
 
@@ -150,33 +154,19 @@ class Follower:
         if self._needs_restart():
             return await self._prepare_reload() if self._reload_asked else _READ_S
         self._reload_asked = False
-        wanted = self._wanted
+        self._adapters.want(self._wanted.adapters)
         self._present()
-        errors = await self._load(wanted)
-        if self._wanted is not wanted:
-            return 0.0
-        self._present(done=not errors, error="; ".join(errors)[:_MAX_ERRORS])
-        remains = await self._adapters.unload_all_but({version.reference for version in wanted.adapters}, self._uses)
-        return _RETRY_S if errors or remains else _READ_S
+        remains = await self._adapters.remove_unwanted(self._uses)
+        return _RETRY_S if remains or self.offer.missing else _READ_S
 
-    async def _load(self, wanted: Deployment) -> list[str]:
-        errors = []
-        for version in wanted.adapters:
-            if self._adapters.has(version.reference):
-                continue
-            try:
-                await self._adapters.load(version)
-            except ServiceError as error:
-                errors.append(f"{version.reference}: {error.message}"[:_MAX_ERROR])
-            if self._wanted is not wanted:
-                break
-            self._present()
-        return errors
+    def _is_settled(self) -> bool:
+        settled = all(self._adapters.is_settled(version.reference) for version in self._wanted.adapters)
+        return settled or self._needs_restart()
 
     def _uses(self, version: str) -> bool:
         return self._worker is not None and self._worker.uses(version)
 
-    def _present(self, *, done: bool = False, error: str | None = None) -> None:
+    def _present(self) -> None:
         """Offer every version that is wanted and loaded, and every name with such a version behind it.
 
         A name whose new version is not loaded yet stays with the one it had, as long as that one is wanted.
@@ -191,10 +181,13 @@ class Follower:
             model = here.get(reference) or here.get(self.offer.versions.get(name, ""))
             if model is not None and name not in here:
                 named.append(_renamed(model, name, model.version, adapter=model.adapter))
+        missing = [version.reference for version in wanted.adapters if not self._adapters.has(version.reference)]
+        errors = ((reference, self._adapters.error(reference)) for reference in missing)
         self.offer.change(
             models=(*here.values(), *named),
-            generation=wanted.generation if done else self.offer.generation,
-            error=self.offer.error if error is None else error,
+            revision=wanted.revision,
+            missing=tuple(missing),
+            error="; ".join(f"{reference}: {said}"[:_MAX_ERROR] for reference, said in errors if said)[:_MAX_ERRORS],
         )
 
     # Changing the base
@@ -207,7 +200,8 @@ class Follower:
         except ServiceError as error:
             self.offer.change(
                 models=self.offer.models,
-                generation=self.offer.generation,
+                revision=self.offer.revision,
+                missing=self.offer.missing,
                 error=f"{wanted.base.reference}: {error.message}"[:_MAX_ERROR],
             )
             return _RETRY_S
@@ -222,7 +216,7 @@ class Follower:
             return 0.0
         # Kept until this process is replaced, so that nobody makes room with them.
         self._next_base = leases
-        log.info("ready to reload", base=wanted.base.reference, generation=wanted.generation)
+        log.info("ready to reload", base=wanted.base.reference, revision=wanted.revision)
         self.reload_ready.set()
         return _READ_S
 

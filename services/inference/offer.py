@@ -18,7 +18,8 @@ class Offer:
         """
         self.models = tuple(models)
         self.versions = {model.name: model.version for model in self.models}
-        self.generation = 0
+        self.revision = 0
+        self.missing: tuple[str, ...] = ()
         self.base = ""
         self.error = ""
         self.on_change: Callable[[], None] = _nobody
@@ -32,11 +33,13 @@ class Offer:
         """
         return self.versions[name] if self._pinned else name
 
-    def change(self, *, models: tuple[ServedModel, ...], generation: int, error: str) -> None:
+    def change(
+        self, *, models: tuple[ServedModel, ...], revision: int, missing: tuple[str, ...] = (), error: str = ""
+    ) -> None:
         """Offer these from now on; `on_change` hears of it if anything differs."""
-        if (models, generation, error) == (self.models, self.generation, self.error):
+        if (models, revision, missing, error) == (self.models, self.revision, self.missing, self.error):
             return
-        self.models, self.generation, self.error = models, generation, error
+        self.models, self.revision, self.missing, self.error = models, revision, missing, error
         self.versions = {model.name: model.version for model in models}
         self.on_change()
 

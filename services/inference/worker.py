@@ -215,7 +215,8 @@ class Worker:
             engine=self._engine.description,
             running=self._table.running(),
             sequence=self._sequence,
-            generation=self._offer.generation,
+            revision=self._offer.revision,
+            missing=self._offer.missing,
             base=self._offer.base,
             deployment_error=self._offer.error,
         )

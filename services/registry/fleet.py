@@ -81,8 +81,8 @@ class Fleet:
         found = [heard.beat for heard in self._heard.values() if heard.beat.pool == pool]
         return sorted(found, key=lambda beat: (beat.name, beat.worker))
 
-    def has_loaded(self, pool: str, generation: int, reference: str) -> bool:
-        """Whether every ready worker has carried out this generation and offers this version.
+    def has_loaded(self, pool: str, revision: int, reference: str) -> bool:
+        """Whether every ready worker has taken in this revision and offers this version; other versions do not matter.
 
         True of a pool without living workers, as soon as its silence can be believed.
         """
@@ -91,12 +91,10 @@ class Fleet:
             return self.is_known
         ready = [beat for beat in workers if beat.state is WorkerState.READY]
         return bool(ready) and all(
-            beat.generation == generation
-            and not beat.deployment_error
-            and any(reference in (model.name, model.version) for model in beat.models)
+            beat.revision == revision and any(reference in (model.name, model.version) for model in beat.models)
             for beat in ready
         )
 
 
 def _matters(beat: WorkerBeat) -> tuple[object, ...]:
-    return beat.generation, beat.base, beat.state, beat.models, beat.deployment_error
+    return beat.revision, beat.base, beat.state, beat.models, beat.missing, beat.deployment_error

@@ -16,7 +16,7 @@ from sqlalchemy import (
     UniqueConstraint,
     false,
 )
-from sqlalchemy.dialects.postgresql import ARRAY, JSONB
+from sqlalchemy.dialects.postgresql import JSONB
 
 SCHEMA: Final = "registry"
 
@@ -28,19 +28,11 @@ blobs: Final = Table(
     Column("digest", Text, primary_key=True),
     Column("size_bytes", BigInteger, nullable=False),
     Column("announced_ms", BigInteger, nullable=False),
-    # Null until its bytes were read back; null again when they were found to be wrong.
+    # Null until its bytes were checked; null again when they were found to be wrong.
     Column("verified_ms", BigInteger),
     Column("is_bad", Boolean, nullable=False, server_default=false()),
     # When garbage collection first found nothing that refers to it.
     Column("unmarked_ms", BigInteger),
-)
-
-files: Final = Table(
-    "files",
-    metadata,
-    Column("digest", Text, primary_key=True),
-    # The blobs that were read in this order and gave this file.
-    Column("blobs", ARRAY(Text), nullable=False),
 )
 
 names: Final = Table(
@@ -129,8 +121,8 @@ deployments: Final = Table(
     Column("document", JSONB, nullable=False),
     # Adapter reference to when the last name left it.
     Column("leaving", JSONB, nullable=False),
-    # Generation since which base and engine arguments are what they are.
-    Column("engine_generation", Integer, nullable=False),
+    # Revision since which base and engine arguments are what they are.
+    Column("engine_revision", Integer, nullable=False),
     # The step of a roll that is under way; null if none is.
     Column("roll", JSONB),
     Column("error", Text, nullable=False),

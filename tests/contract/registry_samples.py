@@ -37,7 +37,8 @@ ALIAS: Final = r.Alias(
 )
 DEPLOYMENT: Final = r.Deployment(
     pool="default",
-    generation=7,
+    generation=3,
+    revision=7,
     base=r.DeployedVersion(REFERENCE, A),
     adapters=(r.DeployedVersion(f"helpdesk@sha256:{B[:12]}", B),),
     names={"helpdesk": REFERENCE},
@@ -48,7 +49,15 @@ DEPLOYMENT: Final = r.Deployment(
 STATUS: Final = r.DeploymentStatus(
     deployment=DEPLOYMENT,
     workers=(
-        r.WorkerStatus(worker="w1", name="worker-0", state="ready", generation=7, models=(REFERENCE,), error="no room"),
+        r.WorkerStatus(
+            worker="w1",
+            name="worker-0",
+            state="ready",
+            revision=7,
+            models=(REFERENCE,),
+            missing=(f"helpdesk@sha256:{B[:12]}",),
+            error="no room",
+        ),
     ),
     error="worker-1 did not come back",
 )
@@ -59,7 +68,7 @@ SAMPLES: Final[dict[str, msgspec.Struct]] = {
         upload_id="u1",
         digest=A,
         expires_ms=9,
-        missing=(r.BlobUpload(BLOB, "http://s3/b"),),
+        missing=(r.BlobUpload(BLOB, "http://s3/b", {"x-amz-checksum-sha256": "u7s="}),),
         missing_total=1,
         published=VERSION,
     ),

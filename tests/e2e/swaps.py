@@ -54,14 +54,16 @@ class Ground:
     newest: str = ""
     """Where it may point on some worker already."""
 
-    async def carried_out(self, generation: int, workers: int, timeout_s: float = 30) -> None:
-        """Wait until so many ready workers have carried a generation out."""
+    async def carried_out(self, revision: int, workers: int, timeout_s: float = 30) -> None:
+        """Wait until so many ready workers have carried a revision out."""
 
         def done() -> int:
             beats = self.observer.beats.values()
-            return sum(beat.state is WorkerState.READY and beat.generation >= generation for beat in beats)
+            return sum(
+                beat.state is WorkerState.READY and beat.revision >= revision and not beat.missing for beat in beats
+            )
 
-        await until(lambda: done() >= workers, timeout_s=timeout_s, what=f"generation {generation} on {workers}")
+        await until(lambda: done() >= workers, timeout_s=timeout_s, what=f"revision {revision} on {workers}")
 
     async def swap(self, base: Stored, old: Stored, new: Stored, engine_args: tuple[str, ...] = ()) -> float:
         """As the registry moves an alias: load, confirm, move, drop the old one; seconds until all is carried out."""

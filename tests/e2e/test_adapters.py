@@ -52,13 +52,13 @@ async def test_a_new_base_rolls_through_the_workers_under_load(tmp_path: Path) -
         await stage.carried_out(1, 2)
         processes = {name: process.pid for name, process in stage.platform.processes.items()}
         async with stage.load(questions(6)) as seen:
-            generation = stage.registry.deploy(new, names={NAME: new})
+            revision = stage.registry.deploy(new, names={NAME: new})
             for worker in ("worker-0", "worker-1"):
                 before = stage.observer.beats[worker]
                 stage.registry.reload(before.worker)
                 await until(
                     lambda worker=worker: (  # type: ignore[misc]
-                        stage.observer.beats[worker].generation == generation
+                        stage.observer.beats[worker].revision == revision
                         and stage.observer.beats[worker].base == reference(new)
                     ),
                     timeout_s=30,

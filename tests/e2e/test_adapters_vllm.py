@@ -104,8 +104,8 @@ async def test_bad_adapters_are_refused_and_the_engine_lives(stage: Ground, tmp_
     }
     assert await answer(stage, "helpdesk", ASKED[0]) == before
     assert await answer(stage, NAME, ASKED[0]) != before
-    generation = stage.registry.deploy(base, names={"helpdesk": base}, engine_args=EXACT)
-    await stage.carried_out(generation, 1)
+    revision = stage.registry.deploy(base, names={"helpdesk": base}, engine_args=EXACT)
+    await stage.carried_out(revision, 1)
     assert await answer(stage, "helpdesk", ASKED[0]) == before
 
 
@@ -147,9 +147,9 @@ async def test_a_worker_replaces_itself_for_a_new_base(stage: Ground, tmp_path: 
     (copy / "NOTES.md").write_text("The same weights in another version.")
     new = stage.registry.store.publish(copy, "helpdesk")
     process = stage.platform.processes["worker-0"]
-    generation = stage.registry.deploy(new, names={"helpdesk": new}, engine_args=EXACT)
+    revision = stage.registry.deploy(new, names={"helpdesk": new}, engine_args=EXACT)
     stage.registry.reload(stage.observer.beats["worker-0"].worker)
-    await stage.carried_out(generation, 1, timeout_s=120)
+    await stage.carried_out(revision, 1, timeout_s=120)
     assert stage.observer.beats["worker-0"].base == reference(new)
     after = await stage.ask(ASKED[0] | {"model": "helpdesk"})
     assert (after.status, after.version, after.text) == (200, reference(new), before.text)

@@ -207,7 +207,7 @@ def test_a_deployment_is_followed_and_can_be_waited_for(stack: Commanded, tmp_pa
     assert pushed["reference"] in said
     (status,) = _models(stack, "deployments", "default", "--json")
     assert status["deployment"]["base"]["digest"] == pushed["digest"]
-    assert all(worker["generation"] >= status["deployment"]["generation"] for worker in status["workers"])
+    assert all(worker["revision"] >= status["deployment"]["revision"] for worker in status["workers"])
     for model in ("fresh", "fresh@champion", pushed["reference"]):
         assert _ask(stack, model) == (200, pushed["reference"])
     assert json.loads(stack.run("status", "--json").stdout)["model_version"] == pushed["reference"]

@@ -1,7 +1,7 @@
 """What a pool's workers should be told, given what was declared, where aliases point and what workers have loaded."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from libs.contracts.registry import DEFAULT_ALIAS, DeployedVersion, Deployment
 
@@ -11,6 +11,8 @@ class Declared:
     """What somebody asked for."""
 
     pool: str
+    generation: int
+    """Counts up by one per declaration that is another one."""
     base_name: str
     base: DeployedVersion
     adapters: tuple[DeployedVersion, ...]
@@ -52,7 +54,7 @@ def plan(
     now_ms: int,
     grace_ms: int,
 ) -> Plan:
-    """The next desired state; its generation is that of the one before, raised by one if anything differs.
+    """The next desired state; its revision is that of the one before, raised by one if anything differs.
 
     An alias moves in two steps: its new adapter is added, and the name follows when every worker has loaded it. An
     alias whose version this base cannot serve keeps the version that it had here, if it had one.
@@ -80,7 +82,8 @@ def plan(
     staying = {reference: since_ms for reference, since_ms in going.items() if now_ms - since_ms < grace_ms}
     wanted = Deployment(
         pool=declared.pool,
-        generation=current.generation if current else 1,
+        generation=declared.generation,
+        revision=current.revision if current else 1,
         base=declared.base,
         adapters=tuple(known[reference] for reference in sorted(needed | staying.keys())),
         names=dict(sorted(names.items())),
@@ -93,6 +96,14 @@ def plan(
     return Plan(wanted, staying)
 
 
+def counted(declared: Declared, before: Declared | None) -> Declared:
+    """What is declared, with the generation of the declaration before, raised by one if it is another one."""
+    if before is None:
+        return replace(declared, generation=1)
+    same = replace(declared, generation=before.generation)
+    return same if same == before else replace(same, generation=before.generation + 1)
+
+
 def restarts(old: Deployment | None, new: Deployment) -> bool:
     """Whether an engine that runs `old` has to start again to run `new`."""
     return old is None or (old.base.digest, old.engine_args) != (new.base.digest, new.engine_args)
@@ -100,7 +111,7 @@ def restarts(old: Deployment | None, new: Deployment) -> bool:
 
 def _raised(deployment: Deployment) -> Deployment:
     fields = {name: getattr(deployment, name) for name in deployment.__struct_fields__}
-    return Deployment(**{**fields, "generation": deployment.generation + 1})
+    return Deployment(**{**fields, "revision": deployment.revision + 1})
 
 
 def _serves(declared: Declared, target: Target) -> bool:

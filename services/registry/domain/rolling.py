@@ -41,7 +41,7 @@ class Step:
 
 def advance(
     deployment: Deployment,
-    engine_generation: int,
+    engine_revision: int,
     workers: Sequence[WorkerBeat],
     roll: Roll | None,
     *,
@@ -54,7 +54,7 @@ def advance(
 
     Args:
         deployment: what workers are told.
-        engine_generation: since which generation base and engine arguments are what they are.
+        engine_revision: since which revision base and engine arguments are what they are.
         workers: living workers of this pool.
         roll: the step under way.
         now_ms: Unix time.
@@ -64,7 +64,7 @@ def advance(
         (worker for worker in workers if worker.state is WorkerState.READY and worker.base),
         key=lambda worker: worker.worker,
     )
-    stale = [worker for worker in ready if not is_fresh(worker, deployment, engine_generation)]
+    stale = [worker for worker in ready if not is_fresh(worker, deployment, engine_revision)]
     fresh = len(ready) - len(stale)
     # The last beat of a worker that died in silence counts for a while; until it is gone nobody can be counted.
     lingers = roll is not None and any(worker.worker == roll.worker for worker in stale)
@@ -93,12 +93,12 @@ def declared_anew(roll: Roll | None, error: str, now_ms: int) -> Roll | None:
     return msgspec.structs.replace(roll, asked_ms=now_ms, repeated_ms=now_ms, fresh=-1)
 
 
-def is_fresh(worker: WorkerBeat, deployment: Deployment, engine_generation: int) -> bool:
+def is_fresh(worker: WorkerBeat, deployment: Deployment, engine_revision: int) -> bool:
     """Whether the worker's engine runs what is declared.
 
-    A worker that has not carried out any deployment yet has just started, so that its engine arguments are new.
+    A worker that has not taken in any deployment yet has just started, so that its engine arguments are new.
     """
-    current = worker.generation == 0 or worker.generation >= engine_generation
+    current = worker.revision == 0 or worker.revision >= engine_revision
     return worker.base == deployment.base.reference and current
 
 

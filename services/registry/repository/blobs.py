@@ -1,4 +1,4 @@
-"""Rows of blobs and of files whose composition is known."""
+"""Rows of blobs."""
 
 from collections.abc import Iterable, Sequence
 
@@ -8,7 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from libs.contracts.registry import Blob
 from services.registry.repository import among
-from services.registry.tables import blobs, files, version_blobs
+from services.registry.tables import blobs, version_blobs
 
 
 async def announce(connection: AsyncConnection, announced: Sequence[Blob], now_ms: int) -> None:
@@ -29,7 +29,7 @@ async def announce(connection: AsyncConnection, announced: Sequence[Blob], now_m
 
 
 async def verified(connection: AsyncConnection, digests: Iterable[str]) -> set[str]:
-    """Those of `digests` whose bytes were read back and found right."""
+    """Those of `digests` whose bytes were checked and found right."""
     rows = await connection.execute(
         select(blobs.c.digest).where(among(blobs.c.digest, digests), blobs.c.verified_ms.is_not(None))
     )
@@ -43,14 +43,14 @@ async def bad(connection: AsyncConnection, digests: Iterable[str]) -> set[str]:
 
 
 async def set_unread(connection: AsyncConnection, digests: Iterable[str]) -> None:
-    """Note of blobs that are missing that their bytes, once they come, have to be read."""
+    """Note of blobs that are missing that their bytes, once they come, have to be checked."""
     lost = select(blobs.c.digest).where(among(blobs.c.digest, digests), blobs.c.verified_ms.is_not(None))
     rows = await connection.execute(lost.order_by(blobs.c.digest).with_for_update())
     await connection.execute(update(blobs).where(among(blobs.c.digest, rows.scalars())).values(verified_ms=None))
 
 
 async def set_right(connection: AsyncConnection, digest: str, now_ms: int) -> None:
-    """Note that a blob was read and is what its name says."""
+    """Note that a blob was checked and is what its name says."""
     await connection.execute(update(blobs).where(blobs.c.digest == digest).values(verified_ms=now_ms, is_bad=False))
 
 
@@ -65,25 +65,9 @@ async def is_used(connection: AsyncConnection, digest: str) -> bool:
     return found.first() is not None
 
 
-async def known_files(connection: AsyncConnection, digests: Iterable[str]) -> dict[str, tuple[str, ...]]:
-    """The blobs that were found to make up each file, for those of `digests` that are known."""
-    rows = await connection.execute(select(files.c.digest, files.c.blobs).where(among(files.c.digest, digests)))
-    return {row.digest: tuple(row.blobs) for row in rows}
-
-
-async def add_file(connection: AsyncConnection, digest: str, parts: Sequence[str]) -> None:
-    """Note that these blobs in this order are the file."""
-    statement = insert(files).values(digest=digest, blobs=list(parts))
-    await connection.execute(
-        statement.on_conflict_do_update(index_elements=[files.c.digest], set_={"blobs": statement.excluded.blobs})
-    )
-
-
 async def forget(connection: AsyncConnection, digests: Iterable[str]) -> None:
-    """Remove the rows of blobs that are gone, and of files that were made of them."""
-    gone = list(digests)
-    await connection.execute(delete(files).where(files.c.blobs.op("&&")(gone)))
-    await connection.execute(delete(blobs).where(among(blobs.c.digest, gone)))
+    """Remove the rows of blobs that are gone."""
+    await connection.execute(delete(blobs).where(among(blobs.c.digest, digests)))
 
 
 async def count(connection: AsyncConnection) -> int:

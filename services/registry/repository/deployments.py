@@ -22,7 +22,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     declared_ms: int
     document: Deployment
     leaving: dict[str, int] = {}
-    engine_generation: int = 1
+    engine_revision: int = 1
     roll: Roll | None = None
     error: str = ""
 
@@ -53,7 +53,7 @@ async def put(connection: AsyncConnection, record: Record) -> None:
         "declared_ms": record.declared_ms,
         "document": msgspec.to_builtins(record.document),
         "leaving": record.leaving,
-        "engine_generation": record.engine_generation,
+        "engine_revision": record.engine_revision,
         "roll": msgspec.to_builtins(record.roll),
         "error": record.error,
     }
@@ -78,6 +78,7 @@ def _record(row: Row[Any]) -> Record:
     return Record(
         declared=Declared(
             pool=row.pool,
+            generation=document.generation,
             base_name=row.base_name,
             base=DeployedVersion(short_reference(row.base_name, row.base_digest), row.base_digest),
             adapters=msgspec.convert(row.adapters, tuple[DeployedVersion, ...]),
@@ -88,7 +89,7 @@ def _record(row: Row[Any]) -> Record:
         declared_ms=row.declared_ms,
         document=document,
         leaving=dict(row.leaving),
-        engine_generation=row.engine_generation,
+        engine_revision=row.engine_revision,
         roll=msgspec.convert(row.roll, Roll | None),
         error=row.error,
     )

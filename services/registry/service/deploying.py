@@ -26,7 +26,7 @@ from libs.contracts.versions import short_reference
 from libs.kit import clock
 from libs.kit.errors import ServiceError
 from libs.kit.postgres import Database
-from services.registry.domain.deploying import Declared, Plan, Target, plan, restarts
+from services.registry.domain.deploying import Declared, Plan, Target, counted, plan, restarts
 from services.registry.domain.rolling import advance, declared_anew
 from services.registry.fleet import Fleet
 from services.registry.repository import aliases, deployments, outbox, versions
@@ -66,6 +66,7 @@ class Deployments:
                     param="expected_generation",
                 )
             now_ms = clock.unix_ms()
+            declared = counted(declared, record.declared if record else None)
             if record is not None:
                 roll = declared_anew(record.roll, record.error, now_ms)
                 record = msgspec.structs.replace(
@@ -136,11 +137,11 @@ class Deployments:
             await outbox.add(
                 connection, DeploymentChanged(id=clock.new_event_id(), time_ms=now_ms, deployment=document)
             )
-            log.info("deployment changed", pool=declared.pool, generation=document.generation, names=document.names)
+            log.info("deployment changed", pool=declared.pool, revision=document.revision, names=document.names)
         base = record or Record(declared=declared, author=author, declared_ms=now_ms, document=document)
-        engine_generation = document.generation if restarts(current, document) else base.engine_generation
+        engine_revision = document.revision if restarts(current, document) else base.engine_revision
         return msgspec.structs.replace(
-            base, document=document, leaving=planned.leaving, engine_generation=engine_generation
+            base, document=document, leaving=planned.leaving, engine_revision=engine_revision
         )
 
     def _is_loaded(self, current: Deployment | None, declared: Declared, reference: str) -> bool:
@@ -151,14 +152,14 @@ class Deployments:
         }
         if not self.fleet.workers(declared.pool):
             return self.fleet.is_known
-        return told and self.fleet.has_loaded(declared.pool, current.generation, reference)
+        return told and self.fleet.has_loaded(declared.pool, current.revision, reference)
 
     def _roll(self, record: Record, now_ms: int) -> tuple[Record, str]:
         if not self.fleet.is_known:
             return record, ""
         step = advance(
             record.document,
-            record.engine_generation,
+            record.engine_revision,
             self.fleet.workers(record.declared.pool),
             record.roll,
             now_ms=now_ms,
@@ -174,8 +175,9 @@ class Deployments:
                     worker=beat.worker,
                     name=beat.name,
                     state=beat.state.value,
-                    generation=beat.generation,
+                    revision=beat.revision,
                     models=tuple(model.name for model in beat.models),
+                    missing=beat.missing,
                     error=beat.deployment_error,
                 )
                 for beat in self.fleet.workers(record.declared.pool)
@@ -213,6 +215,7 @@ async def _resolve(connection: AsyncConnection, request: Deploy) -> Declared:
     found = {row.digest: _version(row.name, row.digest) for row in adapters}
     return Declared(
         pool=request.pool,
+        generation=0,
         base_name=base.name,
         base=_version(base.name, base.digest),
         adapters=tuple(sorted(found.values(), key=lambda version: version.reference)),

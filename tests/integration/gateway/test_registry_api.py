@@ -68,7 +68,7 @@ VERSION = Version(
 )
 ALIAS = Alias(name="helpdesk", alias="champion", digest=DIGEST, generation=2, author="ops", moved_ms=1)
 STATUS = DeploymentStatus(
-    deployment=Deployment(pool="default", generation=3, base=DeployedVersion(REFERENCE, DIGEST)), workers=()
+    deployment=Deployment(pool="default", generation=3, revision=9, base=DeployedVersion(REFERENCE, DIGEST)), workers=()
 )
 UPLOAD = Upload(upload_id="u1", digest=DIGEST, expires_ms=1, missing=(), missing_total=0)
 GOOD: dict[str, msgspec.Struct] = {

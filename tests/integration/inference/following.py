@@ -82,9 +82,11 @@ class Stage:
         assert self.app is not None
         return self.app.worker_id
 
-    async def beat(self, generation: int) -> WorkerBeat:
-        """Wait until it has carried out this generation."""
-        return await self.double.beat_where(lambda beat: beat.worker == self.worker and beat.generation == generation)
+    async def beat(self, revision: int) -> WorkerBeat:
+        """Wait until it has carried out all of this revision."""
+        return await self.double.beat_where(
+            lambda beat: beat.worker == self.worker and beat.revision == revision and not beat.missing
+        )
 
     async def offers(self, *names: str) -> WorkerBeat:
         """Wait until its latest beat offers exactly these names."""

@@ -122,10 +122,10 @@ async def test_a_worker_that_replaced_itself_still_dies_with_its_parent(nats: Na
         try:
             assert parent.stdout is not None
             pid = int(await asyncio.to_thread(parent.stdout.readline))
-            first = await double.beat_where(lambda beat: beat.pool == pool and beat.generation == 1, timeout_s=30)
-            generation = registry.deploy(new)
+            first = await double.beat_where(lambda beat: beat.pool == pool and beat.revision == 1, timeout_s=30)
+            revision = registry.deploy(new)
             registry.reload(first.worker)
-            await double.beat_where(lambda beat: beat.pool == pool and beat.generation == generation, timeout_s=30)
+            await double.beat_where(lambda beat: beat.pool == pool and beat.revision == revision, timeout_s=30)
             assert alive(pid)
         finally:
             parent.kill()

@@ -25,9 +25,12 @@ class Follower:
     base: str = ""
     worker: str = ""
     state: WorkerState = WorkerState.READY
-    generation: int = 0
+    revision: int = 0
     loaded: set[str] = field(default_factory=set)
+    missing: set[str] = field(default_factory=set)
     error: str = ""
+    cannot_load: set[str] = field(default_factory=set)
+    """References that its engine does not take."""
     told: Deployment | None = None
     obeys: bool = True
     """Whether it loads what it is told and starts again when asked."""
@@ -44,7 +47,8 @@ class Follower:
             capacity=1,
             models=tuple(ServedModel(name=model, version=model) for model in models),
             engine="none",
-            generation=self.generation,
+            revision=self.revision,
+            missing=tuple(sorted(self.missing)),
             base=self.base,
             deployment_error=self.error,
         )
@@ -56,8 +60,10 @@ class Follower:
         if not self.base:
             self.base = self.told.base.reference
         if self.base == self.told.base.reference:
-            self.loaded = {version.reference for version in self.told.adapters}
-            self.generation = self.told.generation
+            wanted = {version.reference for version in self.told.adapters}
+            self.loaded, self.missing = wanted - self.cannot_load, wanted & self.cannot_load
+            self.error = "; ".join(f"{reference}: no room" for reference in sorted(self.missing))
+            self.revision = self.told.revision
 
 
 class Followers:
@@ -67,7 +73,7 @@ class Followers:
         self.bus = bus
         self.workers = [Follower(name, worker=clock.new_instance_id("w")) for name in names]
         self.told: list[Deployment] = []
-        """Every generation that was put into the bucket, once."""
+        """Every revision that was put into the bucket, once."""
         self.reloads: list[str] = []
         """Names of workers in the order in which they were asked."""
         self.fewest_ready = len(names)
@@ -89,7 +95,7 @@ class Followers:
 
     def _on_told(self, message: Message) -> None:
         deployment = msgspec.json.decode(message.payload, type=Deployment)
-        if not self.told or deployment.generation > self.told[-1].generation:
+        if not self.told or deployment.revision > self.told[-1].revision:
             self.told.append(deployment)
         for one in self.workers:
             one.told = deployment
@@ -107,7 +113,7 @@ class Followers:
         """Begin the next life of a worker that was asked to reload."""
         one = next(one for one in self.workers if one.name == name)
         one.worker, one.state = clock.new_instance_id("w"), WorkerState.READY
-        one.base, one.loaded, one.generation = "", set(), 0
+        one.base, one.loaded, one.revision = "", set(), 0
 
 
 @asynccontextmanager

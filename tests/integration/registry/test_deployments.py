@@ -54,7 +54,7 @@ async def test_what_is_declared_lands_in_the_bucket(ground: RegistryGround, desk
         with pytest.raises(ServiceError) as caught:
             await _deploy(desk, base, expected_generation=7)
         assert caught.value.code == "conflict"
-        shown = await _shown(desk, lambda status: [one.generation for one in status.workers] == [1])
+        shown = await _shown(desk, lambda status: [one.revision for one in status.workers] == [1])
         assert [(one.name, one.state, one.models) for one in shown.workers] == [("w0", "ready", (base.reference,))]
         assert (await desk.call("deployment_list", Empty())).deployments == (shown,)
 
@@ -67,11 +67,11 @@ async def test_an_alias_follows_when_every_worker_has_the_adapter(
     first = await _adapter(desk, base, tmp_path, 1)
     async with followers(ground.nats, "w0", "w1") as workers:
         await _deploy(desk, base)
-        await until(lambda: all(one.generation == 1 for one in workers.workers))
+        await until(lambda: all(one.revision == 1 for one in workers.workers))
         slow = workers.workers[1]
         slow.obeys = False
         await _alias(desk, first)
-        await until(lambda: workers.workers[0].generation == 2)
+        await until(lambda: workers.workers[0].revision == 2)
         await until(lambda: workers.workers[0].loaded == {first.reference})
         told = workers.now
         assert told is not None
@@ -109,13 +109,52 @@ async def test_a_worker_that_cannot_load_keeps_the_name_where_it_is(
     broken = await _adapter(desk, base, tmp_path, 1)
     async with followers(ground.nats, "w0") as workers:
         await _deploy(desk, base)
-        await until(lambda: workers.workers[0].generation == 1)
-        workers.workers[0].error = "no room"
+        await until(lambda: workers.workers[0].revision == 1)
+        workers.workers[0].cannot_load = {broken.reference}
         await _alias(desk, broken)
-        await until(lambda: workers.workers[0].generation == 2)
-        status = await _shown(desk, lambda status: [one.generation for one in status.workers] == [2])
-        assert status.workers[0].error == "no room"
+        await until(lambda: workers.workers[0].revision == 2)
+        status = await _shown(desk, lambda status: [one.missing for one in status.workers] == [(broken.reference,)])
+        assert status.workers[0].error == f"{broken.reference}: no room"
         assert status.deployment.names["helpdesk"] == base.reference
+
+
+async def test_an_adapter_that_no_worker_can_load_holds_up_no_other_name(
+    ground: RegistryGround, desk: RegistryDesk, model: Path, tmp_path: Path
+) -> None:
+    base = await desk.publish(model, "helpdesk")
+    broken, good = [await _adapter(desk, base, tmp_path, seed) for seed in (1, 2)]
+    async with followers(ground.nats, "w0", "w1") as workers:
+        workers.workers[1].cannot_load = {broken.reference}
+        await _deploy(desk, base)
+        await _alias(desk, base, "stable")
+        await _alias(desk, broken)
+        await _shown(desk, lambda status: (broken.reference,) in [one.missing for one in status.workers])
+        await _alias(desk, good, "stable")
+        status = await _shown(desk, lambda status: _name(status.deployment, "helpdesk@stable") == good.reference)
+        assert status.deployment.desired_aliases == {"helpdesk@champion": broken.reference}
+        assert status.deployment.names["helpdesk"] == base.reference
+        workers.workers[1].cannot_load = set()
+        await _shown(desk, lambda status: _name(status.deployment) == broken.reference)
+
+
+async def test_a_name_that_follows_its_alias_fails_nobodys_compare_and_swap(
+    ground: RegistryGround, desk: RegistryDesk, model: Path, tmp_path: Path
+) -> None:
+    base = await desk.publish(model, "helpdesk")
+    adapter = await _adapter(desk, base, tmp_path, 1)
+    async with followers(ground.nats, "w0"):
+        seen = (await _deploy(desk, base)).deployment
+        await _alias(desk, adapter)
+        moved = await _shown(desk, lambda status: _name(status.deployment) == adapter.reference)
+        assert moved.deployment.generation == seen.generation == 1
+        assert moved.deployment.revision > seen.revision
+        same = await _deploy(desk, base, expected_generation=seen.generation)
+        assert same.deployment.generation == seen.generation, "it is the same declaration"
+        other = await _deploy(desk, base, expected_generation=seen.generation, replicas=2)
+        assert other.deployment.generation == seen.generation + 1
+        with pytest.raises(ServiceError) as caught:
+            await _deploy(desk, base, expected_generation=seen.generation, replicas=3)
+        assert caught.value.code == "conflict"
 
 
 async def test_without_living_workers_an_alias_moves_at_once_when_the_silence_can_be_believed(
@@ -138,7 +177,7 @@ async def test_a_new_base_rolls_one_worker_at_a_time_even_across_a_kill(ground: 
         old, new = [await desk.publish(write_model(tmp_path / str(n), n), "helpdesk") for n in range(2)]
         await _alias(desk, old)
         await _deploy(desk, old)
-        await until(lambda: all(one.generation == 1 for one in workers.workers))
+        await until(lambda: all(one.revision == 1 for one in workers.workers))
         await _alias(desk, new)
         await _deploy(desk, new)
         await until(lambda: len(workers.reloads) == 1)
@@ -148,7 +187,7 @@ async def test_a_new_base_rolls_one_worker_at_a_time_even_across_a_kill(ground: 
             await until(lambda count=count: len(workers.reloads) == count, timeout_s=20)  # type: ignore[misc]
             assert len({*workers.reloads}) == count, "a worker was asked twice"
             workers.restart(workers.reloads[-1])
-        await until(lambda: all(one.base == new.reference and one.generation for one in workers.workers))
+        await until(lambda: all(one.base == new.reference and one.revision for one in workers.workers))
         assert workers.fewest_ready == 2
         status = await _shown(desk, lambda status: not status.error and len(status.workers) == 3)
         assert status.deployment.names["helpdesk"] == new.reference
@@ -165,7 +204,7 @@ async def test_a_worker_that_does_not_come_back_stops_the_roll_and_is_reported(
     ):
         old, new = [await desk.publish(write_model(tmp_path / str(n), n), "helpdesk") for n in range(2)]
         await _deploy(desk, old)
-        await until(lambda: all(one.generation == 1 for one in workers.workers))
+        await until(lambda: all(one.revision == 1 for one in workers.workers))
         await _deploy(desk, new)
         status = await _shown(desk, lambda status: bool(status.error))
         assert workers.reloads[0] in status.error

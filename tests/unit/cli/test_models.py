@@ -17,7 +17,7 @@ REFERENCE = "shop@sha256:0123456789ab"
 
 
 def _deployment(names: dict[str, str]) -> Deployment:
-    return Deployment(pool="default", generation=1, base=DeployedVersion(REFERENCE, "01" * 32), names=names)
+    return Deployment(pool="default", generation=1, revision=1, base=DeployedVersion(REFERENCE, "01" * 32), names=names)
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,13 @@ BASE, NEXT, ONE, TWO = version(1), version(2), version(11), version(12)
 
 def declared(base: DeployedVersion = BASE, *adapters: DeployedVersion, engine_args: tuple[str, ...] = ()) -> Declared:
     return Declared(
-        pool="default", base_name="helpdesk", base=base, adapters=adapters, engine_args=engine_args, replicas=1
+        pool="default",
+        generation=1,
+        base_name="helpdesk",
+        base=base,
+        adapters=adapters,
+        engine_args=engine_args,
+        replicas=1,
     )
 
 
@@ -44,7 +50,7 @@ def served(before: Plan | None) -> Deployment:
 
 def test_a_base_answers_to_its_name_and_to_the_aliases_that_point_to_it() -> None:
     first = step(None, pointing(BASE), pointing(BASE, alias="stable"))
-    assert served(first).generation == 1
+    assert served(first).revision == 1
     assert served(first).names == dict.fromkeys(("helpdesk", "helpdesk@champion", "helpdesk@stable"), BASE.reference)
     assert step(first, pointing(BASE), pointing(BASE, alias="stable"), now_ms=5) == first
 
@@ -59,7 +65,7 @@ def test_an_alias_moves_in_two_steps() -> None:
     assert served(second).adapters == (ONE,)
     assert served(second).names == served(first).names
     assert served(second).desired_aliases == {"helpdesk@champion": ONE.reference}
-    assert served(second).generation == 2
+    assert served(second).revision == 2
     third = step(second, pointing(ONE), loaded=lambda reference: reference == ONE.reference)
     assert served(third).names == {"helpdesk": ONE.reference, "helpdesk@champion": ONE.reference}
     assert served(third).desired_aliases == {}
@@ -79,7 +85,7 @@ def test_the_old_adapter_stays_while_a_name_needs_it_and_then_for_its_grace() ->
     assert late == moved
     gone = step(late, pointing(TWO), now_ms=100 + GRACE_MS)
     assert (served(gone).adapters, gone.leaving) == ((TWO,), {})
-    assert served(gone).generation == served(moved).generation + 1
+    assert served(gone).revision == served(moved).revision + 1
 
 
 def test_an_adapter_that_is_wanted_again_during_its_grace_does_not_leave() -> None:
