@@ -7,6 +7,7 @@ that runs when it is loaded.
 import json
 import re
 from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from libs.contracts.registry import Kind
@@ -94,29 +95,36 @@ def check_names(kind: Kind, paths: Iterable[str]) -> None:
         raise ServiceError("invalid_manifest", f"A version of kind {kind} needs {', '.join(missing)}.", param="files")
 
 
-async def check_contents(kind: Kind, sizes_bytes: Mapping[str, int], read: ReadRange) -> dict[str, dict[str, Tensor]]:
-    """Accept the files of a version by what is in them; reads texts whole and of weights only the header.
+@dataclass
+class Contents:
+    """What was found in the files of a version."""
 
-    Returns:
-        The tensors of every safetensors file, by path.
+    tensors: dict[str, dict[str, Tensor]] = field(default_factory=dict)
+    """Those of every safetensors file, by path."""
+    templates: dict[str, str] = field(default_factory=dict)
+    """Chat templates by the path that holds them, with their name where it holds several; still to be rendered."""
+
+
+async def check_contents(kind: Kind, sizes_bytes: Mapping[str, int], read: ReadRange) -> Contents:
+    """Accept the files of a version by what is in them; reads texts whole and of weights only the header.
 
     Raises:
         ServiceError: `unsafe_file`, a file holds code, is malformed, or is not what its name says.
     """
-    tensors: dict[str, dict[str, Tensor]] = {}
+    found = Contents()
     if kind not in (Kind.MODEL, Kind.ADAPTER, Kind.CHECKPOINT):
-        return tensors
+        return found
     for path, size_bytes in sorted(sizes_bytes.items()):
         if path.lower().endswith(WEIGHTS):
-            tensors[path] = await read_tensors(path, size_bytes, read)
+            found.tensors[path] = await read_tensors(path, size_bytes, read)
             continue
         if size_bytes > MAX_TEXT_BYTES:
             raise ServiceError("unsafe_file", f"{path} is larger than 64 MiB and holds no weights.", param=path)
         if path.lower().endswith(_BINARY_SUFFIXES):
             _check_magic(path, await read(path, 0, min(size_bytes, _MAGIC_BYTES)))
         else:
-            _check_text(path, await read(path, 0, size_bytes))
-    return tensors
+            found.templates |= _templates_of(path, await read(path, 0, size_bytes))
+    return found
 
 
 async def read_tensors(path: str, size_bytes: int, read: ReadRange) -> dict[str, Tensor]:
@@ -159,7 +167,8 @@ def _check_magic(path: str, head: bytes) -> None:
             raise ServiceError("unsafe_file", f"{path} is refused: it is {what}.", param=path)
 
 
-def _check_text(path: str, content: bytes) -> None:
+def _templates_of(path: str, content: bytes) -> dict[str, str]:
+    """The chat templates in a text that is accepted."""
     _check_magic(path, content[:_MAGIC_BYTES])
     try:
         text = content.decode("utf-8")
@@ -167,13 +176,19 @@ def _check_text(path: str, content: bytes) -> None:
         raise ServiceError("unsafe_file", f"{path} is refused: it is not UTF-8 text.", param=path) from error
     if "\0" in text:
         raise ServiceError("unsafe_file", f"{path} is refused: it is not text.", param=path)
+    found: dict[str, str] = {}
     if path.lower().endswith(".jinja"):
-        check_template(path, text)
+        found = {path: text}
     if path.lower().endswith(".json"):
-        _check_json(path, text)
+        found = _check_json(path, text)
+    for template in found.values():
+        check_template(path, template)
+    return found
 
 
-def _check_json(path: str, text: str) -> None:
+def _check_json(path: str, text: str) -> dict[str, str]:
+    """The chat templates in it."""
+
     def refuse_code(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         # Seen here, a key counts even where a later one of the same name would hide it.
         for key, value in pairs:
@@ -191,23 +206,20 @@ def _check_json(path: str, text: str) -> None:
     except (ValueError, RecursionError) as error:
         raise ServiceError("unsafe_file", f"{path} is not JSON: {str(error)[:120]}.", param=path) from error
     if isinstance(content, dict):
-        _check_templates(path, content.get("chat_template"))
         if last == ADAPTER_CONFIG:
             _check_adapter_config(path, content)
-    elif hook is refuse_code:
+        return _named_templates(path, content.get("chat_template"))
+    if hook is refuse_code:
         raise ServiceError("unsafe_file", f"{path} is not a JSON object.", param=path)
+    return {}
 
 
-def _check_templates(path: str, template: Any) -> None:
+def _named_templates(path: str, given: Any) -> dict[str, str]:
     """One template, or several with names."""
-    if isinstance(template, str):
-        check_template(path, template)
-    elif isinstance(template, dict):
-        for one in template.values():
-            _check_templates(path, one if isinstance(one, str) else None)
-    elif isinstance(template, list):
-        for one in template:
-            _check_templates(path, one.get("template") if isinstance(one, dict) else None)
+    if isinstance(given, list):
+        given = {str(one.get("name")): one.get("template") for one in given if isinstance(one, dict)}
+    named = {f"{path} ({name})": one for name, one in given.items()} if isinstance(given, dict) else {path: given}
+    return {place: one for place, one in named.items() if isinstance(one, str)}
 
 
 def _check_adapter_config(path: str, config: dict[str, Any]) -> None:

@@ -51,7 +51,7 @@ class ObjectStore:
 
     async def head(self, key: str) -> int | None:
         """Size of the object in bytes; None if there is none."""
-        with _unavailable():
+        with unavailable():
             try:
                 return int((await obstore.head_async(self._store, self._prefix + key))["size"])
             except FileNotFoundError:
@@ -59,12 +59,12 @@ class ObjectStore:
 
     async def put(self, key: str, content: bytes) -> None:
         """Store `content`, replacing what was there."""
-        with _unavailable():
+        with unavailable():
             await obstore.put_async(self._store, self._prefix + key, content, use_multipart=False)
 
     async def get(self, key: str) -> bytes | None:
         """The whole object; None if there is none."""
-        with _unavailable():
+        with unavailable():
             try:
                 return bytes(await (await obstore.get_async(self._store, self._prefix + key)).bytes_async())
             except FileNotFoundError:
@@ -72,7 +72,7 @@ class ObjectStore:
 
     async def view(self, key: str) -> memoryview:
         """The whole object without copying it once more; empty if there is none."""
-        with _unavailable():
+        with unavailable():
             try:
                 return memoryview(await (await obstore.get_async(self._store, self._prefix + key)).bytes_async())
             except FileNotFoundError:
@@ -80,7 +80,7 @@ class ObjectStore:
 
     async def get_range(self, key: str, start: int, length: int) -> bytes | None:
         """At most `length` bytes (above 0) from `start` on; None if there is no object."""
-        with _unavailable():
+        with unavailable():
             try:
                 return bytes(await obstore.get_range_async(self._store, self._prefix + key, start=start, length=length))
             except FileNotFoundError:
@@ -88,7 +88,7 @@ class ObjectStore:
 
     async def stream(self, key: str) -> AsyncIterator[bytes]:
         """The object's bytes in order, in parts of some MiB; none at all if there is no object."""
-        with _unavailable():
+        with unavailable():
             try:
                 answer = await obstore.get_async(self._store, self._prefix + key)
             except FileNotFoundError:
@@ -98,7 +98,7 @@ class ObjectStore:
 
     async def walk(self, prefix: str = "") -> AsyncIterator[StoredObject]:
         """Every object below `prefix` (a whole path part), in the store's order."""
-        with _unavailable():
+        with unavailable():
             pages = obstore.list(self._store, self._prefix + prefix, chunk_size=_LIST_PAGE)
             async for page in pages:
                 for item in page:
@@ -110,7 +110,7 @@ class ObjectStore:
 
     async def delete(self, key: str) -> None:
         """Remove the object; one that is gone already does not matter. A versioned bucket keeps what it was."""
-        with _unavailable(), contextlib.suppress(FileNotFoundError):
+        with unavailable(), contextlib.suppress(FileNotFoundError):
             await obstore.delete_async(self._store, self._prefix + key)
 
     async def sign_get(self, keys: Sequence[str], ttl_s: float) -> list[str]:
@@ -123,21 +123,21 @@ class ObjectStore:
 
     async def keep_versions(self) -> None:
         """Turn the bucket's versioning on, so that a deleted or overwritten object can be had back."""
-        with _unavailable():
+        with unavailable():
             await asyncio.to_thread(
                 self._administrator().set_bucket_versioning, self._settings.bucket, VersioningConfig(ENABLED)
             )
 
     async def purge_versions(self, prefix: str, older_than: datetime) -> int:
         """Remove for good what was deleted or replaced before `older_than`; the number of versions removed."""
-        with _unavailable():
+        with unavailable():
             return await asyncio.to_thread(self._purge, self._prefix + prefix, older_than)
 
     async def _sign(self, method: Literal["GET", "PUT"], keys: Sequence[str], ttl_s: float) -> list[str]:
         if not keys:
             return []
         paths = [self._prefix + key for key in keys]
-        with _unavailable():
+        with unavailable():
             return list(await obstore.sign_async(self._signer, method, paths, timedelta(seconds=ttl_s)))
 
     def _purge(self, prefix: str, older_than: datetime) -> int:
@@ -193,7 +193,12 @@ def _store(settings: ObjectSettings, endpoint: str) -> S3Store:
 
 
 @contextlib.contextmanager
-def _unavailable() -> Iterator[None]:
+def unavailable() -> Iterator[None]:
+    """Whatever an S3 client raises in this block becomes one error.
+
+    Raises:
+        ServiceError: `storage_unavailable`.
+    """
     try:
         yield
     except (BaseError, OSError, HTTPError, MinioException, S3Error) as error:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Final, Self
 
 from libs.contracts.registry import BLOB_BYTES, Blob, BlobDownload, Fetch, Kind, Manifest, ManifestFile
-from libs.contracts.versions import digest_of, full_reference
+from libs.contracts.versions import digest_of, file_digest, full_reference
 
 PAGE: Final = 256
 
@@ -82,7 +82,7 @@ class BlobStore:
     def _file(self, path: str, data: bytes) -> ManifestFile:
         parts = [data[at : at + BLOB_BYTES] for at in range(0, len(data), BLOB_BYTES)]
         blobs = tuple(Blob(self.put(part), len(part)) for part in parts)
-        return ManifestFile(path, hashlib.sha256(data).hexdigest(), len(data), blobs)
+        return ManifestFile(path, file_digest(blobs), len(data), blobs)
 
     def fetch(self, digest: str, skip: int) -> Fetch:
         """One page, as the registry answers."""

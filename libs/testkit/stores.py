@@ -5,6 +5,7 @@ Their methods block: inside an event loop call them with `asyncio.to_thread`.
 
 import asyncio
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -216,6 +217,25 @@ class ObjectServer(_Store):
             f"{prefix}SECRET_KEY_FILE": str(settings.secret_key_file),
             f"{prefix}TIMEOUT_S": str(settings.timeout_s),
         }
+
+    def fill(self, room_bytes: int) -> None:
+        """No file grows beyond the largest one and so much from here on: writes fail in the middle, as on a full disk.
+
+        The kernel does it by the size of a file, which needs no rights and no file system of its own.
+        """
+        files = (path for path in self.home.directory("objects").rglob("*") if path.is_file())
+        self._limit_files(max(path.stat().st_size for path in files) + room_bytes)
+
+    def make_room(self) -> None:
+        """Undo `fill`."""
+        self._limit_files(resource.RLIM_INFINITY)
+
+    def _limit_files(self, size_bytes: int) -> None:
+        assert self._process is not None
+        # The hard limit stays, for it could not be raised again.
+        _, hard = resource.prlimit(self._process.pid, resource.RLIMIT_FSIZE)
+        soft = hard if size_bytes == resource.RLIM_INFINITY else size_bytes
+        resource.prlimit(self._process.pid, resource.RLIMIT_FSIZE, (soft, hard))
 
     def _parts(self) -> tuple[Part, ...]:
         return objects.parts(self.site)

@@ -7,6 +7,7 @@ import structlog
 from libs.kit import clock
 from libs.kit.broker import insist, make_broker, stop_broker
 from libs.kit.objects import ObjectStore
+from libs.kit.objects_checked import CheckedObjects
 from libs.kit.postgres import Database
 from libs.kit.serving import Operation
 from services.registry.fleet import Fleet
@@ -94,6 +95,7 @@ class Registry:
         publisher = Publisher(
             database=self.database,
             store=self.store,
+            checked=CheckedObjects(settings.objects),
             reader=reader,
             upload_ttl_s=settings.upload_ttl_s,
             url_ttl_s=settings.url_ttl_s,

@@ -4,11 +4,15 @@ import hashlib
 import os
 import threading
 from collections.abc import Callable
+from http import HTTPStatus
 from typing import Final, NamedTuple
 
-import httpx2
+from urllib3 import BaseHTTPResponse, PoolManager
+from urllib3.exceptions import HTTPError
+from urllib3.util import Timeout
 
-_WRITE_BYTES: Final = 1 << 20
+_PART_BYTES: Final = 256 << 10
+_PLAIN: Final = {"accept-encoding": "identity"}
 
 
 class WrongBytesError(Exception):
@@ -34,14 +38,10 @@ class Sink(NamedTuple):
     offset: int
 
 
-def make_client(*, parallel: int, connect_timeout_s: float, read_timeout_s: float) -> httpx2.Client:
+def make_client(*, parallel: int, connect_timeout_s: float, read_timeout_s: float) -> PoolManager:
     """A client for one fetch; threads share it."""
-    return httpx2.Client(
-        timeout=httpx2.Timeout(read_timeout_s, connect=connect_timeout_s),
-        limits=httpx2.Limits(max_connections=parallel, max_keepalive_connections=parallel),
-        # The URLs are the registry's own; a proxy from the environment has no part in this.
-        trust_env=False,
-    )
+    # It looks for no proxy in the environment: the URLs are the registry's own.
+    return PoolManager(maxsize=parallel, timeout=Timeout(connect=connect_timeout_s, read=read_timeout_s), retries=False)
 
 
 class Download:
@@ -49,7 +49,7 @@ class Download:
 
     def __init__(
         self,
-        client: httpx2.Client,
+        client: PoolManager,
         digest: str,
         size_bytes: int,
         *,
@@ -63,8 +63,6 @@ class Download:
         self._count = count
         self._hash = hashlib.sha256()
         self._done_bytes = 0
-        self._waiting: list[bytes] = []
-        self._waiting_bytes = 0
 
     def run(self, url: str, sinks: list[Sink]) -> None:
         """Bring it; after any error what was written is worth nothing.
@@ -84,36 +82,38 @@ class Download:
 
     def _stream(self, url: str, sinks: list[Sink]) -> None:
         try:
-            with self._client.stream("GET", url, headers={"accept-encoding": "identity"}) as response:
-                if response.status_code != httpx2.codes.OK:
-                    raise RefusedError(f"status {response.status_code}")
-                for part in response.iter_raw():
-                    self._take(part, sinks)
-        except httpx2.HTTPError as error:
+            response = self._client.request(
+                "GET", url, headers=_PLAIN, preload_content=False, decode_content=False, redirect=False
+            )
+            try:
+                self._receive(response, sinks)
+            except BaseException:
+                # What is left of it must not be taken for the answer to the next request.
+                response.close()
+                raise
+            response.release_conn()
+        except HTTPError as error:
             raise UnreachableError(f"{type(error).__name__}: {error}") from error
-        self._write(sinks)
         if self._done_bytes != self._size_bytes or self._hash.hexdigest() != self._digest:
             raise WrongBytesError(f"{self._done_bytes} of {self._size_bytes} bytes, digest {self._hash.hexdigest()}")
+
+    def _receive(self, response: BaseHTTPResponse, sinks: list[Sink]) -> None:
+        if response.status != HTTPStatus.OK:
+            raise RefusedError(f"status {response.status}")
+        for part in response.stream(_PART_BYTES, decode_content=False):
+            self._take(part, sinks)
 
     def _take(self, part: bytes, sinks: list[Sink]) -> None:
         if self._stop.is_set():
             raise StoppedError
-        self._waiting.append(part)
-        self._waiting_bytes += len(part)
-        if self._done_bytes + self._waiting_bytes > self._size_bytes:
+        if self._done_bytes + len(part) > self._size_bytes:
             raise WrongBytesError(f"more than {self._size_bytes} bytes")
-        if self._waiting_bytes >= _WRITE_BYTES:
-            self._write(sinks)
-
-    def _write(self, sinks: list[Sink]) -> None:
-        data = b"".join(self._waiting)
-        self._waiting.clear()
-        self._waiting_bytes = 0
-        self._hash.update(data)
+        # Hashed while it is in the processor's cache, and before anything of it is on the disk.
+        self._hash.update(part)
         for fd, offset in sinks:
-            write_all(fd, data, offset + self._done_bytes)
-        self._done_bytes += len(data)
-        self._count(len(data))
+            write_all(fd, part, offset + self._done_bytes)
+        self._done_bytes += len(part)
+        self._count(len(part))
 
 
 def write_all(fd: int, data: bytes, offset: int) -> None:

@@ -111,8 +111,8 @@ class PartDirectory:
         return into.hexdigest()
 
     def sync(self, path: str) -> None:
-        """Have the disk hold what was written to one file."""
-        os.fsync(self._files[path])
+        """Have the disk hold what was written to one file so far."""
+        os.fdatasync(self._files[path])
 
     def publish(self, *, read_only: bool) -> None:
         """Rename it to its target; from here on it is complete for everybody.

@@ -12,7 +12,6 @@ import structlog
 from libs.contracts.registry import Fetch
 from libs.kit.errors import ServiceError
 from libs.kit.fetch.blobs import Download, RefusedError, UnreachableError, WrongBytesError, make_client
-from libs.kit.fetch.filecheck import FileCheck
 from libs.kit.fetch.layout import Piece, pieces_of
 from libs.kit.fetch.options import FetchOptions, Pages, Progress
 from libs.kit.fetch.part import PartDirectory
@@ -20,6 +19,7 @@ from libs.kit.fetch.part import PartDirectory
 log = structlog.get_logger(__name__)
 
 _REPORT_S: Final = 0.2
+_SYNC_BYTES: Final = 8 << 20
 _T = TypeVar("_T")
 
 
@@ -35,7 +35,6 @@ class Transfer:
         self._number = {piece.digest: number for number, piece in enumerate(self._pieces)}
         self._urls = _urls(first)
         self._asking = asyncio.Lock()
-        self._files = {file.path: FileCheck(file, part) for file in first.manifest.files}
         self._total_bytes = sum(piece.size_bytes for piece in self._pieces)
         self._done_bytes = 0
         self._counting = threading.Lock()
@@ -48,7 +47,7 @@ class Transfer:
         )
 
     async def run(self, progress: Progress | None) -> None:
-        """Bring every blob and check every file.
+        """Bring every blob, checked, and have the disk hold it.
 
         Raises:
             ServiceError: as `fetch_version`.
@@ -63,7 +62,7 @@ class Transfer:
                 reporter.cancel()
             # The caller closes the files next; no thread may still write to them.
             await asyncio.shield(asyncio.to_thread(self._threads.shutdown, cancel_futures=True))
-            self._client.close()
+            self._client.clear()
         if progress:
             progress(self._done_bytes, self._total_bytes)
 
@@ -77,8 +76,8 @@ class Transfer:
         except ExceptionGroup as errors:
             # The first failure ended the others.
             raise errors.exceptions[0] from errors
-        for file in self._files.values():
-            await self._in_thread(file.finish)
+        for file in self._manifest.files:
+            await self._in_thread(self._part.sync, file.path)
 
     async def _bring_in_turn(self, pieces: Iterator[Piece], begun: set[str]) -> None:
         for piece in pieces:
@@ -86,8 +85,9 @@ class Transfer:
                 self._count(piece.size_bytes)
             else:
                 await self._bring(piece)
-            for path, _ in piece.places:
-                await self._in_thread(self._files[path].advance, piece.digest)
+            if piece.size_bytes >= _SYNC_BYTES:
+                # While others are on their way; at the end little is left to be waited for.
+                await self._in_thread(self._part.sync, piece.places[0][0])
 
     async def _bring(self, piece: Piece) -> None:
         """Try until it is there or nothing speaks for another try."""

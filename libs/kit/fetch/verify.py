@@ -2,9 +2,9 @@
 
 import hashlib
 from pathlib import Path
-from typing import Final
+from typing import BinaryIO, Final
 
-from libs.contracts.registry import Manifest
+from libs.contracts.registry import Manifest, ManifestFile
 
 _READ_BYTES: Final = 1 << 20
 
@@ -18,14 +18,20 @@ def differences(directory: Path, manifest: Manifest) -> list[str]:
         for name in there.keys() & wanted.keys()
         if there[name].is_symlink()
         or there[name].stat().st_size != wanted[name].size_bytes
-        or _digest(there[name]) != wanted[name].digest
+        or not _holds(there[name], wanted[name])
     }
     return sorted(changed | (there.keys() ^ wanted.keys()))
 
 
-def _digest(path: Path) -> str:
-    digest = hashlib.sha256()
+def _holds(path: Path, wanted: ManifestFile) -> bool:
     with path.open("rb") as file:
-        while data := file.read(_READ_BYTES):
-            digest.update(data)
+        return all(_digest(file, blob.size_bytes) == blob.digest for blob in wanted.blobs)
+
+
+def _digest(file: BinaryIO, size_bytes: int) -> str:
+    """Of the next so many bytes."""
+    digest, left = hashlib.sha256(), size_bytes
+    while left and (data := file.read(min(_READ_BYTES, left))):
+        digest.update(data)
+        left -= len(data)
     return digest.hexdigest()

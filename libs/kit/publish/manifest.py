@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from libs.contracts.registry import BLOB_BYTES, Blob, Kind, Lineage, Manifest, ManifestFile
+from libs.contracts.versions import file_digest
 from libs.kit.errors import ServiceError
 from libs.kit.publish.rules import check_files
 
@@ -44,9 +45,13 @@ class Piece:
 
     def read(self) -> bytes:
         """The bytes as they are now; fewer if the file has shrunk."""
-        with self.path.open("rb") as file:
-            file.seek(self.offset)
-            return file.read(self.size_bytes)
+        return self.part(0, self.size_bytes)
+
+    def part(self, start: int, most: int) -> bytes:
+        """At most `most` of the bytes as they are now, from `start` on; fewer at the end, or if the file has shrunk."""
+        with self.path.open("rb", buffering=0) as file:
+            file.seek(self.offset + start)
+            return file.read(min(most, self.size_bytes - start))
 
 
 @dataclass(frozen=True)
@@ -126,30 +131,21 @@ def _mark(path: Path) -> tuple[int, int]:
 def _hash_all(
     paths: dict[str, Path], marks: dict[str, tuple[int, int]], progress: Progress
 ) -> tuple[tuple[ManifestFile, ...], dict[str, Piece]]:
-    """Hash blobs and whole files side by side; a file of one blob is hashed once."""
+    """Hash blobs side by side, each once."""
     cuts = {path: [Piece(file, at, min(BLOB_BYTES, marks[path][0] - at)) for at in range(0, marks[path][0], BLOB_BYTES)]
             for path, file in paths.items()}  # fmt: skip
-    wholes = {path: Piece(paths[path], 0, marks[path][0]) for path, cut in cuts.items() if len(cut) != 1}
-    total = sum(piece.size_bytes for cut in (*cuts.values(), wholes.values()) for piece in cut)
-    size = sum(mark[0] for mark in marks.values())
-    # Bytes are read twice where a file has several blobs; people know the size of what they have.
-    meter = Meter("hash", total, lambda step, done, all_: progress(step, done * size // max(all_, 1), size))
+    meter = Meter("hash", sum(size for size, _ in marks.values()), progress)
     with ThreadPoolExecutor(min(_MOST_THREADS, len(os.sched_getaffinity(0)))) as pool:
-        # Whole files first: the largest one decides when all is done.
-        whole = {path: pool.submit(_digest, piece, path, meter) for path, piece in wholes.items()}
         parts = {path: [pool.submit(_digest, piece, path, meter) for piece in cut] for path, cut in cuts.items()}
         try:
-            return _collect(cuts, marks, whole, parts)
+            return _collect(cuts, marks, parts)
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise
 
 
 def _collect(
-    cuts: dict[str, list[Piece]],
-    marks: dict[str, tuple[int, int]],
-    whole: dict[str, Future[str]],
-    parts: dict[str, list[Future[str]]],
+    cuts: dict[str, list[Piece]], marks: dict[str, tuple[int, int]], parts: dict[str, list[Future[str]]]
 ) -> tuple[tuple[ManifestFile, ...], dict[str, Piece]]:
     files: list[ManifestFile] = []
     pieces: dict[str, Piece] = {}
@@ -158,8 +154,7 @@ def _collect(
         blobs = tuple(Blob(digest, piece.size_bytes) for digest, piece in zip(digests, cut, strict=True))
         for digest, piece in zip(digests, cut, strict=True):
             pieces.setdefault(digest, piece)
-        digest = whole[path].result() if path in whole else digests[0]
-        files.append(ManifestFile(path, digest, marks[path][0], blobs))
+        files.append(ManifestFile(path, file_digest(blobs), marks[path][0], blobs))
     return tuple(files), pieces
 
 

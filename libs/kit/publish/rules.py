@@ -5,8 +5,9 @@ from pathlib import Path
 from typing import Any
 
 from libs.contracts.registry import Kind
+from libs.kit.chat_templates import render_templates
 from libs.kit.errors import ServiceError
-from libs.kit.modelfiles import check_contents, check_names, check_paths
+from libs.kit.modelfiles import Contents, check_contents, check_names, check_paths
 
 
 def check_files(paths: Mapping[str, Path], kind: Kind) -> None:
@@ -24,15 +25,17 @@ def check_files(paths: Mapping[str, Path], kind: Kind) -> None:
     check_paths(paths)
     check_names(kind, paths)
     try:
-        _finish(check_contents(kind, {path: file.stat().st_size for path, file in paths.items()}, read))
+        found = _finish(check_contents(kind, {path: file.stat().st_size for path, file in paths.items()}, read))
     except OSError as error:
         raise ServiceError("unsafe_file", f"{error.filename} cannot be read: {error.strerror}.") from error
+    render_templates(found.templates)
 
 
-def _finish(rules: Coroutine[Any, Any, object]) -> None:
+def _finish(rules: Coroutine[Any, Any, Contents]) -> Contents:
     """Run a coroutine that waits for nothing: the rules are asynchronous for those who read from afar."""
     try:
         rules.send(None)
-    except StopIteration:
-        return
+    except StopIteration as end:
+        found: Contents = end.value
+        return found
     raise AssertionError("reading a file here does not wait")

@@ -14,7 +14,7 @@ import structlog
 from libs.contracts.errors import spec_of
 from libs.contracts.registry import BeginUpload, BlobUpload, CommitUpload, Upload, Version
 from libs.kit.errors import ServiceError
-from libs.kit.publish.manifest import Meter, Progress, Scan, changed
+from libs.kit.publish.manifest import Meter, Piece, Progress, Scan, changed
 from libs.kit.registry_client import Registry
 
 T = TypeVar("T")
@@ -23,6 +23,12 @@ log = structlog.get_logger(__name__)
 _DONE: Final = (200, 201, 204)
 _PART_BYTES: Final = 1 << 20
 _EXPIRED: Final = (401, 403)
+_WRONG_BYTES: Final = 400
+_SERVER_ERROR: Final = 500
+_FULL: Final = 507
+_MAKE_ROOM: Final = (
+    "Free space (`./llmos models gc --delete`) or give it more, and publish again: what was sent is kept."
+)
 _MOST_ROUNDS_WITHOUT_PROGRESS: Final = 3
 
 
@@ -31,7 +37,7 @@ class Options:
     """How to send.
 
     Attributes:
-        parallel: blobs on their way at the same time; each is held in memory (64 MiB at most).
+        parallel: blobs on their way at the same time.
         attempts: how often a blob, or a call, is tried.
         pause_s: before the second try; doubled each time, at most `most_pause_s`.
         put_timeout_s: without any byte moving.
@@ -49,21 +55,29 @@ class _StaleError(Exception):
 
 
 class _Parts:
-    """A body that is handed over piece by piece, so that progress is seen and no second copy of it waits."""
+    """A blob's bytes, read as they are sent, so that progress is seen and nothing of it waits in memory."""
 
-    def __init__(self, body: bytes, meter: Meter | None) -> None:
-        self._body, self._meter = memoryview(body), meter
+    def __init__(self, piece: Piece, meter: Meter | None) -> None:
+        self._piece, self._meter = piece, meter
         self._counted = 0
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
-        for at in range(0, len(self._body), _PART_BYTES):
-            part = bytes(self._body[at : at + _PART_BYTES])
-            yield part
-            self._count(len(part))
+        for at in range(0, self._piece.size_bytes, _PART_BYTES):
+            yield await asyncio.to_thread(self._read, at)
+            self._count(min(_PART_BYTES, self._piece.size_bytes - at))
 
     def take_back(self) -> None:
         """All of it has to be sent again."""
         self._count(-self._counted)
+
+    def _read(self, at: int) -> bytes:
+        try:
+            part = self._piece.part(at, _PART_BYTES)
+        except OSError as error:
+            raise changed(str(self._piece.path)) from error
+        if len(part) < min(_PART_BYTES, self._piece.size_bytes - at):
+            raise changed(str(self._piece.path))
+        return part
 
     def _count(self, sent: int) -> None:
         self._counted += sent
@@ -77,7 +91,29 @@ def _check(answer: httpx2.Response) -> None:
     if answer.status_code not in _DONE:
         said = " ".join(answer.text[:200].split())
         text = f"The object storage refused a blob with status {answer.status_code}: {said}"
-        raise ServiceError("storage_unavailable", text)
+        if answer.status_code == _FULL:
+            raise ServiceError("disk_full", f"{text}. {_MAKE_ROOM}")
+        hint = f" It may be full. {_MAKE_ROOM}" if answer.status_code >= _SERVER_ERROR else ""
+        raise ServiceError("storage_unavailable", text + hint)
+
+
+def _md5(piece: Piece, digest: str) -> str:
+    """The MD5 of a blob that is still what was hashed, as the header has it.
+
+    Raises:
+        ServiceError: `digest_mismatch`: it is something else.
+    """
+    whole, md5 = hashlib.sha256(), hashlib.md5(usedforsecurity=False)
+    try:
+        for at in range(0, piece.size_bytes, _PART_BYTES):
+            part = piece.part(at, _PART_BYTES)
+            whole.update(part)
+            md5.update(part)
+    except OSError as error:
+        raise changed(str(piece.path)) from error
+    if whole.hexdigest() != digest:
+        raise changed(str(piece.path))
+    return base64.b64encode(md5.digest()).decode("ascii")
 
 
 async def publish(
@@ -121,7 +157,6 @@ class _Publication:
         self._http = http
         self._meter: Meter | None = None
         self._room = asyncio.Semaphore(options.parallel)
-        self._reading = asyncio.Lock()
 
     async def run(self) -> Version:
         """Send and commit; a commit whose answer was lost is found by beginning again."""
@@ -175,38 +210,25 @@ class _Publication:
         return all(results)
 
     async def _send(self, target: BlobUpload) -> bool:
+        piece = self._found.pieces.get(target.blob.digest)
+        if piece is None:
+            raise ServiceError("internal_error", f"The registry asks for a blob {target.blob.digest} that is not here.")
         async with self._room:
-            # One after the other, so that the first is on its way while the next is read.
-            async with self._reading:
-                body, md5 = await asyncio.to_thread(self._read, target)
-            headers = {
-                "content-length": str(len(body)),
-                "content-md5": base64.b64encode(md5).decode(),
-                "content-type": "application/octet-stream",
-            }
+            headers = {"content-length": str(piece.size_bytes), "content-type": "application/octet-stream"}
+            # Where the URL is bound to the bytes, the store refuses what has changed since it was hashed.
+            headers |= target.headers or {"content-md5": await asyncio.to_thread(_md5, piece, target.blob.digest)}
             try:
-                await self._retried(lambda: self._put(target.url, body, headers))
+                await self._retried(lambda: self._put(target, piece, headers))
             except _StaleError:
                 return False
         return True
 
-    def _read(self, target: BlobUpload) -> tuple[bytes, bytes]:
-        """The blob's bytes, which must still be those that were hashed, and their MD5."""
-        piece = self._found.pieces.get(target.blob.digest)
-        if piece is None:
-            raise ServiceError("internal_error", f"The registry asks for a blob {target.blob.digest} that is not here.")
+    async def _put(self, target: BlobUpload, piece: Piece, headers: dict[str, str]) -> None:
+        parts = _Parts(piece, self._meter)
         try:
-            body = piece.read()
-        except OSError as error:
-            raise changed(str(piece.path)) from error
-        if hashlib.sha256(body).hexdigest() != target.blob.digest:
-            raise changed(str(piece.path))
-        return body, hashlib.md5(body, usedforsecurity=False).digest()
-
-    async def _put(self, url: str, body: bytes, headers: dict[str, str]) -> None:
-        parts = _Parts(body, self._meter)
-        try:
-            answer = await self._http.put(url, content=parts, headers=headers)
+            answer = await self._http.put(target.url, content=parts, headers=headers)
+            if answer.status_code == _WRONG_BYTES:
+                await asyncio.to_thread(_md5, piece, target.blob.digest)
             _check(answer)
         except httpx2.HTTPError as error:
             parts.take_back()

@@ -1,17 +1,22 @@
 """What a manifest must be before its upload may begin; nothing here looks at the bytes."""
 
-import hashlib
 from typing import Final
 
 from libs.contracts.registry import BLOB_BYTES, Blob, Kind, Manifest, ManifestFile
-from libs.contracts.versions import NAME, BadReferenceError, Reference, canonical, is_digest, parse_reference
+from libs.contracts.versions import (
+    NAME,
+    BadReferenceError,
+    Reference,
+    canonical,
+    file_digest,
+    is_digest,
+    parse_reference,
+)
 from libs.kit.errors import ServiceError
 from libs.kit.modelfiles import check_names, check_paths
 
 MAX_MANIFEST_BYTES: Final = 512 << 10
 """So that a manifest and a page of URLs fit into one message."""
-
-_EMPTY: Final = hashlib.sha256().hexdigest()
 
 
 def check_manifest(manifest: Manifest) -> None:
@@ -93,9 +98,8 @@ def _check_file(file: ManifestFile) -> None:
     total = sum(blob.size_bytes for blob in file.blobs)
     if total != file.size_bytes:
         raise _invalid(f"{file.path} has {file.size_bytes} bytes, its blobs {total}.", file.path)
-    whole = file.blobs[0].digest if len(file.blobs) == 1 else _EMPTY if not file.blobs else file.digest
-    if file.digest != whole:
-        raise _invalid(f"The digest of {file.path} is not that of its only blob.", file.path)
+    if file.digest != file_digest(file.blobs):
+        raise _invalid(f"The digest of {file.path} is not the one that its blobs make.", file.path)
 
 
 def _invalid(message: str, param: str) -> ServiceError:

@@ -1,6 +1,9 @@
 """Looks into the files of an upload: what kind of files they are, and whether an adapter fits its base."""
 
+import asyncio
+
 from libs.contracts.registry import Kind, Manifest
+from libs.kit.chat_templates import render_templates
 from libs.kit.modelfiles import ADAPTER_WEIGHTS, WEIGHTS, check_contents, read_tensors
 from libs.kit.objects import ObjectStore
 from libs.kit.safetensors_header import Tensor
@@ -15,9 +18,10 @@ async def check(store: ObjectStore, manifest: Manifest, base: Manifest | None) -
         ServiceError: `unsafe_file`, `incompatible_base`, `storage_unavailable`.
     """
     sizes_bytes = {file.path: file.size_bytes for file in manifest.files}
-    tensors = await check_contents(manifest.kind, sizes_bytes, FileReader(store, manifest.files))
+    found = await check_contents(manifest.kind, sizes_bytes, FileReader(store, manifest.files))
+    await asyncio.to_thread(render_templates, found.templates)
     if manifest.kind is Kind.ADAPTER and base is not None:
-        check_fit(tensors[ADAPTER_WEIGHTS], await _tensors(store, base), manifest.base)
+        check_fit(found.tensors[ADAPTER_WEIGHTS], await _tensors(store, base), manifest.base)
 
 
 async def _tensors(store: ObjectStore, base: Manifest) -> dict[str, Tensor]:

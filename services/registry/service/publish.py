@@ -14,7 +14,6 @@ from libs.contracts.registry import (
     CommitUpload,
     Kind,
     Manifest,
-    ManifestFile,
     Upload,
     Version,
     VersionPublished,
@@ -23,11 +22,12 @@ from libs.contracts.versions import blob_key, digest_of
 from libs.kit import clock
 from libs.kit.errors import ServiceError
 from libs.kit.objects import ObjectStore
+from libs.kit.objects_checked import CheckedObjects
 from libs.kit.postgres import Database, lock
 from services.registry.domain.manifests import base_of, blobs_of, check_manifest
 from services.registry.repository import blobs, outbox, uploads, versions
 from services.registry.service import contents, locks
-from services.registry.service.reading import BlobReader
+from services.registry.service.reading import BlobReader, all_of
 from services.registry.service.steps import StepListener
 
 log = structlog.get_logger(__name__)
@@ -39,6 +39,7 @@ class Publisher:
 
     database: Database
     store: ObjectStore
+    checked: CheckedObjects
     reader: BlobReader
     upload_ttl_s: float
     url_ttl_s: float
@@ -76,7 +77,7 @@ class Publisher:
         return await self._answer(digest, expires_ms, wanted, bad)
 
     async def commit(self, request: CommitUpload) -> Version:
-        """Check every byte that was not checked before, then make the version visible in one transaction.
+        """Make sure of every byte that was not checked before, then make the version visible in one transaction.
 
         Whoever asks again meanwhile gets the answer of the check that is under way.
 
@@ -118,15 +119,24 @@ class Publisher:
         async with self.database.begin() as connection:
             # What comes instead of a blob that was lost has to be read again.
             await blobs.set_unread(connection, (blob.digest for blob in missing))
-        first = missing[:UPLOAD_PAGE]
-        urls = await self.store.sign_put([blob_key(blob.digest) for blob in first], self.url_ttl_s)
         return Upload(
             upload_id=digest,
             digest=digest,
             expires_ms=expires_ms,
-            missing=tuple(BlobUpload(blob, url) for blob, url in zip(first, urls, strict=True)),
+            missing=await self._signed(missing[:UPLOAD_PAGE]),
             missing_total=len(missing),
         )
+
+    async def _signed(self, missing: list[Blob]) -> tuple[BlobUpload, ...]:
+        """URLs that take these blobs and nothing else, where the store can be held to that."""
+        keys = [blob_key(blob.digest) for blob in missing]
+        if keys and await self.checked.is_bound():
+            bound = [
+                self.checked.sign_put(key, blob.digest, self.url_ttl_s) for key, blob in zip(keys, missing, strict=True)
+            ]
+            return tuple(BlobUpload(blob, url, headers) for blob, (url, headers) in zip(missing, bound, strict=True))
+        urls = await self.store.sign_put(keys, self.url_ttl_s)
+        return tuple(BlobUpload(blob, url) for blob, url in zip(missing, urls, strict=True))
 
     async def _published(self, connection: AsyncConnection, digest: str) -> Version | None:
         row = await versions.by_digest(connection, digest)
@@ -152,36 +162,25 @@ class Publisher:
             raise _mismatch([blob.digest for blob in bad], "are missing or have another size")
 
     async def _check_bytes(self, manifest: Manifest) -> None:
-        """Read what was never read before; remember what was right, drop what was wrong."""
+        """Believe the store's checksum where it has one, read what is left; drop what is wrong."""
         wanted = blobs_of(manifest)
         async with self.database.begin() as connection:
             known = await blobs.verified(connection, (blob.digest for blob in wanted))
-            composed = await blobs.known_files(connection, (file.digest for file in manifest.files))
-        read, wrong, false_files = set[str](), set[str](), list[str]()
-        for (whole, parts), file in _compositions(manifest).items():
-            if composed.get(whole) == parts and known.issuperset(parts):
-                continue
-            digest, bad = await self.reader.hash_file(file)
-            read |= set(parts)
-            wrong |= bad
-            if not bad and digest != whole:
-                false_files.append(file.path)
-            elif not bad:
-                async with self.database.begin() as connection:
-                    await blobs.add_file(connection, whole, parts)
-        alone = [blob for blob in wanted if blob.digest not in known | read]
-        wrong |= await self.reader.wrong(alone)
-        await self._remember(read.union(blob.digest for blob in alone) - wrong - known)
-        await self.passed("bytes are read")
+        unknown = [blob for blob in wanted if blob.digest not in known]
+        checked = await self._checked_by_store(unknown)
+        wrong = await self.reader.wrong(blob for blob in unknown if blob.digest not in checked)
+        await self._remember({blob.digest for blob in unknown} - wrong)
+        await self.passed("bytes are checked")
         if wrong:
             await self._drop(sorted(wrong), known)
             raise _mismatch(sorted(wrong), "held other bytes than their names say and were removed")
-        if false_files:
-            raise ServiceError(
-                "digest_mismatch",
-                f"The blobs of {', '.join(sorted(false_files))} do not add up to its digest; make the manifest again.",
-                param=min(false_files),
-            )
+
+    async def _checked_by_store(self, unknown: list[Blob]) -> set[str]:
+        """Those that the store hashed itself when they came."""
+        if not unknown or not await self.checked.is_bound():
+            return set()
+        stored = await all_of(self.checked.stored_digest(blob_key(blob.digest)) for blob in unknown)
+        return {blob.digest for blob, digest in zip(unknown, stored, strict=True) if digest == blob.digest}
 
     async def _remember(self, digests: set[str]) -> None:
         async with self.database.begin() as connection:
@@ -253,13 +252,6 @@ async def _check_base(connection: AsyncConnection, manifest: Manifest) -> Manife
             "incompatible_base", f"{manifest.base} cannot be the base of an adapter: {what}.", param="base"
         )
     return versions.manifest_of(found[0])
-
-
-def _compositions(manifest: Manifest) -> dict[tuple[str, tuple[str, ...]], ManifestFile]:
-    """Files of several blobs, each way to make up a file once."""
-    return {
-        (file.digest, tuple(blob.digest for blob in file.blobs)): file for file in manifest.files if len(file.blobs) > 1
-    }
 
 
 def _mismatch(digests: list[str], what: str) -> ServiceError:

@@ -1,4 +1,4 @@
-"""Reads what was uploaded: hashes blobs and whole files, and gives ranges of files to those who look into them."""
+"""Reads what was uploaded: hashes blobs, and gives ranges of files to those who look into them."""
 
 import asyncio
 import hashlib
@@ -27,7 +27,7 @@ class BlobReader:
             async with self._heads:
                 return blob.digest, await self._store.head(blob_key(blob.digest))
 
-        return dict(await _all(head(blob) for blob in blobs))
+        return dict(await all_of(head(blob) for blob in blobs))
 
     async def is_right(self, blob: Blob) -> bool:
         """Whether the blob is there and its bytes are those of its name."""
@@ -41,37 +41,8 @@ class BlobReader:
     async def wrong(self, blobs: Iterable[Blob]) -> set[str]:
         """Digests of those blobs that are missing or not what their names say."""
         checked = list(blobs)
-        right = await _all(self.is_right(blob) for blob in checked)
+        right = await all_of(self.is_right(blob) for blob in checked)
         return {blob.digest for blob, ok in zip(checked, right, strict=True) if not ok}
-
-    async def hash_file(self, file: ManifestFile) -> tuple[str, set[str]]:
-        """Read a file of several blobs once: the digest of the whole, and those blobs that are missing or wrong.
-
-        Blobs are fetched beside one another and hashed in order; each one waits in memory until its turn has come,
-        and takes its place in memory in order, so that files cannot block each other.
-        """
-        whole, wrong = hashlib.sha256(), set[str]()
-        turn = asyncio.Event()
-        turn.set()
-        tasks = []
-        for blob in file.blobs:
-            done = asyncio.Event()
-            tasks.append(self._hash_in_turn(blob, whole, wrong, (turn, done)))
-            turn = done
-        await _all(tasks)
-        return whole.hexdigest(), wrong
-
-    async def _hash_in_turn(
-        self, blob: Blob, whole: "hashlib._Hash", wrong: set[str], turns: tuple[asyncio.Event, asyncio.Event]
-    ) -> None:
-        async with self._room:
-            content = await self._store.view(blob_key(blob.digest))
-            digest = await asyncio.to_thread(hashlib.sha256, content)
-            if digest.hexdigest() != blob.digest or len(content) != blob.size_bytes:
-                wrong.add(blob.digest)
-            await turns[0].wait()
-            await asyncio.to_thread(whole.update, content)
-            turns[1].set()
 
 
 class FileReader:
@@ -96,7 +67,7 @@ class FileReader:
         return b"".join(parts)
 
 
-async def _all(coroutines: Iterable[Coroutine[Any, Any, _T]]) -> list[_T]:
+async def all_of(coroutines: Iterable[Coroutine[Any, Any, _T]]) -> list[_T]:
     """Results of all, beside one another; the first failure ends the others and is raised as it is."""
     try:
         async with asyncio.TaskGroup() as group:

@@ -145,7 +145,7 @@ async def test_a_blob_that_rots_is_found_and_healed_by_publishing_again(
     assert upload.published is None
     assert {one.blob for one in upload.missing} == {rotten, lost}
     missing: list[BlobUpload] = list(upload.missing)
-    await desk.put(missing[0], wrong_bytes(missing[0].blob))
+    await registry.store.put(blob_key(missing[0].blob.digest), wrong_bytes(missing[0].blob))
     await desk.send(found, tuple(missing[1:]))
     with pytest.raises(ServiceError) as caught:
         await desk.call("upload_commit", CommitUpload(upload.upload_id))

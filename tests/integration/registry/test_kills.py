@@ -24,7 +24,7 @@ STEPS = {
     "upload noted": (False, False),
     "commit begun": (False, True),
     "blobs are there": (False, True),
-    "bytes are read": (False, True),
+    "bytes are checked": (False, True),
     "bytes are right": (False, True),
     "files are sound": (False, True),
     "version written, not committed": (False, True),

@@ -3,14 +3,16 @@
 import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import pytest_asyncio
 
 from libs.contracts.registry import CommitUpload, Kind, ListVersions, Resolve, SetAlias, Verify
 from libs.kit.errors import ServiceError
-from libs.kit.publish import Description, scan
+from libs.kit.publish import Description, Options, publish, scan
 from libs.kit.settings import ObjectSettings, PostgresSettings
+from libs.testkit.models import write_model
 from libs.testkit.nats_server import NatsServer
 from libs.testkit.registry import RegistryDesk, RegistryGround
 from libs.testkit.stores import ObjectServer, PostgresServer
@@ -21,6 +23,18 @@ async def _code(desk: RegistryDesk, operation: str, request: object) -> str:
     with pytest.raises(ServiceError) as caught:
         await desk.call(operation, request)
     return caught.value.code
+
+
+async def _once_it_can(desk: RegistryDesk, operation: str, request: object) -> Any:
+    """The result; a store that has just started may name its objects some moments before it can read them."""
+    async with asyncio.timeout(60):
+        while True:
+            try:
+                return await desk.call(operation, request)
+            except ServiceError as error:
+                if error.code != "storage_unavailable":
+                    raise
+                await asyncio.sleep(0.1)
 
 
 async def test_a_store_that_dies_during_a_publication(
@@ -45,7 +59,7 @@ async def test_a_store_that_dies_during_a_publication(
         assert (await desk.call("version_list", ListVersions())).versions == ()
     finally:
         await asyncio.to_thread(object_server.start)
-    version = await desk.call("upload_commit", CommitUpload(upload.upload_id))
+    version = await _once_it_can(desk, "upload_commit", CommitUpload(upload.upload_id))
     assert version.number == 1
     assert (await desk.call("version_verify", Verify(version.reference))).bad == ()
 
@@ -86,3 +100,43 @@ async def test_a_bus_that_dies_and_comes_back(lonely_ground: RegistryGround, mod
         await asyncio.to_thread(lonely_ground.nats.start)
         await until(lambda: desk.bus.connected and registry.broker.connection.is_connected)
         assert (await desk.call("version_show", Resolve("helpdesk@1"))).version.number == 1
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def small_ground(
+    nats: NatsServer,
+    postgres_server: PostgresServer,
+    database: PostgresSettings,
+    tmp_path: Path,
+) -> AsyncIterator[RegistryGround]:
+    """With a store of its own, whose files are all small."""
+    store = ObjectServer(tmp_path / "store")
+    await asyncio.to_thread(store.start)
+    yield RegistryGround(nats, postgres_server, store, database, store.settings("t"), tmp_path)
+    await asyncio.to_thread(store.discard)
+
+
+async def test_a_store_whose_disk_is_full_takes_nothing_half_and_everything_again_when_there_is_room(
+    small_ground: RegistryGround, model: Path, tmp_path: Path
+) -> None:
+    store = small_ground.objects
+    large = write_model(tmp_path / "large", 7, rows=(16 << 20) // 32)
+    found = scan(large, Description(name="helpdesk", kind=Kind.MODEL))
+    async with small_ground.registry(), small_ground.desk() as desk:
+        first = await desk.publish(model, "helpdesk")
+        await asyncio.to_thread(store.fill, 1 << 20)
+        with pytest.raises(ServiceError) as caught:
+            await publish(desk.client, found, "ann", options=Options(attempts=2, pause_s=0.01))
+        assert caught.value.code == "storage_unavailable"
+        assert "models gc --delete" in caught.value.message
+        upload = await desk.begin(found)
+        assert max(one.blob.size_bytes for one in upload.missing) > 16 << 20
+        assert await _code(desk, "upload_commit", CommitUpload(upload.upload_id)) == "digest_mismatch"
+        assert [one.number for one in (await desk.call("version_list", ListVersions())).versions] == [1]
+        assert (await desk.call("version_verify", Verify(first.reference))).bad == ()
+
+        await asyncio.to_thread(store.make_room)
+        version = await publish(desk.client, found, "ann")
+        assert version.number == 2
+        for one in (first, version):
+            assert (await desk.call("version_verify", Verify(one.reference))).bad == ()

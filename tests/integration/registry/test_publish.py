@@ -1,6 +1,7 @@
 """Publishing and fetching through real servers: the cycle, repeats, rivals, and what is refused."""
 
 import asyncio
+import base64
 import hashlib
 from pathlib import Path
 
@@ -9,20 +10,24 @@ from sqlalchemy import text
 
 from libs.contracts.registry import (
     BLOB_BYTES,
+    Blob,
     CommitUpload,
     FetchVersion,
     Kind,
     ListVersions,
     Resolve,
+    Verify,
     VersionDetails,
     VersionPage,
 )
-from libs.contracts.versions import digest_of, full_reference
+from libs.contracts.versions import blob_key, digest_of, full_reference
 from libs.kit.errors import ServiceError
+from libs.kit.objects_checked import CheckedObjects
 from libs.kit.publish import Description, scan
 from libs.testkit.models import write_adapter, write_model
 from libs.testkit.registry import RegistryDesk, RegistryGround, wrong_bytes
 from services.registry.app import Registry
+from services.registry.service.reading import BlobReader
 
 
 def _content(directory: Path) -> dict[str, bytes]:
@@ -111,14 +116,14 @@ async def test_a_commit_without_all_blobs_is_refused_and_can_be_completed(desk: 
 
 @pytest.mark.parametrize("cut", [False, True], ids=["other bytes", "truncated"])
 async def test_wrong_bytes_are_found_and_removed_and_the_retry_completes(
-    cut: bool, desk: RegistryDesk, model: Path
+    cut: bool, registry: Registry, desk: RegistryDesk, model: Path
 ) -> None:
     found = scan(model, Description(name="helpdesk", kind=Kind.MODEL))
     upload = await desk.begin(found)
     await desk.send(found, upload.missing)
     victim = max(upload.missing, key=lambda one: one.blob.size_bytes)
     content = found.pieces[victim.blob.digest].read()
-    await desk.put(victim, content[:-1] if cut else wrong_bytes(victim.blob))
+    await registry.store.put(blob_key(victim.blob.digest), content[:-1] if cut else wrong_bytes(victim.blob))
     with pytest.raises(ServiceError) as caught:
         await desk.call("upload_commit", CommitUpload(upload.upload_id))
     assert (caught.value.code, caught.value.param) == ("digest_mismatch", victim.blob.digest)
@@ -126,6 +131,72 @@ async def test_wrong_bytes_are_found_and_removed_and_the_retry_completes(
     assert [one.blob.digest for one in again.missing] == [victim.blob.digest]
     await desk.send(found, again.missing)
     assert (await desk.call("upload_commit", CommitUpload(upload.upload_id))).number == 1
+
+
+@pytest.mark.parametrize("sent", ["wrong", "short", "long", "none"])
+async def test_a_url_takes_its_blob_and_nothing_else(sent: str, desk: RegistryDesk, model: Path) -> None:
+    found = scan(model, Description(name="helpdesk", kind=Kind.MODEL))
+    upload = await desk.begin(found)
+    victim, other = upload.missing[:2]
+    content = found.pieces[victim.blob.digest].read()
+    evil = {"wrong": wrong_bytes(victim.blob), "short": content[:-1], "long": content + b"x", "none": b""}[sent]
+    checksum = base64.b64encode(hashlib.sha256(evil).digest()).decode()
+    for headers in (
+        victim.headers,
+        {},
+        dict.fromkeys(victim.headers, checksum),
+        other.headers,
+        {**victim.headers, "x-amz-content-sha256": "STREAMING-UNSIGNED-PAYLOAD-TRAILER"},
+        {**victim.headers, "content-encoding": "aws-chunked"},
+        {"content-md5": base64.b64encode(hashlib.md5(evil, usedforsecurity=False).digest()).decode()},
+    ):
+        answer = await desk.http.put(victim.url, content=evil, headers=headers)
+        assert 400 <= answer.status_code < 500, headers
+    assert (await desk.begin(found)).missing_total == upload.missing_total
+    # Nor may what is right be replaced, before it is checked or after.
+    await desk.send(found, upload.missing)
+    for _ in range(2):
+        assert (await desk.http.put(victim.url, content=evil, headers=victim.headers)).status_code == 400
+        version = await desk.call("upload_commit", CommitUpload(upload.upload_id))
+        assert (await desk.call("version_verify", Verify(version.reference))).bad == ()
+
+
+async def test_where_the_store_has_checked_the_bytes_they_are_not_read_again(
+    registry: Registry, desk: RegistryDesk, model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[str] = []
+    reading = BlobReader.is_right
+
+    async def noted(self: BlobReader, blob: Blob) -> bool:
+        read.append(blob.digest)
+        return await reading(self, blob)
+
+    monkeypatch.setattr(BlobReader, "is_right", noted)
+    found = scan(model, Description(name="helpdesk", kind=Kind.MODEL))
+    upload = await desk.begin(found)
+    smuggled = upload.missing[0].blob
+    await desk.send(found, upload.missing[1:])
+    # Without a checksum of the store's own there is nothing to believe.
+    await registry.store.put(blob_key(smuggled.digest), found.pieces[smuggled.digest].read())
+    await desk.call("upload_commit", CommitUpload(upload.upload_id))
+    assert read == [smuggled.digest]
+
+
+async def test_a_store_that_checks_nothing_is_found_out_and_read_back(
+    desk: RegistryDesk, model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(CheckedObjects, "_put_trial", lambda *_: True)
+    found = scan(model, Description(name="helpdesk", kind=Kind.MODEL))
+    upload = await desk.begin(found)
+    assert [one.headers for one in upload.missing] == [{}] * upload.missing_total
+    victim = max(upload.missing, key=lambda one: one.blob.size_bytes)
+    await desk.send(found, tuple(one for one in upload.missing if one != victim))
+    await desk.put(victim, wrong_bytes(victim.blob))
+    with pytest.raises(ServiceError) as caught:
+        await desk.call("upload_commit", CommitUpload(upload.upload_id))
+    assert (caught.value.code, caught.value.param) == ("digest_mismatch", victim.blob.digest)
+    version = await desk.publish(model, "helpdesk")
+    assert (await desk.call("version_verify", Verify(version.reference))).bad == ()
 
 
 async def test_an_adapter_needs_its_base_and_must_fit_it(

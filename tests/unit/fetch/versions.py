@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from libs.contracts.registry import Blob, Fetch, Kind, Manifest, ManifestFile
+from libs.contracts.versions import file_digest
 from libs.kit.clock import seeded_random
 from libs.kit.fetch import FetchOptions, Pages
 from libs.testkit.blob_store import BlobStore, Stored
@@ -28,7 +29,7 @@ def cut(store: BlobStore, path: str, content: bytes, blob_bytes: int) -> Manifes
     """A file of several small blobs."""
     parts = [content[at : at + blob_bytes] for at in range(0, len(content), blob_bytes)]
     blobs = tuple(Blob(store.put(part), len(part)) for part in parts)
-    return ManifestFile(path, store.put(content), len(content), blobs)
+    return ManifestFile(path, file_digest(blobs), len(content), blobs)
 
 
 def version(store: BlobStore, *files: ManifestFile, name: str = "helpdesk") -> Stored:

@@ -9,9 +9,23 @@ from typing import Any, Self
 
 import msgspec
 
-from libs.contracts.registry import BeginUpload, BlobUpload, CommitUpload, Upload, Version
+from libs.contracts.registry import BeginUpload, Blob, BlobUpload, CommitUpload, Upload, Version
 from libs.contracts.versions import digest_of, short_reference
 from libs.kit.errors import ServiceError
+
+CHECKSUM = "x-amz-checksum-sha256"
+
+
+def _base64(algorithm: str, content: bytes) -> str:
+    return base64.b64encode(hashlib.new(algorithm, content, usedforsecurity=False).digest()).decode()
+
+
+def _judged(headers: dict[str, str], body: bytes) -> int:
+    """The status with which a store refuses these bytes; 0 if it takes them."""
+    told = {"md5": headers.get("content-md5"), "sha256": headers.get(CHECKSUM)}
+    if not any(told.values()):
+        return 403
+    return 400 if any(said and said != _base64(algorithm, body) for algorithm, said in told.items()) else 0
 
 
 @dataclass
@@ -69,8 +83,8 @@ class Store:
             return 403
         if fault != 200:
             return int(fault)
-        if base64.b64encode(hashlib.md5(body, usedforsecurity=False).digest()).decode() != headers["content-md5"]:
-            return 400
+        if status := _judged(headers, body):
+            return status
         self.objects[key] = body
         return 200
 
@@ -81,6 +95,8 @@ class Registry:
 
     store: Store
     page: int = 256
+    is_bound: bool = True
+    """Whether its URLs take one content only."""
     token: Callable[[], str] = lambda: "1"
     versions: dict[str, Version] = field(default_factory=dict)
     begun: dict[str, BeginUpload] = field(default_factory=dict)
@@ -110,7 +126,10 @@ class Registry:
         self.begun[digest] = request
         blobs = {blob.digest: blob for file in request.manifest.files for blob in file.blobs}
         lacking = [blob for blob in blobs.values() if blob.digest not in self.store.objects]
-        urls = [BlobUpload(blob, f"{self.store.url}/{blob.digest}?token={self.token()}") for blob in lacking]
+        urls = [
+            BlobUpload(blob, f"{self.store.url}/{blob.digest}?token={self.token()}", self._headers(blob))
+            for blob in lacking
+        ]
         return Upload(
             upload_id=digest,
             digest=digest,
@@ -120,12 +139,15 @@ class Registry:
             published=self.versions.get(digest),
         )
 
+    def _headers(self, blob: Blob) -> dict[str, str]:
+        return {CHECKSUM: base64.b64encode(bytes.fromhex(blob.digest)).decode()} if self.is_bound else {}
+
     def _commit(self, request: BeginUpload) -> Version:
         manifest, digest = request.manifest, digest_of(request.manifest)
         for file in manifest.files:
-            content = b"".join(self.store.objects[blob.digest] for blob in file.blobs)
-            if hashlib.sha256(content).hexdigest() != file.digest:
-                raise ServiceError("digest_mismatch", file.path)
+            for blob in file.blobs:
+                if hashlib.sha256(self.store.objects[blob.digest]).hexdigest() != blob.digest:
+                    raise ServiceError("digest_mismatch", file.path)
         self.versions[digest] = Version(
             reference=short_reference(manifest.name, digest),
             name=manifest.name,

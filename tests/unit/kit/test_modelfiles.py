@@ -16,15 +16,14 @@ from safetensors.numpy import save
 
 from libs.contracts.registry import Kind
 from libs.kit.errors import ServiceError
-from libs.kit.modelfiles import check_contents
-from libs.kit.safetensors_header import Tensor
+from libs.kit.modelfiles import Contents, check_contents
 from libs.testkit.models import safetensors
 
 CONFIG = b'{"model_type": "llama"}'
 LORA = {"peft_type": "LORA", "r": 8}
 
 
-def look(files: Mapping[str, bytes], kind: Kind = Kind.MODEL) -> dict[str, dict[str, Tensor]]:
+def look(files: Mapping[str, bytes], kind: Kind = Kind.MODEL) -> Contents:
     async def read(path: str, offset: int, length: int) -> bytes:
         return files[path][offset : offset + length]
 
@@ -53,7 +52,7 @@ def test_what_the_format_s_own_library_writes_is_accepted() -> None:
         "b": np.zeros((), np.int64),
         "empty": np.zeros((0, 5), np.float32),
     }
-    found = look({"model.safetensors": save(arrays, {"format": "pt"})})["model.safetensors"]
+    found = look({"model.safetensors": save(arrays, {"format": "pt"})}).tensors["model.safetensors"]
     assert {name: tensor.shape for name, tensor in found.items()} == {"a.weight": (3, 4), "b": (), "empty": (0, 5)}
 
 
@@ -104,7 +103,7 @@ def test_a_damaged_header_is_refused_or_describes_exactly_the_bytes_that_are_the
     content[flip % len(content)] = value
     content = content[: len(content) - cut if cut < len(content) else 0]
     try:
-        tensors = look({"model.safetensors": bytes(content)})["model.safetensors"]
+        tensors = look({"model.safetensors": bytes(content)}).tensors["model.safetensors"]
     except ServiceError:
         return
     start = 8 + int.from_bytes(content[:8], "little")
@@ -202,4 +201,4 @@ def test_a_template_that_reaches_out_of_the_sandbox_is_refused(template: str) ->
 
 
 def test_data_sets_may_hold_anything() -> None:
-    assert look({"x.pkl": pickle.dumps({})}, Kind.DATASET) == {}
+    assert look({"x.pkl": pickle.dumps({})}, Kind.DATASET) == Contents()

@@ -6,6 +6,7 @@ import msgspec
 import pytest
 
 from libs.contracts.registry import Blob, Kind, Manifest, ManifestFile
+from libs.contracts.versions import file_digest
 from libs.kit.errors import ServiceError
 from services.registry.domain.manifests import MAX_MANIFEST_BYTES, blobs_of, check_manifest, size_of
 
@@ -31,7 +32,7 @@ def test_a_sound_manifest_is_accepted() -> None:
     manifest = data(
         ManifestFile("empty.txt", EMPTY, 0, ()),
         file("part/one.jsonl"),
-        file("two.jsonl", C, 5, Blob(A, 3), Blob(B, 2)),
+        file("two.jsonl", file_digest((Blob(A, 3), Blob(B, 2))), 5, Blob(A, 3), Blob(B, 2)),
     )
     check_manifest(manifest)
     assert blobs_of(manifest) == (Blob(A, 3), Blob(B, 2))
@@ -64,6 +65,7 @@ def test_paths_that_meet_on_some_file_system_are_refused(paths: tuple[str, ...])
         data(file("a", A.upper())),
         data(file("a", A, 3, Blob(B, 3))),
         data(file("a", A, 4, Blob(B, 3), Blob(C, 2))),
+        data(file("a", A, 5, Blob(B, 3), Blob(C, 2))),
         data(file("a", A, 3, Blob(B, 3), Blob(C, 0))),
         data(file("a", A, (64 << 20) + 1)),
         data(ManifestFile("a", A, 0, ())),
