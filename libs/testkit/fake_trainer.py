@@ -50,6 +50,8 @@ class Behaviour(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     """`diverge`, `killed`, `silent`, `disk`, `deaf` (does not hear the order to stop), `retry`, or `refuse`."""
     fail_at: int = 0
     """Before which step."""
+    once: bool = False
+    """Fail only once, whoever does it first."""
     step_ms: float = 1.0
 
 
@@ -125,6 +127,8 @@ class _Run:
         """Do what the behaviour says; False if it is time to stop."""
         behaviour = self.behaviour
         if behaviour.fail and behaviour.fail_at == step:
+            if behaviour.once and self._file is not None:
+                behave(self._file, msgspec.structs.replace(behaviour, fail=""))
             _FAILURES[behaviour.fail]()
         while behaviour.wait_at == step and (not self._stop.is_set() or behaviour.fail == "deaf"):
             time.sleep(_LOOK_S)

@@ -142,11 +142,17 @@ class TrainerDesk:
         found: JobLog = await self.call("job_log", ReadLog(id=job_id))
         return "\n".join(line.text for line in found.lines)
 
-    async def reaches(self, job_id: str, *states: JobState, step: int = 0) -> Job:
-        """The job as soon as it is in one of these states and has done so many steps."""
+    async def says(self, job_id: str, text: str) -> None:
+        """Return when this is in the job's log."""
+        async with asyncio.timeout(PATIENCE_S):
+            while text not in await self.log(job_id):  # noqa: ASYNC110 - it is written by the trainer
+                await asyncio.sleep(0.02)
+
+    async def reaches(self, job_id: str, *states: JobState, step: int = 0, epoch: int = 0) -> Job:
+        """The job as soon as it is in one of these states, has done so many steps and been claimed so often."""
         job = await self.show(job_id)
         async with asyncio.timeout(PATIENCE_S):
-            while job.state not in states or job.progress.step < step:
+            while job.state not in states or job.progress.step < step or job.epoch < epoch:
                 if job.state in ENDED and not (set(states) & ENDED):
                     raise AssertionError(f"{job.state}: {job.error_code} {job.error}")
                 await asyncio.sleep(0.02)
@@ -181,11 +187,11 @@ def write_dataset(directory: Path, rows: int = 5, split: str = "train") -> Path:
     return directory
 
 
-async def publish_things(models: RegistryDesk, directory: Path) -> Things:
-    """Publish a base and a data set."""
+async def publish_things(models: RegistryDesk, directory: Path, rows: int = 5) -> Things:
+    """Publish a base and a data set of so many rows."""
     base = await models.publish(write_model(directory / "base"), "tiny")
     dataset = await models.publish(
-        write_dataset(directory / "dataset"), "lessons", Kind.DATASET, annotations={"shape": "sft"}
+        write_dataset(directory / f"dataset-{rows}", rows), "lessons", Kind.DATASET, annotations={"shape": "sft"}
     )
     return Things(base.reference, dataset.reference)
 
