@@ -75,6 +75,13 @@ CATALOGUE: Final = (
         heard_by=("gateway",),
     ),
     Entry(
+        subject=subjects.gateway_frames("<instance>"),
+        message=None,
+        payload="frames of several requests (libs.contracts.frames.join)",
+        said_by=("inference",),
+        heard_by=("gateway",),
+    ),
+    Entry(
         subject=subjects.beat("<worker>"),
         message=inference.WorkerBeat,
         said_by=("inference",),

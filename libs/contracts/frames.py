@@ -1,6 +1,7 @@
 """The binary frame between worker and gateway (layout: architecture/request-path.md)."""
 
 import struct
+from collections.abc import Iterable, Iterator
 from enum import IntFlag
 from typing import Final, NamedTuple
 
@@ -11,6 +12,9 @@ from libs.contracts.inference import FrameMeta
 VERSION: Final = 1
 HEADER: Final = struct.Struct("<BBHIII")
 HEADER_BYTES: Final = HEADER.size
+ENTRY: Final = struct.Struct("<BI")
+"""Before each frame of a bundle: length of the request id, length of the frame; then the id, then the frame."""
+ENTRY_BYTES: Final = ENTRY.size
 MAX_SEQ: Final = 0xFFFF_FFFF
 _MAX_PART: Final = 0xFF
 
@@ -54,27 +58,55 @@ def encode_meta(meta: FrameMeta) -> bytes:
     return _encode_meta(meta)
 
 
-def decode(payload: bytes) -> Frame:
-    """Read a frame.
+def decode(payload: bytes, start: int = 0, end: int | None = None) -> Frame:
+    """Read the frame that lies between `start` and `end`.
 
     Raises:
         FrameError: too short, another version, or metadata that is not JSON of the right shape.
     """
-    if len(payload) < HEADER_BYTES:
-        raise FrameError(f"a frame has at least {HEADER_BYTES} bytes, this one {len(payload)}")
-    version, flags, status, attempt, seq, meta_len = HEADER.unpack_from(payload)
+    end = len(payload) if end is None else end
+    if end - start < HEADER_BYTES:
+        raise FrameError(f"a frame has at least {HEADER_BYTES} bytes, this one {end - start}")
+    version, flags, status, attempt, seq, meta_len = HEADER.unpack_from(payload, start)
     if version != VERSION:
         raise FrameError(f"frame version {version}, this process speaks {VERSION}")
     if not meta_len:
-        return Frame(flags, status, attempt, seq, _EMPTY_META, payload[HEADER_BYTES:])
-    end = HEADER_BYTES + meta_len
-    if end > len(payload):
-        raise FrameError(f"frame metadata of {meta_len} bytes does not fit in {len(payload)}")
+        return Frame(flags, status, attempt, seq, _EMPTY_META, payload[start + HEADER_BYTES : end])
+    body = start + HEADER_BYTES + meta_len
+    if body > end:
+        raise FrameError(f"frame metadata of {meta_len} bytes does not fit in {end - start}")
     try:
-        meta = _decode_meta(payload[HEADER_BYTES:end])
+        meta = _decode_meta(payload[start + HEADER_BYTES : body])
     except msgspec.DecodeError as error:
         raise FrameError(f"frame metadata: {error}") from error
-    return Frame(flags, status, attempt, seq, meta, payload[end:])
+    return Frame(flags, status, attempt, seq, meta, payload[body:end])
+
+
+def join(entries: Iterable[tuple[bytes, bytes]]) -> bytes:
+    """A bundle: frames of several requests, each with the id of its request, in the order in which they are given."""
+    parts: list[bytes] = []
+    for request_id, frame in entries:
+        parts += (ENTRY.pack(len(request_id), len(frame)), request_id, frame)
+    return b"".join(parts)
+
+
+def split(bundle: bytes) -> Iterator[tuple[str, int, int]]:
+    """Request id, start and end of each frame in a bundle.
+
+    Raises:
+        FrameError: what follows is no entry; those before it have been given.
+    """
+    position, size = 0, len(bundle)
+    while position < size:
+        if size - position < ENTRY_BYTES:
+            raise FrameError(f"{size - position} bytes are left over in a bundle")
+        id_len, frame_len = ENTRY.unpack_from(bundle, position)
+        start = position + ENTRY_BYTES + id_len
+        end = start + frame_len
+        if end > size:
+            raise FrameError(f"a bundle of {size} bytes ends before byte {end} of one of its frames")
+        yield bundle[position + ENTRY_BYTES : start].decode("ascii", "replace"), start, end
+        position = end
 
 
 def is_publish_ack(payload: bytes) -> bool:

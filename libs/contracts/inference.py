@@ -171,6 +171,8 @@ class Handover(msgspec.Struct, frozen=True, omit_defaults=True):
     accepted: bool
     reason: str = ""
     """Why not: `full`, `draining`, `unknown_model`, `invalid`."""
+    also: tuple[str, ...] = ()
+    """Tokens of other offers of the same scheduler that this answers, too."""
 
 
 class RequestCompleted(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):

@@ -42,6 +42,9 @@ ALL_WORKERS_LOST: Final = "ctl.scheduler.*.worker_lost"
 REPORT: Final = "ctl.inference.all.report"
 """Ask every worker for a beat at once."""
 
+SEVERAL: Final = "several"
+"""Stands where a request id would stand, when a message to a gateway concerns several of them."""
+
 SYS_DISCONNECTS: Final = "$SYS.ACCOUNT.*.DISCONNECT"
 """The server's own news that a connection ended; needs the system account."""
 
@@ -136,6 +139,11 @@ def gateway_reply(gateway: str, request_id: str) -> str:
     return f"rpl.gateway.{gateway}.{request_id}"
 
 
+def gateway_frames(gateway: str) -> str:
+    """Where frames of several requests of `gateway` go in one message; no request id looks like that."""
+    return f"rpl.gateway.{gateway}.{SEVERAL}"
+
+
 def is_token(text: str) -> bool:
     """Whether `text` may stand between two dots of a subject; anything else could change where a message goes."""
     return _TOKEN.fullmatch(text) is not None
@@ -149,3 +157,9 @@ def is_gateway_reply(subject: str) -> bool:
 def scheduler_reply(scheduler: str, token: str) -> str:
     """Where answers to `scheduler` go: hand-overs, pulled messages."""
     return f"rpl.scheduler.{scheduler}.{token}"
+
+
+def split_scheduler_reply(subject: str) -> tuple[str, str]:
+    """Scheduler and token of a subject that `scheduler_reply` makes; two empty texts for any other."""
+    words = subject.split(".")
+    return (words[2], words[3]) if len(words) == 4 and words[0] == "rpl" and words[1] == "scheduler" else ("", "")

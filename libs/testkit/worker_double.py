@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import msgspec
 
 from libs.contracts import subjects
-from libs.contracts.frames import Flag, Frame, decode
+from libs.contracts.frames import Flag, Frame, decode, split
 from libs.contracts.inference import (
     ATTEMPT_HEADER,
     ENVELOPE_HEADER,
@@ -156,8 +156,12 @@ class Double:
         return next(beat for beat in reversed(self.beats) if condition(beat))
 
     def _on_frame(self, message: Message) -> None:
-        frame = decode(message.payload)
-        self.answers.setdefault(message.subject.split(".")[3], Answer()).frames.append(frame)
+        request_id = message.subject.split(".")[3]
+        if request_id != subjects.SEVERAL:
+            self.answers.setdefault(request_id, Answer()).frames.append(decode(message.payload))
+            return
+        for each, start, end in split(message.payload):
+            self.answers.setdefault(each, Answer()).frames.append(decode(message.payload, start, end))
 
     def _on_released(self, message: Message) -> None:
         self.released.extend(msgspec.json.decode(message.payload, type=Released).ended)

@@ -6,7 +6,7 @@ import msgspec
 import structlog
 
 from libs.contracts import subjects
-from libs.contracts.frames import Flag, Frame, FrameError, decode, is_publish_ack
+from libs.contracts.frames import Flag, Frame, FrameError, decode, is_publish_ack, split
 from libs.contracts.inference import Cancel
 from libs.contracts.submission import express_headers, stored_headers
 from libs.kit import clock
@@ -158,11 +158,14 @@ class Relay:
         self._bus.publish(subject, inflight.body, reply=envelope.reply, headers=headers)
 
     def _on_reply(self, message: Message) -> None:
-        """Everything that concerns one request arrives here."""
+        """Everything that concerns requests of this process arrives here."""
         request_id = message.subject[self._prefix_len :]
-        inflight = self._requests.get(request_id)
+        if request_id == subjects.SEVERAL:
+            self._on_bundle(message.payload)
+            return
         payload = message.payload
         if not payload or is_publish_ack(payload):
+            inflight = self._requests.get(request_id)
             if inflight is None:
                 return
             if not payload and inflight.express:
@@ -171,8 +174,20 @@ class Relay:
             else:
                 _on_publish_ack(inflight, payload)
             return
+        self._on_frame(request_id, payload, 0, len(payload))
+
+    def _on_bundle(self, bundle: bytes) -> None:
         try:
-            frame = decode(payload)
+            for request_id, start, end in split(bundle):
+                self._on_frame(request_id, bundle, start, end)
+        except FrameError as error:
+            # Whose frames the rest were, nobody can tell: their requests end by the gap, or by the worker's beats.
+            log.error("not a bundle of frames", error=str(error))
+
+    def _on_frame(self, request_id: str, payload: bytes, start: int, end: int) -> None:
+        inflight = self._requests.get(request_id)
+        try:
+            frame = decode(payload, start, end)
         except FrameError as error:
             log.error("not a frame", request_id=request_id, error=str(error))
             if inflight is not None:

@@ -10,10 +10,10 @@ import structlog
 
 from libs.contracts.inference import Envelope, FrameMeta, Running, ServiceClass
 from libs.kit import clock
-from libs.kit.bus import BusClient
 from libs.kit.errors import ServiceError
 from services.inference import answers
 from services.inference.body import engine_body
+from services.inference.bundles import Bundler
 from services.inference.engine import Engine, EngineRequest, Message
 from services.inference.frames import FrameWriter
 from services.inference.outbox import Outbox
@@ -60,14 +60,14 @@ class Execution:
     def __init__(self, surroundings: Surroundings, envelope: Envelope, attempt: int, body: bytes) -> None:
         self.envelope = envelope
         self.running = Running(envelope.request_id, attempt)
-        self.gateway = envelope.reply.split(".", 3)[2]
         self.accepted_s = clock.monotonic_s()
         self.outcome = ""
         self._engine = surroundings.engine
         self._outbox = surroundings.outbox
         self._on_end = surroundings.on_end
         self._body = body
-        self._writer = FrameWriter(envelope.reply, attempt)
+        self._writer = FrameWriter(self, envelope.reply, attempt)
+        self.gateway = self._writer.gateway
         self._request: EngineRequest | None = None
         self._task: asyncio.Task[None] | None = None
         self._stopping: asyncio.Task[None] | None = None
@@ -82,9 +82,9 @@ class Execution:
         self._error_body: list[bytes] = []
         self._marked = False
 
-    def accept(self, bus: BusClient, meta: FrameMeta) -> None:
+    def accept(self, bundler: Bundler, meta: FrameMeta) -> None:
         """Tell the gateway that the request is taken."""
-        self._writer.accept(bus, meta)
+        self._writer.accept(bundler, meta)
 
     def start(self) -> None:
         """Begin; returns at once. One that was stopped meanwhile stays stopped."""
@@ -107,10 +107,10 @@ class Execution:
         if self._stopping is not None:
             await asyncio.wait((self._stopping,))
 
-    def flush(self, bus: BusClient) -> int:
-        """Publish what the application has sent since the last flush (called by the outbox)."""
+    def flush(self, bundler: Bundler) -> int:
+        """Send what the application has sent since the last flush (called by the outbox)."""
         self._marked = False
-        return self._writer.flush(bus)
+        return self._writer.flush(bundler)
 
     def lose(self) -> None:
         """A frame could not be published, so the rest is of no use."""

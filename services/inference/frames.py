@@ -4,10 +4,11 @@ from typing import Final
 
 from libs.contracts.frames import HEADER_BYTES, Flag, encode, encode_meta
 from libs.contracts.inference import FrameMeta, Usage
-from libs.kit.bus import BusClient
 from libs.kit.errors import ServiceError
+from services.inference.bundles import Bundler, Sender
 
 _ROOM_FOR_META_BYTES: Final = 4 << 10
+_ACCEPTED: Final = int(Flag.ACCEPTED)
 _HEAD: Final = int(Flag.HEAD)
 _LAST: Final = int(Flag.LAST)
 
@@ -15,10 +16,22 @@ _LAST: Final = int(Flag.LAST)
 class FrameWriter:
     """Numbers the frames of one execution; what is added between two flushes becomes one frame."""
 
-    __slots__ = ("_attempt", "_body", "_content_type", "_flags", "_meta", "_seq", "_status", "_subject")
+    __slots__ = (
+        "_attempt",
+        "_body",
+        "_content_type",
+        "_flags",
+        "_gateway",
+        "_meta",
+        "_request_id",
+        "_sender",
+        "_seq",
+        "_status",
+    )
 
-    def __init__(self, subject: str, attempt: int) -> None:
-        self._subject = subject
+    def __init__(self, sender: Sender, reply: str, attempt: int) -> None:
+        self._sender = sender
+        _, _, self._gateway, self._request_id = reply.split(".")
         self._attempt = attempt
         self._seq = 0
         self._body: list[bytes] = []
@@ -37,10 +50,14 @@ class FrameWriter:
         """Whether somebody waits for the next flush: it brings the first bytes or the end."""
         return not self._seq or bool(self._flags & _LAST)
 
-    def accept(self, bus: BusClient, meta: FrameMeta) -> None:
-        """Publish the first frame at once: the request is taken."""
-        frame = encode(Flag.ACCEPTED, self._attempt, self._seq, meta=encode_meta(meta))
-        bus.publish(self._subject, frame)
+    @property
+    def gateway(self) -> str:
+        """Instance id of the gateway that the answer is for."""
+        return self._gateway
+
+    def accept(self, bundler: Bundler, meta: FrameMeta) -> None:
+        """Send the first frame: the request is taken."""
+        self._put(bundler, encode(_ACCEPTED, self._attempt, self._seq, meta=encode_meta(meta)))
 
     def start(self, status: int, content_type: str) -> None:
         """Status and media type; they travel with the first bytes."""
@@ -71,25 +88,28 @@ class FrameWriter:
         self._status = 0
         self._meta = FrameMeta(usage=usage)
 
-    def flush(self, bus: BusClient) -> int:
-        """Publish what was added; more than one frame only where the server's message limit demands it."""
+    def flush(self, bundler: Bundler) -> int:
+        """Send what was added; more than one frame only where the server's message limit demands it."""
         body = self._body[0] if len(self._body) == 1 else b"".join(self._body)
         self._body.clear()
-        limit = bus.max_payload_bytes - HEADER_BYTES - _ROOM_FOR_META_BYTES
+        limit = bundler.max_payload_bytes - HEADER_BYTES - _ROOM_FOR_META_BYTES
         count = 1
         while len(body) > limit:
-            self._publish(bus, self._flags & ~_LAST, body[:limit], self._head_meta())
+            self._send(bundler, self._flags & ~_LAST, body[:limit], self._head_meta())
             body = body[limit:]
             count += 1
-        self._publish(bus, self._flags, body, self._meta or self._head_meta())
+        self._send(bundler, self._flags, body, self._meta or self._head_meta())
         return count
 
-    def _publish(self, bus: BusClient, flags: int, body: bytes, meta: FrameMeta | None) -> None:
+    def _send(self, bundler: Bundler, flags: int, body: bytes, meta: FrameMeta | None) -> None:
         self._seq += 1
         status, self._status = self._status, 0
         self._flags &= ~_HEAD
         raw = encode_meta(meta) if meta is not None else b""
-        bus.publish(self._subject, encode(flags, self._attempt, self._seq, body, status=status, meta=raw))
+        self._put(bundler, encode(flags, self._attempt, self._seq, body, status=status, meta=raw))
+
+    def _put(self, bundler: Bundler, frame: bytes) -> None:
+        bundler.put(self._sender, self._gateway, self._request_id, frame)
 
     def _head_meta(self) -> FrameMeta | None:
         return FrameMeta(content_type=self._content_type) if self._flags & _HEAD else None

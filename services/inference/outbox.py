@@ -10,20 +10,18 @@ from libs.contracts import subjects
 from libs.contracts.inference import Released, Running
 from libs.kit import clock
 from libs.kit.bus import BusClient, BusError
+from services.inference.bundles import Bundler, Sender
 
 log = structlog.get_logger(__name__)
 
 _encode = msgspec.json.Encoder().encode
 
 
-class Source(Protocol):
+class Source(Sender, Protocol):
     """Something that has bytes for the bus."""
 
-    def flush(self, bus: BusClient) -> int:
-        """Publish what is ready; the number of frames."""
-
-    def lose(self) -> None:
-        """What was ready could not be published."""
+    def flush(self, bundler: Bundler) -> int:
+        """Send what is ready; the number of frames."""
 
 
 class Outbox:
@@ -36,6 +34,7 @@ class Outbox:
     def __init__(self, bus: BusClient, worker: str, *, interval_s: float) -> None:
         """Publish through `bus`; what is not urgent waits at most `interval_s` seconds since the last publishing."""
         self._bus = bus
+        self._bundler = Bundler(bus)
         self._interval_s = interval_s
         self._worker = worker
         self._subject: Final = subjects.released(worker)
@@ -77,12 +76,9 @@ class Outbox:
         self._flushed_s = clock.monotonic_s()
         sources, self._sources = self._sources, []
         for source in sources:
-            try:
-                self.frames += source.flush(self._bus)
-            except BusError as error:
-                # The gateway will see the gap in `seq` and end the request with an error.
-                log.warning("frame lost", error=str(error))
-                source.lose()
+            self.frames += source.flush(self._bundler)
+        for sender in self._bundler.send():
+            sender.lose()
         if self._ended:
             ended, self._ended = tuple(self._ended), []
             try:

@@ -21,6 +21,7 @@ from libs.contracts.inference import (
 from libs.kit import clock
 from libs.kit.bus import BusClient, BusError, Message, header_value
 from libs.kit.waiting import set_within
+from services.inference.acceptances import Acceptances
 from services.inference.engine import Engine
 from services.inference.execution import Execution, Stop, Surroundings
 from services.inference.gateways import BEAT_S, Gateways
@@ -37,7 +38,6 @@ _MAX_ATTEMPT: Final = 0xFFFF_FFFF
 _decode_envelope = msgspec.json.Decoder(Envelope).decode
 _decode_cancel = msgspec.json.Decoder(Cancel).decode
 _encode = msgspec.json.Encoder().encode
-_ACCEPTED: Final = _encode(Handover(accepted=True))
 
 
 class Worker:
@@ -63,7 +63,7 @@ class Worker:
         self._state = WorkerState.READY
         self._sequence = 0
         self._table = Table()
-        self._accepted: list[Execution] = []
+        self._acceptances = Acceptances(bus)
         self._gateways = Gateways()
         self._outbox = Outbox(bus, identity.id, interval_s=frame_interval_s)
         self._surroundings = Surroundings(engine, self._outbox, self._on_end)
@@ -121,7 +121,7 @@ class Worker:
         twin = self._table.twin(envelope.request_id, attempt)
         if twin is not None:
             # The answer to the first hand-over was lost on its way; running it again would do the work twice.
-            self._bus.publish(message.reply, _ACCEPTED)
+            self._acceptances.repeat(message.reply)
             if twin.running.attempt != attempt:
                 self._outbox.release(Running(envelope.request_id, attempt))
             return
@@ -156,20 +156,9 @@ class Worker:
             model_version=version,
             queue_ms=max(0, clock.unix_ms() - envelope.submitted_ms),
         )
-        execution.accept(self._bus, meta)
-        self._bus.publish(message.reply, _ACCEPTED)
+        self._acceptances.add(execution, meta, message.reply)
         self._table.add(execution)
         self._idle.clear()
-        if not self._accepted:
-            asyncio.get_running_loop().call_soon(self._start_accepted)
-        self._accepted.append(execution)
-
-    def _start_accepted(self) -> None:
-        """Run what this tick has accepted, once that is said: what kills this process must be known to be here."""
-        self._bus.write_now()
-        accepted, self._accepted = self._accepted, []
-        for execution in accepted:
-            execution.start()
 
     def _answer(self, message: Message, handover: Handover) -> None:
         if message.reply:

@@ -2,13 +2,12 @@
 
 from typing import Final
 
-import msgspec
 import structlog
 
 from libs.contracts.frames import make_attempt
 from libs.contracts.inference import Handover, Released, WorkerBeat, WorkerState
 from libs.kit import clock
-from libs.kit.bus import Message, PulledMessage, status_of
+from libs.kit.bus import Message, PulledMessage
 from services.scheduler.domain.held import Held
 from services.scheduler.domain.offers import Offer
 from services.scheduler.errors import SubmissionError
@@ -21,10 +20,6 @@ from services.scheduler.voice import Voice
 
 log = structlog.get_logger(__name__)
 
-_decode_handover: Final = msgspec.json.Decoder(Handover).decode
-_ACCEPTED: Final = Handover(accepted=True)
-_ACCEPTED_JSON: Final = msgspec.json.encode(_ACCEPTED)
-"""What nearly every answer is, so that it need not be parsed."""
 _REFUSED_FOREVER: Final = {
     "unknown_model": ("model_not_found", "The model is not loaded any more; see /v1/models."),
     "invalid": ("invalid_value", "The worker could not read the request."),
@@ -123,18 +118,14 @@ class Dispatcher:
             self.registry.release(worker, execution)
         self.matcher.has_room(worker)
 
-    def on_answer(self, token: str, message: Message) -> None:
-        """A worker answers an offer, or the server says that nobody hears it."""
-        if not message.payload and status_of(message.headers):
-            if (offer := self.offers.answer(token)) is not None:
-                self._on_deaf(offer)
-                self.matcher.pump()
-            return
-        try:
-            answer = _ACCEPTED if message.payload == _ACCEPTED_JSON else _decode_handover(message.payload)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            log.error("answer cannot be read", pool=self.pool, reason=str(error))
-            return
+    def on_deaf(self, token: str) -> None:
+        """The server says that nobody hears an offer."""
+        if (offer := self.offers.answer(token)) is not None:
+            self._on_deaf(offer)
+            self.matcher.pump()
+
+    def on_answer(self, token: str, answer: Handover) -> None:
+        """A worker answers an offer."""
         offer = self.offers.answer(token)
         if offer is None:
             return

@@ -7,8 +7,8 @@ import msgspec
 import structlog
 
 from libs.contracts import subjects
-from libs.contracts.inference import Cancel, Released, WorkerBeat, WorkerState
-from libs.kit.bus import BusClient, Message
+from libs.contracts.inference import Cancel, Handover, Released, WorkerBeat, WorkerState
+from libs.kit.bus import BusClient, Message, status_of
 from services.scheduler.dispatcher import Dispatcher
 from services.scheduler.domain.recent import Recent
 
@@ -17,6 +17,10 @@ log = structlog.get_logger(__name__)
 _decode_beat: Final = msgspec.json.Decoder(WorkerBeat).decode
 _decode_released: Final = msgspec.json.Decoder(Released).decode
 _decode_cancel: Final = msgspec.json.Decoder(Cancel).decode
+_decode_handover: Final = msgspec.json.Decoder(Handover).decode
+_ACCEPTED: Final = Handover(accepted=True)
+_ACCEPTED_JSON: Final = msgspec.json.encode(_ACCEPTED)
+"""What many answers are, so that they need not be parsed."""
 _SEPARATOR: Final = "-"
 _QUEUE_GROUP: Final = "scheduler"
 """Of several schedulers of one pool, one hears each request that comes past the stream."""
@@ -53,8 +57,22 @@ class Handlers:
         return any(dispatcher.suspect(worker_id) for dispatcher in self._dispatchers)
 
     def _on_answer(self, message: Message) -> None:
-        number, _, token = message.subject.rpartition(".")[2].partition(_SEPARATOR)
-        self._dispatchers[int(number)].on_answer(token, message)
+        token = message.subject.rpartition(".")[2]
+        if not message.payload and status_of(message.headers):
+            dispatcher, token = self._asker(token)
+            dispatcher.on_deaf(token)
+            return
+        answer = _ACCEPTED if message.payload == _ACCEPTED_JSON else _read(_decode_handover, message)
+        if answer is None:
+            return
+        for each in (token, *answer.also):
+            dispatcher, token = self._asker(each)
+            dispatcher.on_answer(token, answer)
+
+    def _asker(self, token: str) -> tuple[Dispatcher, str]:
+        """Who made the offer of this token, and its own name for it."""
+        number, _, rest = token.partition(_SEPARATOR)
+        return self._dispatchers[int(number)], rest
 
     def _on_released(self, message: Message) -> None:
         released = _read(_decode_released, message)

@@ -79,6 +79,7 @@ SAMPLES: Final[dict[str, msgspec.Struct]] = {
     "WorkerLost": WorkerLost("w1", "disconnected"),
     "Cancel": Cancel(attempt=65_536),
     "Handover": Handover(accepted=False, reason="full"),
+    "HandoverOfSeveral": Handover(accepted=True, also=("0-a", "0-b")),
     "RequestCompleted": RequestCompleted(
         id="e1",
         time_ms=9,
@@ -122,3 +123,4 @@ def test_a_field_from_the_future_is_ignored() -> None:
 def test_the_frame_header_is_pinned() -> None:
     payload = frames.encode(7, 0x010203, 5, b"body", status=200, meta=b"{}")
     assert payload.hex() == GOLDEN["frame"]
+    assert frames.join([(b"r1", payload), (b"r2", b"")]).hex() == GOLDEN["bundle"]

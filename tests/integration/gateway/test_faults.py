@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from libs.contracts.frames import Flag
+from libs.contracts import subjects
+from libs.contracts.frames import Flag, encode, encode_meta, join
 from libs.contracts.inference import FrameMeta, WorkerState
 from libs.testkit.front import CHAT, Front
 from libs.testkit.path_double import Double, Work
@@ -241,3 +242,26 @@ async def test_noise_on_a_reply_subject_ends_the_request_typed(front: Front, dou
     double.worker_bus.publish(work.envelope.reply, b"{not json")
     double.on_work = lambda work: work.answer()
     assert (await front.post()).status_code == 200
+
+
+async def test_frames_of_several_requests_in_one_message_reach_each_of_them(front: Front, double: Double) -> None:
+    asked = [front.ask() for _ in range(3)]
+    works = [await double.next() for _ in asked]
+    works.sort(key=lambda work: work.envelope.submitted_ms)
+    for work in works:
+        work.accept()
+    meta = encode_meta(FrameMeta(content_type="application/json"))
+    entries = [
+        (
+            work.envelope.request_id.encode(),
+            encode(Flag.HEAD | Flag.LAST, work.attempt, 1, b"%d" % number, status=200, meta=meta),
+        )
+        for number, work in enumerate(works)
+    ]
+    broken = (works[1].envelope.request_id.encode(), b"no frame")
+    bundle = join([entries[0], broken, (b"nobody", entries[0][1]), entries[2]]) + b"cut"
+    gateway = works[0].envelope.reply.split(".")[2]
+    double.worker_bus.publish(subjects.gateway_frames(gateway), bundle)
+    responses = [await task for task in asked]
+    assert sorted(response.status_code for response in responses) == [200, 200, 500]
+    assert {response.content for response in responses if response.status_code == 200} == {b"0", b"2"}

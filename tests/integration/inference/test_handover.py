@@ -2,13 +2,15 @@
 
 import time
 
+import msgspec
 import pytest
 
 from libs.contracts import subjects
 from libs.contracts.frames import Flag, make_attempt
-from libs.contracts.inference import Handover, Running
+from libs.contracts.inference import ATTEMPT_HEADER, ENVELOPE_HEADER, Handover, Running
+from libs.kit.bus import Message, encode_headers
 from libs.testkit.wait import until
-from libs.testkit.worker_double import Answer, chat, envelope
+from libs.testkit.worker_double import GATEWAY, Answer, chat, envelope
 from tests.integration.inference.rig import Rig
 
 
@@ -108,3 +110,24 @@ async def test_a_beat_never_overtakes_the_last_frame_of_what_it_does_not_name_an
     await rig.double.run(rig.worker, env, chat(stream=True, max_tokens=3, user="pace-10ms"))
     await until(lambda: bool(heard))
     assert heard[0]
+
+
+async def test_offers_that_come_together_are_answered_together(rig: Rig) -> None:
+    answers: list[Message] = []
+    bundles: list[Message] = []
+    rig.double.scheduler.subscribe(subjects.scheduler_reply("s2", "*"), answers.append)
+    rig.double.gateway.subscribe(subjects.gateway_frames(GATEWAY), bundles.append)
+    await rig.double.scheduler.flush()
+    await rig.double.gateway.flush()
+    wanted = [envelope() for _ in range(3)]
+    for number, env in enumerate(wanted):
+        fields = ((ENVELOPE_HEADER, msgspec.json.encode(env)), (ATTEMPT_HEADER, b"1"))
+        headers = encode_headers((name.encode(), value) for name, value in fields)
+        reply = subjects.scheduler_reply("s2", f"0-{number}")
+        rig.double.scheduler.publish(subjects.run(rig.worker), chat(user="hang"), reply=reply, headers=headers)
+    for env in wanted:
+        await rig.double.frames(env.request_id, 1)
+    await until(lambda: len(answers) == 1)
+    assert answers[0].subject == subjects.scheduler_reply("s2", "0-0")
+    assert msgspec.json.decode(answers[0].payload, type=Handover) == Handover(accepted=True, also=("0-1", "0-2"))
+    assert len(bundles) == 1

@@ -28,6 +28,22 @@ async def test_a_request_reaches_a_worker_unchanged_and_leaves_the_stream(nats: 
         await until(lambda: dispatcher.registry.workers["w1"].credits == 2)
 
 
+async def test_one_answer_may_accept_several_requests(nats: NatsServer) -> None:
+    async with stage(nats) as on:
+        worker = await on.worker("w1", capacity=3)
+        worker.mood = "silent"
+        dispatcher = await on.scheduler(accept_timeout_s=60.0)
+        await on.known(dispatcher, worker)
+        for _ in range(3):
+            on.gateway.submit()
+        await until(lambda: len(worker.seen) == 3)
+        first, *others = worker.seen
+        tokens = [subjects.split_scheduler_reply(run.reply)[1] for run in others]
+        worker.answer(first, Handover(accepted=True, also=(*tokens, "0-unknown")))
+        await until(lambda: dispatcher.stats.accepted == 3)
+        assert len(dispatcher.ledger) == 0
+
+
 async def test_classes_go_in_order_and_age_decides_within_one(nats: NatsServer) -> None:
     async with stage(nats) as on:
         worker = await on.worker("w1", capacity=1)

@@ -2,37 +2,42 @@
 
 import asyncio
 
+from libs.contracts.frames import split
 from libs.contracts.inference import Running
 from libs.kit.bus import BusClient, BusError
 from libs.testkit.wait import until
+from services.inference.bundles import MAX_BUNDLE_BYTES, Bundler
 from services.inference.outbox import Outbox
 
 LONG_S = 3_600.0
+REFUSED = b"refused"
 
 
 class _Bus(BusClient):
-    """Remembers what was published."""
+    """Remembers what was published; takes no message with `REFUSED` in it."""
 
     def __init__(self) -> None:
         self.published: list[tuple[str, bytes]] = []
+        self.max_payload_bytes = 1 << 20
 
     def publish(self, subject: str, payload: bytes = b"", *, reply: str = "", headers: bytes = b"") -> None:
         del reply, headers
+        if REFUSED in payload:
+            raise BusError("too large")
         self.published.append((subject, payload))
 
 
 class _Source:
-    """Publishes its name, or fails to."""
+    """Sends one frame, of the request that has its name, to its gateway."""
 
-    def __init__(self, name: str, *, fails: bool = False) -> None:
+    def __init__(self, name: str, gateway: str = "", *, frame: bytes = b"frame") -> None:
         self.name = name
-        self.fails = fails
+        self.gateway = gateway or name
+        self.frame = frame
         self.lost = False
 
-    def flush(self, bus: BusClient) -> int:
-        if self.fails:
-            raise BusError("too large")
-        bus.publish(self.name, b"")
+    def flush(self, bundler: Bundler) -> int:
+        bundler.put(self, self.gateway, self.name, self.frame)
         return 1
 
     def lose(self) -> None:
@@ -59,7 +64,7 @@ async def test_what_follows_too_soon_waits_for_somebody_who_hurries() -> None:
     outbox.hurry()
     assert not bus.published, "joined with the rest of the tick"
     await _ticks()
-    assert _subjects(bus) == ["a", "b"]
+    assert _subjects(bus) == ["rpl.gateway.a.a", "rpl.gateway.b.b"]
     assert outbox.frames == 2
 
 
@@ -70,7 +75,7 @@ async def test_what_nobody_hurries_leaves_when_the_interval_is_over() -> None:
     outbox.mark(_Source("a"))
     await _ticks()
     assert not bus.published
-    await until(lambda: _subjects(bus) == ["a"])
+    await until(lambda: _subjects(bus) == ["rpl.gateway.a.a"])
 
 
 async def test_after_a_pause_it_leaves_at_once() -> None:
@@ -79,7 +84,7 @@ async def test_after_a_pause_it_leaves_at_once() -> None:
     for name in ("a", "b"):
         outbox.mark(_Source(name))
         await _ticks()
-    assert _subjects(bus) == ["a", "b"]
+    assert _subjects(bus) == ["rpl.gateway.a.a", "rpl.gateway.b.b"]
 
 
 async def test_a_credit_never_waits_and_takes_the_rest_along() -> None:
@@ -90,7 +95,7 @@ async def test_a_credit_never_waits_and_takes_the_rest_along() -> None:
     outbox.release(Running("r1", 1))
     outbox.release(Running("r2", 1))
     await _ticks()
-    assert _subjects(bus) == ["a", "ctl.inference.w1.released"]
+    assert _subjects(bus) == ["rpl.gateway.a.a", "ctl.inference.w1.released"]
     assert b"r1" in bus.published[1][1]
     assert b"r2" in bus.published[1][1]
 
@@ -98,9 +103,49 @@ async def test_a_credit_never_waits_and_takes_the_rest_along() -> None:
 async def test_a_frame_that_cannot_leave_is_lost_alone() -> None:
     bus = _Bus()
     outbox = Outbox(bus, "w1", interval_s=0.0)
-    broken = _Source("a", fails=True)
+    broken = _Source("a", frame=REFUSED)
     outbox.mark(broken)
     outbox.mark(_Source("b"))
     await _ticks()
     assert broken.lost
-    assert _subjects(bus) == ["b"]
+    assert _subjects(bus) == ["rpl.gateway.b.b"]
+
+
+def _bundled(bus: _Bus) -> list[list[tuple[str, bytes]]]:
+    """Request and frame of every entry, message by message."""
+    return [
+        [(request_id, payload[start:end]) for request_id, start, end in split(payload)]
+        for subject, payload in bus.published
+        if subject.endswith(".several")
+    ]
+
+
+async def test_frames_for_one_gateway_travel_together_and_in_order() -> None:
+    bus = _Bus()
+    outbox = Outbox(bus, "w1", interval_s=0.0)
+    for name, gateway, frame in (("r1", "g1", b"1"), ("r2", "g2", b"2"), ("r3", "g1", b"3"), ("r1", "g1", b"4")):
+        outbox.mark(_Source(name, gateway, frame=frame))
+    await _ticks()
+    assert _subjects(bus) == ["rpl.gateway.g1.several", "rpl.gateway.g2.r2"]
+    assert _bundled(bus) == [[("r1", b"1"), ("r3", b"3"), ("r1", b"4")]]
+
+
+async def test_a_bundle_is_bounded_and_a_large_frame_travels_alone() -> None:
+    bus = _Bus()
+    outbox = Outbox(bus, "w1", interval_s=0.0)
+    half, whole = bytes(MAX_BUNDLE_BYTES // 2 - 100), bytes(2 * MAX_BUNDLE_BYTES)
+    for number, frame in enumerate((half, half, half, whole, b"small")):
+        outbox.mark(_Source(f"r{number}", "g1", frame=frame))
+    await _ticks()
+    assert [[name for name, _ in entries] for entries in _bundled(bus)] == [["r0", "r1"]]
+    assert _subjects(bus)[1:] == ["rpl.gateway.g1.r2", "rpl.gateway.g1.r3", "rpl.gateway.g1.r4"]
+
+
+async def test_everybody_in_a_bundle_that_cannot_leave_is_told() -> None:
+    bus = _Bus()
+    outbox = Outbox(bus, "w1", interval_s=0.0)
+    sources = [_Source("r1", "g1", frame=REFUSED), _Source("r2", "g1"), _Source("r3", "g2")]
+    for source in sources:
+        outbox.mark(source)
+    await _ticks()
+    assert [source.lost for source in sources] == [True, True, False]
