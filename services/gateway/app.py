@@ -1,23 +1,19 @@
-"""The composition root: joins the parts and routes between the hot path and the rest."""
+"""The composition root: joins the parts."""
 
 from collections.abc import Awaitable, Callable, MutableMapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import structlog
 
 from libs.contracts import subjects
-from libs.contracts.requests import ROUTES
 from libs.kit import clock
 from libs.kit.bus import BusClient, BusOptions
 from libs.kit.bus.events import EventPublisher
-from libs.kit.errors import ServiceError
 from libs.kit.feedback_client import BusFeedback
 from libs.kit.registry_client import BusRegistry
-from services.gateway import replies
 from services.gateway.admin import build_admin
-from services.gateway.endpoint import CONNECTION, Endpoint
-from services.gateway.exchange import Exchange
+from services.gateway.endpoint import Endpoint
 from services.gateway.fleet import Fleet
 from services.gateway.identity import KeyFileError, Keyring, read_keys
 from services.gateway.metrics import Metrics
@@ -34,11 +30,9 @@ Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
-_HOT: Final = {path: route for route in ROUTES.values() for path in (route.path, *route.aliases)}
-
 
 class Gateway:
-    """One gateway process as an ASGI application; importing it connects to nothing."""
+    """One gateway process: an ASGI application, and the endpoint of the hot paths. Importing it connects to nothing."""
 
     def __init__(self, settings: Settings) -> None:
         """Join the parts."""
@@ -62,7 +56,7 @@ class Gateway:
         )
         self._watch = Watch(self.bus, self.instance, self.fleet, self.relay, settings)
         reports = Reports(self.events, self.metrics)
-        self._endpoint = Endpoint(
+        self.endpoint = Endpoint(
             settings,
             instance=self.instance,
             keyring=keyring,
@@ -85,19 +79,11 @@ class Gateway:
         self._add_gauges()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one request, or the life of the process."""
+        """Serve a request that is not on a hot path, or the life of the process."""
         if scope["type"] == "lifespan":
             await self._live(receive, send)
-            return
-        route = _HOT.get(scope["path"])
-        if route is None:
-            await self._admin(scope, receive, send)
-        elif scope["method"] == "POST":
-            await self._endpoint.serve(route, scope, receive, send)
         else:
-            exchange = Exchange(route, scope[CONNECTION])
-            error = ServiceError("method_not_allowed", f"{scope['method']} is not offered here; POST is.")
-            await replies.send_error(exchange, error, send)
+            await self._admin(scope, receive, send)
 
     def begin_drain(self) -> None:
         """Refuse new requests from now on; safe in a signal handler."""

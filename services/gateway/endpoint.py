@@ -1,8 +1,7 @@
-"""The hot path: one plain ASGI coroutine per request, from the client's headers to its last byte."""
+"""The hot path: one coroutine per request, from the client's headers to its last byte."""
 
 import re
-from collections.abc import Awaitable, Callable, MutableMapping
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import structlog
 
@@ -12,8 +11,8 @@ from libs.contracts.requests import RequestBody, RouteContract
 from libs.kit import clock
 from libs.kit.errors import ServiceError
 from services.gateway import capture, replies
-from services.gateway.bodies import ClientGoneError, Receive, decode, read_body
-from services.gateway.exchange import Exchange
+from services.gateway.bodies import ClientGoneError, decode, read_body
+from services.gateway.exchange import Connection, Exchange
 from services.gateway.fleet import Fleet
 from services.gateway.identity import Keyring, Principal
 from services.gateway.inflight import InFlight
@@ -23,10 +22,6 @@ from services.gateway.settings import Settings
 from services.gateway.watch import Watch
 
 log = structlog.get_logger(__name__)
-
-Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
-CONNECTION: Final = "llmos.connection"
-"""Key of the client's connection in the ASGI scope; `services.gateway.server` puts it there."""
 
 _REQUEST_ID: Final = re.compile(rb"[A-Za-z0-9._-]{1,128}")
 _TRACEPARENT: Final = re.compile(rb"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
@@ -48,6 +43,18 @@ _TIERS: Final = {
     "flex": ServiceClass.BATCH,
     "batch": ServiceClass.BATCH,
 }
+
+
+class Request(Connection, Protocol):
+    """A client's request whose headers are complete, and its connection."""
+
+    route: RouteContract
+    method: bytes
+    headers: list[tuple[bytes, bytes]]
+    """Names are in lower case."""
+
+    async def receive(self) -> dict[str, Any]:
+        """The next part of the body, as an ASGI message."""
 
 
 class Endpoint:
@@ -73,40 +80,43 @@ class Endpoint:
         self._watch = watch
         self._reports = reports
 
-    async def serve(self, route: RouteContract, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
+    async def serve(self, request: Request) -> None:
         """Answer one request and announce its end, whatever happens."""
-        exchange = Exchange(route, scope[CONNECTION])
+        exchange = Exchange(request.route, request)
         inflight: InFlight | None = None
         try:
-            inflight = await self._admit(exchange, scope["headers"], receive)
+            inflight = await self._admit(exchange, request)
             self._relay.submit(inflight)
-            exchange.connection.watch(inflight.on_client_gone)
-            await self._answer(exchange, inflight, send)
+            request.watch(inflight.on_client_gone)
+            await self._answer(exchange, inflight)
         except ServiceError as error:
-            await replies.send_error(exchange, error, send)
+            await replies.send_error(exchange, error)
         except ClientGoneError:
             exchange.cancelled()
         except Exception:
-            log.exception("request crashed", route=route.path, client_request_id=exchange.client_request_id)
-            await replies.send_error(exchange, ServiceError("internal_error", "Something broke inside."), send)
+            log.exception("request crashed", route=request.route.path, client_request_id=exchange.client_request_id)
+            await replies.send_error(exchange, ServiceError("internal_error", "Something broke inside."))
         except BaseException:
             # The server cancels what outlives the drain.
             exchange.cancelled()
             raise
         finally:
-            exchange.connection.watch(None)
+            request.watch(None)
             if inflight is not None:
                 self._relay.forget(inflight)
             self._reports.finish(exchange, inflight)
 
-    async def _admit(self, exchange: Exchange, raw_headers: list[tuple[bytes, bytes]], receive: Receive) -> InFlight:
+    async def _admit(self, exchange: Exchange, request: Request) -> InFlight:
         """Everything between the headers and the queue.
 
         Raises:
             ServiceError: the request is refused.
             ClientGoneError: the client left before it was complete.
         """
-        headers = {name: value for name, value in raw_headers if name in _WANTED}
+        if request.method != b"POST":
+            method = request.method.decode("ascii")
+            raise ServiceError("method_not_allowed", f"{method} is not offered here; POST is.")
+        headers = {name: value for name, value in request.headers if name in _WANTED}
         given_id = headers.get(b"x-request-id")
         if given_id is not None and _REQUEST_ID.fullmatch(given_id):
             exchange.client_request_id = given_id.decode()
@@ -116,7 +126,7 @@ class Endpoint:
             raise ServiceError("shutting_down", "This gateway is stopping. Send it again.", retry_after_s=1.0)
         settings = self._settings
         body = await read_body(
-            receive,
+            request.receive,
             headers.get(b"content-length", b""),
             limit=settings.max_body_bytes,
             timeout_s=settings.body_timeout_s,
@@ -159,7 +169,7 @@ class Endpoint:
             traceparent=traceparent.decode() if _TRACEPARENT.fullmatch(traceparent) else "",
         )
 
-    async def _answer(self, exchange: Exchange, inflight: InFlight, send: Send) -> None:
+    async def _answer(self, exchange: Exchange, inflight: InFlight) -> None:
         """Relay what arrives until the answer, or the client, has ended.
 
         Raises:
@@ -172,9 +182,9 @@ class Endpoint:
         if inflight.error is not None:
             raise inflight.error
         if inflight.streamed:
-            await replies.send_stream(exchange, inflight, send)
+            await replies.send_stream(exchange, inflight)
         else:
-            await replies.send_whole(exchange, inflight, send)
+            await replies.send_whole(exchange, inflight)
 
 
 def _episode(header: bytes) -> str:

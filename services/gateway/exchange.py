@@ -15,14 +15,28 @@ from services.gateway.identity import Principal
 class Connection(Protocol):
     """The client's connection, as far as a request may touch it."""
 
-    gone: bool
-    """Whether it is lost."""
+    @property
+    def gone(self) -> bool:
+        """Whether it is lost."""
+
+    @property
+    def blocked(self) -> bool:
+        """Whether the client takes nothing just now."""
 
     def watch(self, on_lost: Callable[[], None] | None) -> None:
         """Call `on_lost` once when the connection is lost; None ends that."""
 
     def abort(self) -> None:
         """Drop it at once, with whatever waits to be sent."""
+
+    def begin(self, status: int, lines: bytes, *, whole: bool) -> None:
+        """Fix status and header lines, which leave with the first bytes; a `whole` answer names its own length."""
+
+    def write(self, body: bytes, *, more: bool) -> None:
+        """Send bytes of the answer; without `more` it is complete."""
+
+    async def drained(self) -> None:
+        """Wait until the client takes bytes again, or is gone."""
 
 
 class Exchange:

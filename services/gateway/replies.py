@@ -1,27 +1,27 @@
 """Writes answers and errors to the client and keeps account of what it has received."""
 
 import random
-from collections.abc import Awaitable, Callable, MutableMapping
+import re
 from functools import lru_cache
-from typing import Any, Final
+from typing import Final
 
 from libs.kit import clock
 from libs.kit.errors import ServiceError
 from services.gateway.exchange import Exchange
 from services.gateway.inflight import InFlight
 
-Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 Headers = list[tuple[bytes, bytes]]
 
 DEFAULT_RETRY_S: Final = 1.0
 _JITTER: Final = 0.2
 _JSON: Final = (b"content-type", b"application/json")
-_STREAM: Final = [(b"cache-control", b"no-cache"), (b"x-accel-buffering", b"no")]
+_STREAM: Final = ((b"cache-control", b"no-cache"), (b"x-accel-buffering", b"no"))
+_FORBIDDEN: Final = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 _CAPACITY: Final = (503, 529)
 _ENGINE_FAULT: Final = 500
 
 
-async def send_whole(exchange: Exchange, inflight: InFlight, send: Send) -> None:
+async def send_whole(exchange: Exchange, inflight: InFlight) -> None:
     """Send an answer that is complete.
 
     Raises:
@@ -30,19 +30,17 @@ async def send_whole(exchange: Exchange, inflight: InFlight, send: Send) -> None
     if inflight.status >= _ENGINE_FAULT:
         raise ServiceError("engine_error", "The engine failed. Send the request again.")
     body = inflight.take_bytes()
-    headers = _answer_headers(exchange, inflight)
-    headers.append((b"content-length", b"%d" % len(body)))
-    await _start(exchange, inflight.status, headers, send)
-    await _send_body(exchange, body, send, more=False)
+    lines = b"%bcontent-length: %d\r\n" % (_answer_lines(exchange, inflight, streamed=False), len(body))
+    _begin(exchange, inflight.status, lines, whole=True)
+    await _send_body(exchange, body, more=False)
     _note_end(exchange, inflight)
 
 
-async def send_stream(exchange: Exchange, inflight: InFlight, send: Send) -> None:
+async def send_stream(exchange: Exchange, inflight: InFlight) -> None:
     """Send an answer as it arrives; whatever is ready goes out in one piece."""
     # From here on nothing can be submitted again, so its body need not be kept.
     inflight.body = b""
-    await _start(exchange, inflight.status, _answer_headers(exchange, inflight) + _STREAM, send)
-    exchange.sending_since_s = 0.0
+    _begin(exchange, inflight.status, _answer_lines(exchange, inflight, streamed=True), whole=False)
     last_sent = b""
     while True:
         # Read before the bytes: an end that is seen here has all its bytes before it.
@@ -54,16 +52,16 @@ async def send_stream(exchange: Exchange, inflight: InFlight, send: Send) -> Non
             if inflight.error is not None:
                 exchange.failed(inflight.error)
                 body += exchange.dialect.event(inflight.error, exchange.client_request_id, body or last_sent)
-            await _send_body(exchange, body, send, more=False)
+            await _send_body(exchange, body, more=False)
             break
-        if body:
+        if body or not exchange.response_bytes:
             last_sent = body
-            await _send_body(exchange, body, send, more=True)
+            await _send_body(exchange, body, more=True)
         await inflight.news()
     _note_end(exchange, inflight)
 
 
-async def send_error(exchange: Exchange, error: ServiceError, send: Send) -> None:
+async def send_error(exchange: Exchange, error: ServiceError) -> None:
     """Send an error instead of an answer, in the dialect of the endpoint."""
     exchange.failed(error)
     if exchange.started or exchange.connection.gone:
@@ -77,8 +75,8 @@ async def send_error(exchange: Exchange, error: ServiceError, send: Send) -> Non
     headers += retry_headers(error, status, work_began=exchange.work_began)
     if error.code == "method_not_allowed":
         headers.append((b"allow", b"POST"))
-    await _start(exchange, status, headers, send)
-    await _send_body(exchange, body, send, more=False)
+    _begin(exchange, status, _lines(headers), whole=True)
+    await _send_body(exchange, body, more=False)
 
 
 def retry_headers(error: ServiceError, status: int, *, work_began: bool) -> Headers:
@@ -101,36 +99,49 @@ def _note_end(exchange: Exchange, inflight: InFlight) -> None:
         exchange.cancelled()
 
 
-async def _start(exchange: Exchange, status: int, headers: Headers, send: Send) -> None:
+def _begin(exchange: Exchange, status: int, lines: bytes, *, whole: bool) -> None:
     exchange.status = status
-    exchange.sending_since_s = clock.monotonic_s()
-    await send({"type": "http.response.start", "status": status, "headers": headers})
+    exchange.connection.begin(status, lines, whole=whole)
 
 
-async def _send_body(exchange: Exchange, body: bytes, send: Send, *, more: bool) -> None:
-    exchange.sending_since_s = now_s = clock.monotonic_s()
+async def _send_body(exchange: Exchange, body: bytes, *, more: bool) -> None:
+    connection = exchange.connection
+    now_s = clock.monotonic_s()
+    if connection.blocked:
+        exchange.sending_since_s = now_s
+        await connection.drained()
+        exchange.sending_since_s = 0.0
     if not exchange.first_byte_s:
         exchange.first_byte_s = now_s
     exchange.response_bytes += len(body)
     if exchange.capture is not None:
         exchange.capture.add(body)
-    await send({"type": "http.response.body", "body": body, "more_body": more})
-    exchange.sending_since_s = 0.0
+    connection.write(body, more=more)
 
 
-def _answer_headers(exchange: Exchange, inflight: InFlight) -> Headers:
+def _answer_lines(exchange: Exchange, inflight: InFlight, *, streamed: bool) -> bytes:
+    named = (inflight.content_type, inflight.worker_name or inflight.worker, inflight.model_version)
     request_id = exchange.client_request_id.encode()
-    headers = [
-        (b"content-type", inflight.content_type.encode() or b"application/json"),
-        (b"x-llmos-queue-ms", b"%d" % inflight.queue_ms),
-        *_worker_headers(inflight.worker_name or inflight.worker, inflight.model_version),
-    ]
-    headers += [(name, request_id) for name in exchange.dialect.request_id_headers]
-    return headers
+    own = b"".join(b"%b: %b\r\n" % (name, request_id) for name in exchange.dialect.request_id_headers)
+    return b"%bx-llmos-queue-ms: %d\r\n%b" % (_worker_lines(*named, streamed), inflight.queue_ms, own)
 
 
 @lru_cache(maxsize=256)
-def _worker_headers(worker: str, version: str) -> tuple[tuple[bytes, bytes], ...]:
+def _worker_lines(content_type: str, worker: str, version: str, streamed: bool) -> bytes:  # noqa: FBT001 - cached
     """The same few workers answer every request."""
     named = ((b"x-llmos-worker", worker), (b"x-llmos-model-version", version))
-    return tuple((name, value.encode()) for name, value in named if value)
+    headers: Headers = [(b"content-type", content_type.encode() or b"application/json")]
+    headers += ((name, value.encode()) for name, value in named if value)
+    return _lines([*headers, *_STREAM] if streamed else headers)
+
+
+def _lines(headers: Headers) -> bytes:
+    """Header lines.
+
+    Raises:
+        ValueError: a value holds a line break or another control character, which would let it forge a header.
+    """
+    for name, value in headers:
+        if _FORBIDDEN.search(value):
+            raise ValueError(f"header {name.decode()} holds a control character")
+    return b"".join(b"%b: %b\r\n" % header for header in headers)
