@@ -1,6 +1,7 @@
 """Renders the configuration file of nats-server."""
 
 import json
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
@@ -8,9 +9,11 @@ from typing import Final
 from deploy.nats.permissions import APPLICATION_USERS, SYSTEM_USER, User
 from libs.contracts.topology import BUCKETS, STREAMS
 
-ENVIRONMENT: Final = {"GOGC": "400"}
+_CORES_PER_THREAD: Final = 4
+ENVIRONMENT: Final = {"GOGC": "400", "GOMAXPROCS": str(max(1, len(os.sched_getaffinity(0)) // _CORES_PER_THREAD))}
 """For the server's process. Its live heap is small and its messages short-lived, so Go's collector would run all the
-time; collecting four times as rarely cut the server's CPU per request by a tenth, for some tens of MiB."""
+time; collecting four times as rarely cut the server's CPU per request by a tenth, for some tens of MiB. Threads beyond
+those that the services can keep busy cost only their waking: on two cores one thread used a quarter less than two."""
 USERS: Final = (*(user.name for user in APPLICATION_USERS), SYSTEM_USER)
 DEFAULT_MAX_FILE_STORE_BYTES: Final = sum(kept.max_bytes for kept in (*STREAMS, *BUCKETS)) * 5 // 4
 """Room for every stream and bucket when it is full, and for what the server writes beside them."""
