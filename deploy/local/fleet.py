@@ -12,6 +12,7 @@ from libs.contracts.calls import Reply
 from libs.contracts.feedback import ListDeadLetters
 from libs.contracts.inference import WorkerBeat, WorkerState
 from libs.contracts.registry import ListVersions
+from libs.contracts.training import FindJobs
 from libs.kit.bus import BusClient, BusError, BusOptions, Message
 from libs.kit.clock import monotonic_s
 
@@ -93,6 +94,11 @@ class CallReady:
 def registry_ready(fleet: Fleet) -> CallReady:
     """Ready when a registry answers."""
     return CallReady(fleet, subjects.registry_call("version_list"), ListVersions(limit=1))
+
+
+def trainer_ready(fleet: Fleet) -> CallReady:
+    """Ready when a trainer answers."""
+    return CallReady(fleet, subjects.trainer_call("job_list"), FindJobs(limit=1))
 
 
 def feedback_ready(fleet: Fleet) -> CallReady:

@@ -5,7 +5,7 @@ from typing import Final
 
 import msgspec
 
-from libs.contracts import calls, datasets, feedback, inference, registry, subjects
+from libs.contracts import calls, datasets, evaluation, feedback, inference, registry, subjects, training
 from libs.contracts.topology import (
     CMD_FEEDBACK,
     CMD_INFERENCE,
@@ -13,6 +13,7 @@ from libs.contracts.topology import (
     EVT_FEEDBACK,
     EVT_INFERENCE,
     EVT_REGISTRY,
+    EVT_TRAINER,
     Stream,
 )
 
@@ -136,7 +137,7 @@ CATALOGUE: Final = (
         subject=subjects.registry_call("<operation>"),
         message=None,
         payload="the operation's request; answered with a Reply (see Registry operations)",
-        said_by=("gateway", "feedback", "provisioner"),
+        said_by=("gateway", "feedback", "trainer", "provisioner"),
         heard_by=("registry",),
     ),
     Entry(
@@ -148,7 +149,7 @@ CATALOGUE: Final = (
     Entry(
         subject=subjects.call_inbox("gateway", "<token>"),
         message=calls.Reply,
-        said_by=("registry", "feedback"),
+        said_by=("registry", "feedback", "trainer"),
         heard_by=("gateway",),
     ),
     Entry(
@@ -233,6 +234,26 @@ CATALOGUE: Final = (
         said_by=("gateway", "provisioner"),
         heard_by=("feedback",),
     ),
+    Entry(
+        subject=subjects.JOB_CHANGED,
+        message=training.JobChanged,
+        said_by=("trainer",),
+        heard_by=("trainer", "provisioner"),
+        stream=EVT_TRAINER,
+    ),
+    Entry(
+        subject=subjects.job_progress("<job>"),
+        message=training.JobProgressed,
+        said_by=("trainer",),
+        heard_by=("provisioner",),
+    ),
+    Entry(
+        subject=subjects.trainer_call("<operation>"),
+        message=None,
+        payload="the operation's request; answered with a Reply (see Trainer operations)",
+        said_by=("gateway", "provisioner"),
+        heard_by=("trainer",),
+    ),
 )
 
 STRUCTS: Final[tuple[type[msgspec.Struct], ...]] = (
@@ -272,6 +293,20 @@ STRUCTS: Final[tuple[type[msgspec.Struct], ...]] = (
     feedback.SignalRecorded,
     feedback.SignalRefused,
     datasets.DatasetBuilt,
+    *(struct for pair in training.OPERATIONS.values() for struct in pair),
+    training.TrainingPlan,
+    training.Recipe,
+    training.JobProgress,
+    training.LogLine,
+    training.JobChanged,
+    training.JobProgressed,
+    evaluation.EvaluationPlan,
+    evaluation.Task,
+    evaluation.Judge,
+    evaluation.Gate,
+    evaluation.Rule,
+    evaluation.Verdict,
+    evaluation.Finding,
 )
 
 

@@ -116,6 +116,32 @@ class EvaluationPlan(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=Tr
     """MinHash Jaccard from which an item counts as seen."""
 
 
+class DeclaredTask(Task, frozen=True, omit_defaults=True, kw_only=True, forbid_unknown_fields=True):
+    """As a person writes it: a field that nobody knows is a mistake."""
+
+
+class DeclaredJudge(Judge, frozen=True, omit_defaults=True, kw_only=True, forbid_unknown_fields=True):
+    """As a person writes it: a field that nobody knows is a mistake."""
+
+
+class DeclaredRule(Rule, frozen=True, omit_defaults=True, kw_only=True, forbid_unknown_fields=True):
+    """As a person writes it: a field that nobody knows is a mistake."""
+
+
+class DeclaredGate(Gate, frozen=True, omit_defaults=True, kw_only=True, forbid_unknown_fields=True):
+    """As a person writes it: a field that nobody knows is a mistake."""
+
+    rules: tuple[DeclaredRule, ...] = ()
+
+
+class DeclaredEvaluationPlan(EvaluationPlan, frozen=True, omit_defaults=True, kw_only=True, forbid_unknown_fields=True):
+    """As a person writes it: a field that nobody knows is a mistake."""
+
+    tasks: tuple[DeclaredTask, ...]
+    judge: DeclaredJudge | None = None
+    gate: DeclaredGate = DeclaredGate()
+
+
 class Outcome(StrEnum):
     """What a gate, or one of its rules, says."""
 

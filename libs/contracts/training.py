@@ -9,7 +9,7 @@ from typing import Final
 
 import msgspec
 
-from libs.contracts.evaluation import EvaluationPlan, Verdict
+from libs.contracts.evaluation import DeclaredEvaluationPlan, EvaluationPlan, Verdict
 
 
 class Method(StrEnum):
@@ -98,6 +98,7 @@ class DeclaredTrainingPlan(TrainingPlan, frozen=True, omit_defaults=True, kw_onl
     """As a person writes it: a field that nobody knows is a mistake."""
 
     recipe: DeclaredRecipe = DeclaredRecipe()
+    evaluation: DeclaredEvaluationPlan | None = None
 
 
 class JobKind(StrEnum):

