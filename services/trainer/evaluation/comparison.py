@@ -7,13 +7,15 @@ from typing import Final
 import numpy as np
 
 from libs.contracts.evaluation import MetricValue
-from services.trainer.evaluation.bootstrap import Resampled, Resampling, cluster_numbers, none_of
+from services.trainer.evaluation.bootstrap import I64, Resampled, Resampling, cluster_numbers, none_of
 from services.trainer.evaluation.items import Item, digest
 from services.trainer.evaluation.scores import F64, Mask, Scores
 
 ALL: Final = ""
 """The group of all items."""
 _SEED_HEX: Final = 12
+_FEWEST_CLUSTERS: Final = 10
+"""With fewer there is nothing to draw from; items are drawn then, and what is found holds for these wordings."""
 
 
 @dataclass(frozen=True)
@@ -83,8 +85,7 @@ def compare(
     for group in (ALL, *tags):
         members = np.array([not group or group in item.tags for item in items], dtype=np.bool_)
         of_group = {key: _narrow(pair, members) for key, pair in both.items()}
-        names = [(item.cluster and f"c{item.cluster}") or f"i{item.id}" for item in items]
-        resampling = Resampling(cluster_numbers(names, members), int(digest(str(seed), group)[:_SEED_HEX], 16))
+        resampling = Resampling(_units(items, members), int(digest(str(seed), group)[:_SEED_HEX], 16))
         found.update(_evidence(of_group, resampling, group, confidence))
     return found
 
@@ -112,6 +113,16 @@ def value_of(point: Point, evidence: Evidence) -> MetricValue:
 
 def _ends(estimate: Estimate | None) -> tuple[float | None, float | None, float | None]:
     return (None, None, None) if estimate is None else (estimate.value, estimate.low, estimate.high)
+
+
+def _units(items: Sequence[Item], members: Mask) -> I64:
+    """What is drawn: clusters, or single items where there are too few clusters to draw from."""
+    single = [f"i{item.id}" for item in items]
+    clusters = [f"c{item.cluster}" if item.cluster else name for item, name in zip(items, single, strict=True)]
+    numbers = cluster_numbers(clusters, members)
+    if numbers.size and numbers.max() + 1 < _FEWEST_CLUSTERS:
+        return cluster_numbers(single, members)
+    return numbers
 
 
 def _narrow(pair: Pair, members: Mask) -> Pair:
