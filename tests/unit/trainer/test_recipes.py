@@ -11,7 +11,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from libs.contracts.training import Method, Precision, Recipe
 from services.trainer.work.order import Progressed, Said
-from tests.unit.trainer.tiny import make_base, order_for, sft_rows, train, write_rows
+from tests.unit.trainer.tiny import Row, make_base, order_for, sft_rows, train, write_rows
 
 STEPS = 12
 
@@ -141,7 +141,7 @@ def test_auto_says_what_it_became_and_why(base: Path, tmp_path: Path) -> None:
     assert any("auto became pretrain" in report.text for report in done.said(Said))
 
 
-def _with_rows(base: Path, directory: Path, rows: list[dict[str, object]], weight: int) -> Path:
+def _with_rows(base: Path, directory: Path, rows: list[Row], weight: int) -> Path:
     write_rows(directory / "data" / "train.jsonl", rows)
     train(order_for(directory, base, "sft", recipe(demonstration_weight=weight)))
     return directory / "result"
@@ -151,13 +151,13 @@ def _tensors(directory: Path) -> dict[str, torch.Tensor]:
     return load_file(directory / "result" / "adapter_model.safetensors")
 
 
-def _loss_of(base: Path, adapter: Path, rows: list[dict[str, object]]) -> float:
+def _loss_of(base: Path, adapter: Path, rows: list[Row]) -> float:
     """Mean loss of the answers, taken by means of the libraries alone."""
     tokenizer = AutoTokenizer.from_pretrained(base)
     model = PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32), adapter)
-    losses = []
+    losses: list[float] = []
     for row in rows:
-        *prompt, answer = row["messages"]  # type: ignore[misc]
+        *prompt, answer = row["messages"]
         before = tokenizer.apply_chat_template(prompt, add_generation_prompt=True, return_dict=False)
         whole = before + tokenizer(answer["content"] + tokenizer.eos_token)["input_ids"]
         labels = [-100] * len(before) + whole[len(before) :]

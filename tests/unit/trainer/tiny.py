@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterable
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import torch
@@ -133,21 +134,20 @@ def order_for(directory: Path, base: Path | str, shape: str, recipe: Recipe, **m
     return Train(recipe=recipe, base=str(base), rows=str(rows), shape=shape, directory=str(directory), **more)
 
 
-def train(order: Train, stop: Wish | None = None) -> Training:
+def train(order: Train, stop: Wish | None = None, training: Training | None = None) -> Training:
     """Carry it out."""
     from services.trainer.recipes.run import run  # noqa: PLC0415 - seconds of imports that not every test needs
 
-    training = Training(order)
+    training = training or Training(order)
     Path(order.directory).mkdir(parents=True, exist_ok=True)
-    task = Task(order=order, report=training.reports.append)
-    run(task if stop is None else Task(order=order, report=training.reports.append, stop=stop))
+    run(Task(order=order, report=training.reports.append, stop=stop or Event()))
     return training
 
 
-def failure(order: Train) -> ServiceError:
+def failure(order: Train, training: Training | None = None) -> ServiceError:
     """How it fails."""
     try:
-        train(order)
+        train(order, training=training)
     except ServiceError as error:
         return error
     raise AssertionError("the training did not fail")
