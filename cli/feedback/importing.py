@@ -17,13 +17,16 @@ from cli.feedback.door import Door
 from cli.feedback.rows import Row
 from deploy.local.errors import StackError
 from libs.contracts.feedback import Source
-from libs.kit.errors import ServiceError
 
-_SENDERS: Final = 16
+_SENDERS: Final = 3
+"""Requests on their way at once: while one is answered the next is read and sent."""
+_ROWS: Final = 500
+_BYTES: Final = 256 << 10
+"""What one request holds, unless a single row is larger."""
 _PATIENCE_S: Final = 120.0
 _SHOWN: Final = 10
 _MAX_TEXT: Final = 2_000
-_REFUSALS: Final = (400, 413, 422)
+_REFUSALS: Final = (400, 409, 413, 422)
 """Statuses that are a row's own fault; everything else ends the import."""
 
 
@@ -94,12 +97,13 @@ async def _send_all(found: Iterator[Judgement], result: Result, door: Door, prog
     Raises:
         ServiceError: what is wrong is not the rows.
     """
+    parts = _parts(found)
 
     async def send_rest() -> None:
-        # One iterator for all senders: each takes the next row as soon as it is free.
-        for row, digest in found:
-            await _send(row, digest, result, door)
-            progress(row.end_bytes)
+        # One iterator for all senders: each takes the next part as soon as it is free.
+        for part in parts:
+            await _send(part, result, door)
+            progress(part[-1][0].end_bytes)
 
     async with door:
         senders = [asyncio.create_task(send_rest()) for _ in range(_SENDERS)]
@@ -132,19 +136,34 @@ def _judgements(path: Path, result: Result) -> Iterator[Judgement]:
         yield replace(row, body={"source": Source.IMPORTED, "time_ms": written_ms, **row.body}), digest
 
 
-async def _send(row: Row, digest: bytes, result: Result, door: Door) -> None:
-    text = row.text[:_MAX_TEXT]
-    if row.body is None:
-        result.refused.append(Refused(row.line, "invalid_value", f"The row is {row.fault}.", row=text))
-        return
-    try:
-        await door.give(row.body, f"import-{digest.hex()}")
-    except ServiceError as error:
+def _parts(found: Iterator[Judgement]) -> Iterator[list[Judgement]]:
+    """The rows in lists that fit into a request."""
+    part: list[Judgement] = []
+    size_bytes = 0
+    for row, digest in found:
+        if part and (len(part) >= _ROWS or size_bytes + len(row.text) > _BYTES):
+            yield part
+            part, size_bytes = [], 0
+        part.append((row, digest))
+        size_bytes += len(row.text)
+    if part:
+        yield part
+
+
+async def _send(part: list[Judgement], result: Result, door: Door) -> None:
+    good = [(row, row.body, digest) for row, digest in part if row.body is not None]
+    for row, _ in part:
+        if row.body is None:
+            text = f"The row is {row.fault}."
+            result.refused.append(Refused(row.line, "invalid_value", text, row=row.text[:_MAX_TEXT]))
+    faults = await door.give_all([(body, f"import-{digest.hex()}") for _, body, digest in good])
+    for (row, _, _), error in zip(good, faults, strict=True):
+        if error is None:
+            result.taken += 1
+            continue
         if error.spec.status not in _REFUSALS:
-            raise
-        result.refused.append(Refused(row.line, error.code, error.message, error.param or "", text))
-    else:
-        result.taken += 1
+            raise error
+        result.refused.append(Refused(row.line, error.code, error.message, error.param or "", row.text[:_MAX_TEXT]))
 
 
 def _write(report: Path, refused: list[Refused]) -> None:

@@ -221,6 +221,13 @@ CATALOGUE: Final = (
         stream=EVT_FEEDBACK,
     ),
     Entry(
+        subject=subjects.STATISTICS_UPDATED,
+        message=feedback.StatisticsUpdated,
+        said_by=("feedback",),
+        heard_by=("provisioner",),
+        stream=EVT_FEEDBACK,
+    ),
+    Entry(
         subject=subjects.DATASET_BUILT,
         message=datasets.DatasetBuilt,
         said_by=("feedback",),
@@ -292,6 +299,7 @@ STRUCTS: Final[tuple[type[msgspec.Struct], ...]] = (
     feedback.DeadLetter,
     feedback.SignalRecorded,
     feedback.SignalRefused,
+    feedback.StatisticsUpdated,
     datasets.DatasetBuilt,
     *(struct for pair in training.OPERATIONS.values() for struct in pair),
     training.TrainingPlan,

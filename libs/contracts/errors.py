@@ -40,6 +40,7 @@ _SPECS: Final = (
     ErrorSpec("version_not_found", 404, "invalid_request_error"),
     ErrorSpec("interaction_not_found", 404, "invalid_request_error"),
     ErrorSpec("conflict", 409, "invalid_request_error"),
+    ErrorSpec("idempotency_conflict", 409, "invalid_request_error"),
     ErrorSpec("version_in_use", 409, "invalid_request_error"),
     ErrorSpec("unsafe_file", 422, "invalid_request_error"),
     ErrorSpec("invalid_manifest", 422, "invalid_request_error"),

@@ -228,6 +228,18 @@ class Statistics(msgspec.Struct, frozen=True):
     rows: tuple[StatisticsRow, ...]
 
 
+class StatisticsUpdated(msgspec.Struct, frozen=True, kw_only=True):
+    """How one version is judged by now: the whole row, so that the last one heard is enough.
+
+    Its group is `model_version` for all judgements of the version, and `model_version` and `tag` for those with a tag.
+    It is said while the counts change, each row at most once in some seconds.
+    """
+
+    id: str
+    time_ms: int
+    row: StatisticsRow
+
+
 class Erase(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     """Remove the content of one interaction, or of everything of one data subject (the request's `user`)."""
 

@@ -22,6 +22,7 @@ CAPTURED: Final = "evt.content.request.captured.v1"
 RECORD_SIGNAL: Final = "cmd.feedback.signal.record.v1"
 SIGNAL_RECORDED: Final = "evt.feedback.signal.recorded.v1"
 SIGNAL_REFUSED: Final = "evt.feedback.signal.refused.v1"
+STATISTICS_UPDATED: Final = "evt.feedback.statistics.updated.v1"
 DATASET_BUILT: Final = "evt.feedback.dataset.built.v1"
 ALL_FEEDBACK_CALLS: Final = "ctl.feedback.api.*"
 

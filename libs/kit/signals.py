@@ -30,6 +30,7 @@ WEIGHTS: Final[dict[Source, float]] = {
 }
 """What one signal counts. Implicit ones are guesses at what somebody meant, so many weigh as much as one rating."""
 
+DIGEST_BYTES: Final = 16
 JUDGEMENT: Final = "judgement"
 """The origin of what a person said, directly or by import."""
 
@@ -53,6 +54,17 @@ def request_id_of(inference_id: str) -> str:
         text = f"`{inference_id[:80]!a}` is not an id of an answer, for example `chatcmpl-` and 24 hexadecimal digits."
         raise ServiceError("invalid_value", text, param="inference_id")
     return match[1]
+
+
+def target_of(signal: RecordSignal) -> str:
+    """What the signal is about: `i:<request id>` or `e:<episode id>`."""
+    return f"e:{signal.episode_id}" if signal.episode_id else f"i:{request_id_of(signal.inference_id)}"
+
+
+def digest_of(signal: RecordSignal) -> bytes:
+    """What two signals with the same id must share; the time is left out, for a repeat may state another."""
+    parts = (signal.kind, signal.value, target_of(signal), signal.rater, signal.source, signal.tags)
+    return hashlib.blake2b(msgspec.json.encode(parts), digest_size=DIGEST_BYTES).digest()
 
 
 def origin_of(source: Source) -> str:

@@ -31,7 +31,7 @@ from services.feedback.settings import Settings
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 TENANT: Final = "acme"
-QUICK: Final = {"content": "full", "sweep_s": 0.1, "retry_s": 0.1, "start_timeout_s": 20.0}
+QUICK: Final = {"content": "full", "sweep_s": 0.1, "retry_s": 0.1, "statistics_s": 3_600.0, "start_timeout_s": 20.0}
 """Settings under which a test need not wait."""
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from libs.contracts import subjects
 from libs.contracts.feedback import Captured, RecordSignal
 from libs.contracts.inference import RequestCompleted
 from libs.contracts.topology import EVT_FEEDBACK, FEEDBACK_CAPTURED, FEEDBACK_COMPLETED, FEEDBACK_SIGNALS
@@ -134,12 +135,13 @@ async def insist(desk: FeedbackDesk, batch: list[tuple[str, Message]]) -> None:
 
 
 async def announced(jetstream: Any) -> list[str]:
-    """The message ids of everything that feedback announced, in order."""
+    """The message ids of the judgements that feedback announced, in order."""
     info = await jetstream.stream_info(EVT_FEEDBACK.name)
     ids = []
     for sequence in range(info.state.first_seq, info.state.last_seq + 1):
         message = await jetstream.get_msg(EVT_FEEDBACK.name, sequence)
-        ids.append(message.headers["Nats-Msg-Id"])
+        if message.subject == subjects.SIGNAL_RECORDED:
+            ids.append(message.headers["Nats-Msg-Id"])
     return ids
 
 

@@ -29,6 +29,7 @@ from services.feedback.service.letters import Undertaker
 from services.feedback.service.reading import Reading
 from services.feedback.service.signals import Signals
 from services.feedback.service.statistics import Counting
+from services.feedback.service.telling import Telling
 from services.feedback.settings import Settings
 
 log = structlog.get_logger(__name__)
@@ -58,6 +59,7 @@ class Feedback:
             redactor=lambda: Redactor().redact,
             arrived=self._arrived.set,
         )
+        self._counting = Counting(self.database)
         self._undertaker = Undertaker(self.database)
         self._intakes = (
             self._intake(FEEDBACK_COMPLETED, interactions.take_completed),
@@ -128,7 +130,7 @@ class Feedback:
         reading = Reading(self.database)
         return {
             **self._datasets.operations(),
-            "statistics": Counting(self.database).statistics,
+            "statistics": self._counting.statistics,
             "erase": Erasing(self.database).erase,
             "signal_record": self.signals.record,
             "interaction_list": reading.list,
@@ -144,7 +146,9 @@ class Feedback:
             content_keep_days=settings.content_keep_days,
             inbox_keep_days=settings.inbox_keep_days,
         )
+        telling = Telling(self.database, self._counting, self._said)
         return (
+            Rounds("statistics", telling.tell, pause_s=settings.statistics_s),
             Rounds("relay", relay.send, pause_s=settings.retry_s, wake=self._said),
             Rounds("sweep", self.signals.sweep, pause_s=settings.sweep_s, wake=self._arrived),
             Rounds("expire", expiring.expire, pause_s=settings.expire_s),

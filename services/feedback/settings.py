@@ -28,6 +28,8 @@ class Settings(BaseSettings):
     """Messages in one transaction at most; under less load a transaction has what is there."""
     sweep_s: float = Field(default=1.0, gt=0)
     """Pause between two looks at signals that wait."""
+    statistics_s: float = Field(default=5.0, gt=0)
+    """Pause between two announcements of how versions are judged."""
     retry_s: float = Field(default=0.5, gt=0)
     """Pause before what the database or the bus did not take is tried again."""
     expire_s: float = Field(default=600.0, gt=0)

@@ -16,8 +16,8 @@ from services.gateway.fleet import Fleet, Target
 from services.gateway.identity import Keyring, Principal
 from services.gateway.metrics import Metrics
 from services.gateway.replies import retry_headers
+from services.gateway.signals import BATCH_PATH, Signals
 from services.gateway.signals import PATH as SIGNALS_PATH
-from services.gateway.signals import Signals
 from services.gateway.watch import Watch
 
 
@@ -52,6 +52,7 @@ def build_admin(
         raise ServiceError("model_not_found", f"The model `{model[:200]}` does not exist.", param="model")
 
     app.add_api_route(SIGNALS_PATH, signals.handler(principal), methods=["POST"], response_model=None, status_code=201)
+    app.add_api_route(BATCH_PATH, signals.batch_handler(principal), methods=["POST"], response_model=None)
 
     @app.get("/healthz")
     async def healthz() -> PlainTextResponse:

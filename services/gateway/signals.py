@@ -1,7 +1,6 @@
-"""`POST /v1/feedback`: a judgement of an answer or an episode, answered when the bus has it on disk."""
+"""`POST /v1/feedback` and `/v1/feedback/batch`: judgements, answered when the bus has them on disk."""
 
-import hashlib
-import re
+import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Final
 
@@ -10,37 +9,30 @@ import structlog
 from fastapi import Request, Response
 
 from libs.contracts import subjects
-from libs.contracts.feedback import RecordSignal, SignalKind, Source
-from libs.kit import clock, signals
+from libs.contracts.feedback import RecordSignal
+from libs.kit import clock
 from libs.kit.bus import BusClient, BusError, BusPayloadError
 from libs.kit.errors import ServiceError
+from libs.kit.signals import digest_of
 from services.gateway.acks import refusal_in
 from services.gateway.bodies import ClientGoneError, read_body
 from services.gateway.identity import Principal
+from services.gateway.judgements import Recent, read, read_batch
 from services.gateway.relay import BUS_RETRY_S, QUEUE_RETRY_S
-from services.gateway.routes.endpoints import read_body as decode
 
 log = structlog.get_logger(__name__)
 
 PATH: Final = "/v1/feedback"
+BATCH_PATH: Final = "/v1/feedback/batch"
 IDEMPOTENCY_KEY: Final = "idempotency-key"
-_PLAIN_KEY: Final = re.compile(r"[\x21-\x7e]{1,255}")
 _ACK_TIMEOUT_S: Final = 2.0
 _TRIES: Final = 3
+_AT_ONCE: Final = 250
+"""Rows of one batch on their way to the stream."""
 _CLIENT_GONE: Final = 499
 
-
-class Judgement(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """What a client says; the tenant is the key's, never the body's."""
-
-    kind: SignalKind
-    value: bool | float | str
-    inference_id: str = ""
-    episode_id: str = ""
-    rater: str = ""
-    tags: tuple[str, ...] = ()
-    source: Source = Source.EXPLICIT
-    time_ms: int | None = None
+Identify = Callable[[Request], Awaitable[Principal]]
+Handler = Callable[[Request], Awaitable[Response]]
 
 
 class Accepted(msgspec.Struct, frozen=True):
@@ -48,6 +40,31 @@ class Accepted(msgspec.Struct, frozen=True):
 
     id: str
     object: str = "feedback.signal"
+
+
+class Fault(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Why one row was not taken in."""
+
+    code: str
+    message: str
+    type: str
+    param: str | None = None
+
+
+class RowResult(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What became of one row: an id, or an error."""
+
+    id: str = ""
+    error: Fault | None = None
+
+
+class BatchResult(msgspec.Struct, frozen=True):
+    """What became of each row, in their order."""
+
+    accepted: int
+    refused: int
+    results: list[RowResult]
+    object: str = "feedback.batch"
 
 
 class Signals:
@@ -59,10 +76,31 @@ class Signals:
         self._bus = bus
         self._max_body_bytes, self._body_timeout_s = max_body_bytes, body_timeout_s
         self._ack_timeout_s = ack_timeout_s
+        self._recent = Recent()
 
-    def handler(self, identify: Callable[[Request], Awaitable[Principal]]) -> Callable[[Request], Awaitable[Response]]:
+    def handler(self, identify: Identify) -> Handler:
         """The function behind `PATH`; `identify` says whose request it is."""
 
+        async def one(body: bytes, key: str | None, principal: Principal) -> Response:
+            signal = read(body, key, principal)
+            await self.store(signal)
+            return _answer(Accepted(signal.id), status=201)
+
+        return self._reading(identify, one)
+
+    def batch_handler(self, identify: Identify) -> Handler:
+        """The function behind `BATCH_PATH`."""
+
+        async def many(body: bytes, key: str | None, principal: Principal) -> Response:
+            results = await self._store_all(read_batch(body, key, principal))
+            accepted = sum(one.error is None for one in results)
+            return _answer(BatchResult(accepted, len(results) - accepted, results), status=200)
+
+        return self._reading(identify, many)
+
+    def _reading(
+        self, identify: Identify, take: Callable[[bytes, str | None, Principal], Awaitable[Response]]
+    ) -> Handler:
         async def handle(request: Request) -> Response:
             principal = await identify(request)
             declared = request.headers.get("content-length", "").encode()
@@ -72,25 +110,50 @@ class Signals:
                 )
             except ClientGoneError:
                 return Response(status_code=_CLIENT_GONE)
-            signal = read(body, request.headers.get(IDEMPOTENCY_KEY), principal)
-            await self.store(signal)
-            headers = {"x-request-id": clock.new_request_id()}
-            answer = msgspec.json.encode(Accepted(signal.id))
-            return Response(answer, status_code=201, media_type="application/json", headers=headers)
+            return await take(body, request.headers.get(IDEMPOTENCY_KEY), principal)
 
         return handle
 
-    async def store(self, signal: RecordSignal) -> None:
-        """Return when the stream has it; a repeat of its id is stored once.
+    async def _store_all(self, rows: list[RecordSignal | ServiceError]) -> list[RowResult]:
+        """What became of each.
 
         Raises:
-            ServiceError: `bus_unavailable`, `queue_full` or `request_too_large`.
+            ServiceError: none was taken in, and not by a fault of its own.
         """
+        gate = asyncio.Semaphore(_AT_ONCE)
+
+        async def store(row: RecordSignal | ServiceError) -> RecordSignal | ServiceError:
+            if isinstance(row, ServiceError):
+                return row
+            async with gate:
+                try:
+                    await self.store(row)
+                except ServiceError as error:
+                    return error
+            return row
+
+        done = await asyncio.gather(*map(store, rows))
+        faults = [one for one in done if isinstance(one, ServiceError)]
+        if len(faults) == len(done) and (away := next((one for one in faults if one.spec.retryable), None)):
+            raise away
+        return [_fault(one) if isinstance(one, ServiceError) else RowResult(one.id) for one in done]
+
+    async def store(self, signal: RecordSignal) -> None:
+        """Return when the stream has it; a repeat of it is stored once.
+
+        Raises:
+            ServiceError: `bus_unavailable`, `queue_full`, `request_too_large` or `idempotency_conflict`.
+        """
+        digest = digest_of(signal)
+        self._recent.check(signal.id, digest)
         payload = msgspec.json.encode(signal)
-        # The id is checked: it cannot hold a line break.
-        headers = f"NATS/1.0\r\nNats-Msg-Id: {signal.id}\r\ncontent-type: application/json\r\n\r\n".encode()
+        # Only the same id with the same judgement is a repeat to the stream; with another one it must reach feedback,
+        # which says so. The id is checked: it cannot hold a line break.
+        message_id = f"{signal.id}.{digest.hex()}"
+        headers = f"NATS/1.0\r\nNats-Msg-Id: {message_id}\r\ncontent-type: application/json\r\n\r\n".encode()
         refusal = refusal_in(await self._publish(payload, headers))
         if refusal is None:
+            self._recent.add(signal.id, digest)
             return
         if refusal.is_full:
             text = "Too much feedback waits to be recorded. Send it again later."
@@ -117,41 +180,13 @@ class Signals:
         raise _bus_unavailable()
 
 
-def read(body: bytes, idempotency_key: str | None, principal: Principal) -> RecordSignal:
-    """The command that a body means.
-
-    What comes again is known by its `Idempotency-Key`, else by the body itself if it says when it was given.
-
-    Raises:
-        ServiceError: an `invalid_request_error` that names the field at fault.
-    """
-    given: Judgement = decode(Judgement, body)
-    now_ms = clock.unix_ms()
-    command = RecordSignal(
-        id=_signal_id(given, idempotency_key, principal.tenant),
-        tenant=principal.tenant,
-        kind=given.kind,
-        value=given.value,
-        time_ms=now_ms if given.time_ms is None else given.time_ms,
-        inference_id=given.inference_id,
-        episode_id=given.episode_id,
-        rater=given.rater,
-        source=given.source,
-        tags=given.tags,
-        key_id=principal.key_id,
-    )
-    return signals.checked(command, now_ms=now_ms)
+def _answer(told: msgspec.Struct, *, status: int) -> Response:
+    headers = {"x-request-id": clock.new_request_id()}
+    return Response(msgspec.json.encode(told), status_code=status, media_type="application/json", headers=headers)
 
 
-def _signal_id(given: Judgement, idempotency_key: str | None, tenant: str) -> str:
-    if idempotency_key is not None:
-        if _PLAIN_KEY.fullmatch(idempotency_key) is None:
-            text = "Idempotency-Key must be 1 to 255 visible ASCII characters."
-            raise ServiceError("invalid_value", text, param="Idempotency-Key")
-        return signals.signal_id(tenant, idempotency_key)
-    if given.time_ms is not None:
-        return signals.signal_id(tenant, f"body {hashlib.sha256(msgspec.json.encode(given)).hexdigest()}")
-    return f"sig_{clock.new_request_id()}"
+def _fault(error: ServiceError) -> RowResult:
+    return RowResult(error=Fault(error.code, error.message, error.spec.kind, error.param))
 
 
 def _bus_unavailable() -> ServiceError:

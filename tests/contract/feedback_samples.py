@@ -103,6 +103,20 @@ JOB: Final = d.DatasetJob(
     digest="a" * 64,
     error="e",
 )
+ROW: Final = f.StatisticsRow(
+    group={"tag": "a"},
+    interactions=1,
+    thumbs_up=2,
+    thumbs_down=3,
+    scores=4,
+    score_mean=0.5,
+    comments=5,
+    demonstrations=6,
+    implicit=7,
+    approval=0.4,
+    approval_low=0.1,
+    approval_high=0.8,
+)
 LETTER: Final = f.DeadLetter(id="CMD_FEEDBACK-1", time_ms=1, code="conflict", reason="r", payload="{}")
 
 FEEDBACK_SAMPLES: Final[dict[str, msgspec.Struct]] = {
@@ -132,24 +146,8 @@ FEEDBACK_SAMPLES: Final[dict[str, msgspec.Struct]] = {
     "InteractionPage": f.InteractionPage((INTERACTION,), "9-x"),
     "ShowInteraction": f.ShowInteraction(REQUEST, "t1"),
     "StatisticsQuery": f.StatisticsQuery(by=("tag", "day"), tenant="t1", model_version=VERSION, since_ms=1, until_ms=2),
-    "Statistics": f.Statistics(
-        (
-            f.StatisticsRow(
-                group={"tag": "a"},
-                interactions=1,
-                thumbs_up=2,
-                thumbs_down=3,
-                scores=4,
-                score_mean=0.5,
-                comments=5,
-                demonstrations=6,
-                implicit=7,
-                approval=0.4,
-                approval_low=0.1,
-                approval_high=0.8,
-            ),
-        )
-    ),
+    "Statistics": f.Statistics((ROW,)),
+    "StatisticsUpdated": f.StatisticsUpdated(id="e1", time_ms=2, row=ROW),
     "Erase": f.Erase(tenant="t1", request_id=REQUEST, user="u1", author="root"),
     "Erasure": f.Erasure("era_1", 1, 2, ("faq@sha256:0123456789ab",)),
     "ListDeadLetters": f.ListDeadLetters(3, "b"),

@@ -3,14 +3,12 @@
 import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 import msgspec
 
 from libs.contracts.feedback import RecordSignal, Signal, SignalKind
 from libs.kit import signals
-
-_DIGEST_BYTES: Final = 16
 
 Id = tuple[str, str]
 """Tenant and signal id."""
@@ -86,19 +84,6 @@ class Ruling:
     """Id of the signal that stands for the command, empty while it waits; or a refusal."""
 
 
-def target_of(command: RecordSignal) -> str:
-    """What the signal is about."""
-    if command.episode_id:
-        return f"e:{command.episode_id}"
-    return f"i:{signals.request_id_of(command.inference_id)}"
-
-
-def digest_of(command: RecordSignal) -> bytes:
-    """What two signals with the same id must share; the time is left out, for a repeat may state another."""
-    parts = (command.kind, command.value, target_of(command), command.rater, command.source, command.tags)
-    return hashlib.blake2b(msgspec.json.encode(parts), digest_size=_DIGEST_BYTES).digest()
-
-
 def judge(commands: Iterable[RecordSignal], known: Known, *, now_ms: int) -> Ruling:
     """Decide on each command in turn; all have passed `libs.kit.signals.checked`."""
     ruling = Ruling()
@@ -108,15 +93,15 @@ def judge(commands: Iterable[RecordSignal], known: Known, *, now_ms: int) -> Rul
 
 
 def _judge(command: RecordSignal, known: Known, ruling: Ruling, now_ms: int) -> str | Refusal:
-    ident, digest = (command.tenant, command.id), digest_of(command)
+    ident, digest = (command.tenant, command.id), signals.digest_of(command)
     handled = known.handled.get(ident)
     if (handled.digest if handled else known.waiting.get(ident, digest)) != digest:
-        return Refusal("conflict", "The same id came before with another judgement.", is_news=True)
+        return Refusal("idempotency_conflict", "The same id came before with another judgement.", is_news=True)
     if handled is not None:
         return Refusal(handled.code, handled.reason, is_news=False) if handled.code else handled.signal_id
     if ident in known.waiting:
         return ""
-    target = target_of(command)
+    target = signals.target_of(command)
     seen = known.targets.get((command.tenant, target))
     if seen is None:
         known.waiting[ident] = digest
@@ -145,7 +130,7 @@ def _place(command: RecordSignal, target: str, seen: Seen, known: Known, ruling:
     """Record it, unless the rater has said the same already; the id of the signal that says it."""
     origin = signals.origin_of(command.source)
     key = (command.tenant, target, command.kind.value, origin, command.rater)
-    value = hashlib.blake2b(msgspec.json.encode(command.value), digest_size=_DIGEST_BYTES).digest()
+    value = hashlib.blake2b(msgspec.json.encode(command.value), digest_size=signals.DIGEST_BYTES).digest()
     current = known.standing.get(key)
     is_late = current is not None and command.time_ms < current.time_ms
     says_the_same = current is not None and current.value_digest == value

@@ -6,7 +6,7 @@ from typing import Any, Final, NamedTuple
 import msgspec
 
 from libs.contracts.feedback import RecordSignal, Signal, SignalKind, Source
-from libs.kit.signals import origin_of
+from libs.kit.signals import digest_of, origin_of, target_of
 from services.feedback.domain.judging import (
     Handled,
     Id,
@@ -17,8 +17,6 @@ from services.feedback.domain.judging import (
     Seen,
     Standing,
     Target,
-    digest_of,
-    target_of,
 )
 from services.feedback.repository.bulk import CollisionError, Connection, copy
 

@@ -10,7 +10,7 @@ from libs.contracts.feedback import RecordSignal, SignalRefused
 from libs.kit import clock
 from libs.kit.errors import ServiceError
 from libs.kit.postgres import Database
-from services.feedback.domain.judging import target_of
+from libs.kit.signals import target_of
 from services.feedback.repository import letters
 from services.feedback.repository.bulk import Connection
 

@@ -11,8 +11,8 @@ from libs.contracts.feedback import RecordSignal, Signal, SignalRecorded
 from libs.kit import clock
 from libs.kit.errors import ServiceError
 from libs.kit.postgres import Database
-from libs.kit.signals import WEIGHTS, checked, request_id_of
-from services.feedback.domain.judging import Handled, Refusal, Ruling, digest_of, judge
+from libs.kit.signals import WEIGHTS, checked, digest_of, request_id_of
+from services.feedback.domain.judging import Handled, Refusal, Ruling, judge
 from services.feedback.repository import letters as events
 from services.feedback.repository import signals
 from services.feedback.repository.bulk import CollisionError, Connection, collisions

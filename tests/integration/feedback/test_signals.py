@@ -88,9 +88,9 @@ async def test_the_same_id_with_another_judgement_is_a_conflict(desk: FeedbackDe
     other = msgspec.structs.replace(said, value=False)
     with pytest.raises(ServiceError) as caught:
         await desk.call("signal_record", other)
-    assert caught.value.code == "conflict"
+    assert caught.value.code == "idempotency_conflict"
     await desk.say_again([other])
-    await rows.until("dead_letters", 1, "code = 'conflict'")
+    await rows.until("dead_letters", 1, "code = 'idempotency_conflict'")
     assert await rows.count("signals") == 1
 
 
@@ -155,7 +155,7 @@ async def test_a_signal_that_waits_in_vain_becomes_a_dead_letter(
     (letter,) = page.letters
     assert letter.code == "interaction_not_found"
     assert msgspec.json.decode(letter.payload, type=RecordSignal) == said
-    (event,) = await events()
+    (event,) = [one for one in await events() if one.subject == subjects.SIGNAL_REFUSED]
     refused = msgspec.json.decode(event.data, type=SignalRefused)
     assert (refused.signal_id, refused.tenant, refused.code) == (said.id, tenant, "interaction_not_found")
 

@@ -100,6 +100,81 @@ async def test_a_repeat_is_stored_once_and_has_the_same_id(front: Front, nats: N
     assert [one.tenant for one in kept] == ["acme", "acme", "default", "acme", "acme"]
 
 
+async def test_a_key_that_comes_with_another_judgement_is_refused(front: Front, nats: NatsServer) -> None:
+    first = await front.post(PATH, THUMB, idempotency_key="order-8")
+    other = await front.post(PATH, THUMB | {"value": False}, idempotency_key="order-8")
+    again = await front.post(PATH, THUMB | {"time_ms": 5}, idempotency_key="order-8")
+
+    assert (other.status_code, other.json()["error"]["code"]) == (409, "idempotency_conflict")
+    assert other.json()["error"]["param"] == "Idempotency-Key"
+    assert (again.status_code, again.json()["id"]) == (201, first.json()["id"]), "the time is not part of what is said"
+    (kept,) = await _stored(nats)
+    assert kept.value is True
+
+
+async def test_a_gateway_that_does_not_know_the_first_lets_feedback_decide(
+    front: Front, nats: NatsServer, tmp_path: Path
+) -> None:
+    async with running(settings_for(nats, tmp_path)) as second:
+        for gate, value in ((front, True), (second, True), (second, False)):
+            answer = await gate.post(PATH, THUMB | {"value": value}, idempotency_key="order-9")
+            assert answer.status_code == (409 if not value else 201)
+    async with running(settings_for(nats, tmp_path)) as third:
+        answer = await third.post(PATH, THUMB | {"value": False}, idempotency_key="order-9")
+    assert answer.status_code == 201
+    kept = await _stored(nats)
+    assert [(one.id, one.value) for one in kept] == [(kept[0].id, True), (kept[0].id, False)]
+
+
+async def test_a_batch_takes_the_good_rows_and_says_what_is_wrong_with_the_others(
+    front: Front, nats: NatsServer
+) -> None:
+    bad = [THUMB | {"value": 7}, "text", THUMB | {"tenant": "other"}, THUMB | {"idempotency_key": "a b"}]
+    signals_ = [THUMB | {"idempotency_key": "k1"}, *bad, {"episode_id": "e1", "kind": "score", "value": 1}]
+    answer = await front.post(f"{PATH}/batch", {"signals": signals_})
+    told = answer.json()
+    kept = await _stored(nats)
+
+    assert (answer.status_code, told["object"], told["accepted"], told["refused"]) == (200, "feedback.batch", 2, 4)
+    assert {told["results"][0]["id"], told["results"][5]["id"]} == {one.id for one in kept}
+    assert told["results"][0]["id"] == signals.signal_id("acme", "k1"), "the same key, alone or among many"
+    assert [(one["error"]["code"], one["error"].get("param")) for one in told["results"][1:5]] == [
+        ("invalid_value", "value"),
+        ("invalid_value", None),
+        ("unknown_parameter", "tenant"),
+        ("invalid_value", "Idempotency-Key"),
+    ]
+
+
+async def test_a_repeated_batch_is_stored_once(front: Front, nats: NatsServer) -> None:
+    rows = [THUMB | {"rater": f"r{number}"} for number in range(600)]
+    first = await front.post(f"{PATH}/batch", {"signals": rows}, idempotency_key="file-1")
+    again = await front.post(f"{PATH}/batch", {"signals": rows}, idempotency_key="file-1")
+    changed = await front.post(f"{PATH}/batch", {"signals": rows[1:]}, idempotency_key="file-1")
+
+    assert first.json() == again.json()
+    assert first.json()["accepted"] == len({one["id"] for one in first.json()["results"]}) == 600
+    assert {one["error"]["code"] for one in changed.json()["results"]} == {"idempotency_conflict"}
+    assert len(await _stored(nats)) == 600
+
+
+@pytest.mark.parametrize(
+    ("body", "code"),
+    [
+        ({}, "missing_field"),
+        ({"signals": []}, "missing_field"),
+        ({"signals": {}}, "invalid_value"),
+        ({"signals": [THUMB] * 1_001}, "request_too_large"),
+        ({"signals": [THUMB], "tenant": "other"}, "unknown_parameter"),
+        (b"{", "invalid_json"),
+    ],
+)
+async def test_a_batch_that_is_none_is_a_typed_error(front: Front, nats: NatsServer, body: Any, code: str) -> None:
+    answer = await front.post(f"{PATH}/batch", body)
+    assert (answer.status_code, answer.json()["error"]["code"]) == (ERRORS[code].status, code)
+    assert not await _stored(nats)
+
+
 BAD: tuple[tuple[Any, str, str | None], ...] = (
     (b"", "missing_field", "kind"),
     (b"{", "invalid_json", None),
@@ -226,6 +301,15 @@ async def test_a_connection_that_breaks_before_the_acknowledgement_costs_nothing
         kept = [one.id for one in await _stored(private_nats)]
         assert len(kept) == len(set(kept)), "each is stored once"
         assert set(kept) == accepted
+
+
+async def test_a_batch_of_which_nothing_can_be_stored_is_503(private_nats: NatsServer, tmp_path: Path) -> None:
+    async with running(settings_for(private_nats, tmp_path)) as front:
+        private_nats.kill()
+        answer = await front.post(f"{PATH}/batch", {"signals": [THUMB, THUMB]})
+        private_nats.start()
+    assert (answer.status_code, answer.json()["error"]["code"]) == (503, "bus_unavailable")
+    assert answer.headers["retry-after"]
 
 
 async def test_a_full_stream_is_503_queue_full(private_nats: NatsServer, tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """The parts of `./llmos feedback` that need no gateway: rows of files, ratings, times, and text of others."""
 
 import asyncio
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -105,14 +106,13 @@ class _Counted(Door):
         super().__init__("http://127.0.0.1:1", "k", patience_s=0)
         self.given: list[tuple[Any, str]] = []
 
-    async def give(self, body: Any, key: str) -> str:
-        self.given.append((body, key))
+    async def give_all(self, judgements: Sequence[tuple[dict[str, Any], str]]) -> list[ServiceError | None]:
+        self.given.extend(judgements)
         await asyncio.sleep(0)
-        if body.get("value") == "bad":
-            raise ServiceError("invalid_value", "Not this.", param="value")
-        if body.get("value") == "away":
+        values = [body.get("value") for body, _ in judgements]
+        if "away" in values:
             raise ServiceError("bus_unavailable", "Nobody.")
-        return "sig_1"
+        return [ServiceError("invalid_value", "Not this.", param="value") if one == "bad" else None for one in values]
 
 
 def _import(path: Path) -> tuple[importing.Result, _Counted]:
@@ -147,6 +147,15 @@ def test_what_is_not_the_rows_own_fault_ends_the_import(tmp_path: Path) -> None:
     path.write_text("".join(f'{{"value":"{"away" if number == 50 else number}"}}\n' for number in range(1_000)))
     with pytest.raises(ServiceError, match="Nobody"):
         _import(path)
+
+
+def test_a_file_goes_in_requests_of_many_rows(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_text("".join(f'{{"value":"{"x" * 600}{number}"}}\n' for number in range(1_200)))
+    parts = list(importing._parts(importing._judgements(path, importing.Result())))
+    assert [row.line for part in parts for row, _ in part] == list(range(1, 1_201))
+    assert max(sum(len(row.text) for row, _ in part) for part in parts) <= 256 << 10
+    assert len(parts) == 3
 
 
 async def test_a_door_is_patient_with_a_gateway_that_is_away_and_then_says_so() -> None:

@@ -54,7 +54,7 @@ def test_the_same_id_with_another_judgement_is_a_conflict() -> None:
     for other in ({"value": False}, {"rater": "bob"}, {"tags": ("x",)}, {"source": Source.EDITED}):
         ruling = rule(one, signal(id=one.id, **other))
         assert isinstance(ruling.answers[1], Refusal)
-        assert ruling.answers[1].code == "conflict"
+        assert ruling.answers[1].code == "idempotency_conflict"
         assert len(ruling.recorded) == 1
 
 
