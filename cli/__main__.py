@@ -21,6 +21,8 @@ REMEDIES: Final = {
     "registry_unavailable": "See: ./llmos status, ./llmos logs registry",
     "feedback_unavailable": "See: ./llmos status, ./llmos logs feedback",
     "interaction_not_found": "It may have been too long ago, or not yet been recorded: ./llmos feedback list",
+    "trainer_unavailable": "See: ./llmos status, ./llmos logs trainer",
+    "job_not_found": "What there is: ./llmos jobs list",
     "bus_unavailable": "See: ./llmos status, ./llmos logs nats",
     "storage_unavailable": "See: ./llmos logs objects. Then repeat the command: what has arrived is not sent again.",
     "invalid_api_key": "LLMOS_ADMIN_KEY must be an admin key of that gateway, LLMOS_API_KEY an ordinary one.",

@@ -70,6 +70,7 @@ def test_other_peoples_servers_do_not_see_the_callers_environment(parts: Mapping
         "gateway",
         "registry",
         "scheduler",
+        "trainer",
         "inference-0",
         "inference-1",
     }

@@ -1,0 +1,1 @@
+"""The verbs of `./llmos train`, `./llmos jobs` and `./llmos eval`."""
