@@ -8,7 +8,6 @@ import argparse
 import asyncio
 import os
 import shutil
-import statistics
 import tempfile
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -22,14 +21,14 @@ from minio import Minio
 from obstore.store import S3Store
 
 from benchmarks.machine import describe_machine
+from benchmarks.registry_growth import Sizes, measure_growth
 from benchmarks.registry_report import Figures, render
 from deploy.nats.provision import provision
-from libs.contracts.registry import Fetch, FetchVersion, Kind, Resolve, Version
-from libs.contracts.versions import full_reference
+from libs.contracts.registry import Fetch, FetchVersion, Kind, Version
 from libs.kit.fetch import fetch_version
 from libs.kit.objects import ObjectStore
 from libs.kit.publish import Description, publish, scan
-from libs.testkit.models import write_adapter, write_model
+from libs.testkit.models import write_model
 from libs.testkit.nats_server import NatsServer
 from libs.testkit.registry import RegistryDesk, RegistryGround, registry_process
 from libs.testkit.stores import ObjectServer, PostgresServer
@@ -37,7 +36,6 @@ from libs.testkit.stores import ObjectServer, PostgresServer
 HERE: Final = Path(__file__).parent
 PAGE: Final = HERE / "registry.md"
 MIB: Final = 1 << 20
-ADAPTERS: Final = 20
 _HIDDEN: Final = 8
 _ROW_BYTES: Final = 4 * _HIDDEN
 
@@ -47,9 +45,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.registry", description=__doc__)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--mib", type=int, default=256, help="size of the model")
+    parser.add_argument("--base-mib", type=int, default=500, help="size of the base whose storage is measured")
+    parser.add_argument("--adapter-mib", type=int, default=20, help="size of each of its twenty adapters")
     parser.add_argument("--show", action="store_true", help="print the page instead of writing it")
     choice = parser.parse_args()
-    figures = asyncio.run(_measure(_home(), choice.rounds, choice.mib))
+    sizes = Sizes(base_mib=choice.base_mib, adapter_mib=choice.adapter_mib)
+    figures = asyncio.run(_measure(_home(), choice.rounds, choice.mib, sizes))
     text = render(figures, describe_machine(private_network=False))
     if choice.show:
         print(text)
@@ -83,14 +84,14 @@ class _Bench:
         )
         self.minio = Minio(endpoint.removeprefix("http://"), access, secret, secure=False)
 
-    async def publish(self, source: Path, name: str) -> Version:
+    async def publish(self, source: Path, name: str, kind: Kind = Kind.MODEL, base: str = "") -> Version:
         """The whole way: hashing, sending, checking, committing."""
         began_s = {"hash": time.perf_counter()}
 
         def begin(step: str, _: int, __: int) -> None:
             began_s.setdefault(step, time.perf_counter())
 
-        found = await asyncio.to_thread(scan, source, Description(name=name, kind=Kind.MODEL))
+        found = await asyncio.to_thread(scan, source, Description(name=name, kind=kind, base=base))
         version = await publish(self.desk.client, found, "bench", progress=begin)
         ends_s = [*list(began_s.values())[1:], time.perf_counter()]
         self.steps_s = {
@@ -138,17 +139,17 @@ def _home() -> Path:
     return home
 
 
-async def _measure(home: Path, rounds: int, mib: int) -> Figures:
+async def _measure(home: Path, rounds: int, mib: int, sizes: Sizes) -> Figures:
     with tempfile.TemporaryDirectory(dir=home, prefix="registry-") as directory:
         async with _servers(Path(directory)) as bench:
-            figures = Figures(mib=mib, adapters=ADAPTERS, load=os.getloadavg()[0])
+            figures = Figures(mib=mib, load=os.getloadavg()[0])
             for number in range(rounds + 1):
                 seconds = await _round(bench, number, mib)
                 if number:  # the first one warms everything
                     figures.rounds.append(seconds)
                     figures.steps.append(bench.steps_s)
                     print(f"round {number} of {rounds}: {seconds}", flush=True)
-            await _grow(bench, figures)
+            await measure_growth(bench, figures, sizes)
             return figures
 
 
@@ -211,30 +212,6 @@ def _remove(directory: Path) -> None:
         if path.is_dir():
             path.chmod(0o700)
     shutil.rmtree(directory)
-
-
-async def _grow(bench: _Bench, figures: Figures) -> None:
-    """How much the bucket grows by a base, the same again with another card, and versions of one adapter."""
-    rows = 64 * MIB // _ROW_BYTES
-    base = write_model(bench.work / "base", 1_000, rows=rows)
-    before = await bench.stored_bytes()
-    version = await bench.publish(base, "base")
-    after_base = await bench.stored_bytes()
-    (base / "README.md").write_text("# The same weights with another card\n", encoding="utf-8")
-    again = await bench.publish(base, "base")
-    after_again = await bench.stored_bytes()
-    full = full_reference("base", (await bench.desk.call("version_show", Resolve("base@1"))).version.digest)
-    sizes = []
-    for seed in range(ADAPTERS):
-        directory = write_adapter(bench.work / f"adapter-{seed}", seed)
-        shutil.copy(base / "tokenizer_config.json", directory)
-        found = scan(directory, Description(name="tone", kind=Kind.ADAPTER, base=full))
-        sizes.append((await publish(bench.desk.client, found, "bench")).size_bytes)
-    after_adapters = await bench.stored_bytes()
-    figures.base_bytes, figures.base_growth = version.size_bytes, after_base - before
-    figures.again_bytes, figures.again_growth = again.size_bytes, after_again - after_base
-    figures.adapters_bytes, figures.adapters_growth = sum(sizes), after_adapters - after_again
-    figures.adapter_median_bytes = int(statistics.median(sizes))
 
 
 if __name__ == "__main__":

@@ -168,7 +168,5 @@ async def _settled(registry: RestRegistry, status: DeploymentStatus, timeout_s: 
 
 
 def _is_carried_out(status: DeploymentStatus, revision: int) -> bool:
-    done = [
-        each for each in status.workers if each.revision >= revision and not each.missing and each.state == "ready"
-    ]
+    done = [each for each in status.workers if each.revision >= revision and not each.missing and each.state == "ready"]
     return len(done) >= max(status.deployment.replicas, len(status.workers))

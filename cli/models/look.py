@@ -91,7 +91,10 @@ def show_version(
             ("Base", manifest.base),
             ("Licence", manifest.licence),
             ("Metrics", ", ".join(f"{name} {value:g}" for name, value in sorted(manifest.metrics.items()))),
-            ("Made by", ", ".join(filter(None, (lineage.job, lineage.dataset, lineage.code)))),
+            ("Job", lineage.job),
+            ("Data set", lineage.dataset),
+            ("Code", lineage.code),
+            ("Notes", ", ".join(f"{name}: {text}" for name, text in sorted(manifest.annotations.items()))),
         )
     )
     ui.say("")

@@ -34,9 +34,8 @@ def deployments(found: Sequence[DeploymentStatus]) -> None:
     """Pools with what they serve, and how far each worker is."""
     for status in found:
         wanted = status.deployment
-        ui.say(
-            f"\n  [bold]{wanted.pool}[/bold]  serves {wanted.base.reference}  [dim]generation {wanted.generation}, revision {wanted.revision}[/dim]"
-        )
+        counts = f"[dim]generation {wanted.generation}, revision {wanted.revision}[/dim]"
+        ui.say(f"\n  [bold]{wanted.pool}[/bold]  serves {wanted.base.reference}  {counts}")
         for adapter in wanted.adapters:
             ui.say(f"    adapter {adapter.reference}")
         for name, reference in sorted(wanted.names.items()):

@@ -25,14 +25,19 @@ def push(  # noqa: PLR0913 - one per option
     name: Annotated[str, typer.Argument(help="Name that the version belongs to.")],
     *,
     kind: Annotated[Kind | None, typer.Option(help="Else seen from the files.")] = None,
-    base: Annotated[str, typer.Option(help="The model that an adapter belongs to.")] = "",
+    base: Annotated[str, typer.Option(metavar="REF", help="The model that it was made from.")] = "",
+    job: Annotated[str, typer.Option(help="Lineage: the job that made it.")] = "",
+    dataset: Annotated[str, typer.Option(metavar="REF", help="Lineage: the data set it was trained on.")] = "",
+    code: Annotated[str, typer.Option(metavar="COMMIT", help="Lineage: the code that made it.")] = "",
     licence: Annotated[str, typer.Option(help="SPDX expression.")] = "",
     metric: Annotated[list[str] | None, typer.Option(help="NAME=NUMBER; may be repeated.")] = None,
+    note: Annotated[list[str] | None, typer.Option(help="NAME=TEXT, kept with it; may be repeated.")] = None,
     alias: Annotated[str, typer.Option(help="An alias to point to it afterwards.")] = "",
     as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
 ) -> None:
     """Publish a directory as an immutable version; repeated after a failure, it goes on where it stopped."""
     metrics = dict(_metric(text) for text in metric or ())
+    annotations = dict(_note(text) for text in note or ())
     chosen = kind or _kind_of(directory)
     if chosen is Kind.ADAPTER and not base:
         raise typer.BadParameter("an adapter needs the model it belongs to", param_hint="--base")
@@ -43,9 +48,10 @@ def push(  # noqa: PLR0913 - one per option
             name=name,
             kind=chosen,
             base=await _full(registry, base) if base else "",
-            lineage=Lineage(),
+            lineage=Lineage(job=job, dataset=await _full(registry, dataset) if dataset else "", code=code),
             metrics=metrics,
             licence=licence,
+            annotations=annotations,
         )
         version = await publish(registry, scan(directory, description, progress=bars.show), AUTHOR, progress=bars.show)
         if alias:
@@ -139,3 +145,10 @@ def _metric(text: str) -> tuple[str, float]:
     except ValueError:
         pass
     raise typer.BadParameter(f"{text!r} is not NAME=NUMBER", param_hint="--metric")
+
+
+def _note(text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not name or not equals:
+        raise typer.BadParameter(f"{text!r} is not NAME=TEXT", param_hint="--note")
+    return name, value

@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from collections.abc import Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import Final
 
@@ -51,7 +52,9 @@ def render_templates(templates: Mapping[str, str]) -> None:
             raise ServiceError("unsafe_file", f"The chat template in {path} is refused: {fault}.", param=path)
 
 
+@lru_cache(maxsize=16)
 def _rendering_fault(source: str) -> str:
+    """What is wrong with one; remembered, for most versions of a model bring the same."""
     # By its path and isolated: nothing of this process is handed on, and the program can stand alone.
     command = (sys.executable, "-I", str(Path(chat_rendering.__file__)))
     try:
@@ -59,8 +62,8 @@ def _rendering_fault(source: str) -> str:
             command, input=source.encode("utf-8", errors="replace"), capture_output=True, check=False,
             timeout=_WALL_S, env={},
         )  # fmt: skip
-    except subprocess.TimeoutExpired:
-        return f"it takes more than {CPU_S} s for a conversation of three lines"
+    except subprocess.TimeoutExpired as error:
+        raise ServiceError("internal_error", "Chat templates cannot be tried out: the machine is too busy.") from error
     if done.returncode < 0:
         return f"it takes more than {CPU_S} s for a conversation of three lines"
     if done.returncode and _KILLED_FOR_MEMORY.encode() in done.stderr:

@@ -59,13 +59,14 @@ def test_what_is_pushed_is_listed_shown_and_pulled_byte_for_byte(stack: Commande
     source = write_model(tmp_path / "source", 1, rows=10_000)
     (source / "docs").mkdir()
     (source / "docs" / "empty.md").write_text("")
-    pushed = _models(
-        stack, "push", source, "shop", "--metric", "f1=0.5", "--licence", "MIT", "--alias", "champion", "--json"
-    )
+    told = ("--metric", "f1=0.5", "--licence", "MIT", "--job", "j7", "--code", "0123abc", "--note", "run=night")
+    pushed = _models(stack, "push", source, "shop", *told, "--alias", "champion", "--json")
     assert pushed["published_by"] == "operator"
-    assert "nothing had to be sent" in _models(stack, "push", source, "shop", "--metric", "f1=0.5", "--licence", "MIT")
+    assert "nothing had to be sent" in _models(stack, "push", source, "shop", *told)
     shown = _models(stack, "show", "shop", "--json")
     assert (shown["manifest"]["licence"], shown["manifest"]["metrics"]) == ("MIT", {"f1": 0.5})
+    assert shown["manifest"]["lineage"] == {"job": "j7", "code": "0123abc"}
+    assert shown["manifest"]["annotations"] == {"run": "night"}
     assert (shown["version"]["aliases"], shown["card"]) == (["champion"], "# Model 1\n")
     assert "shop@sha256:" in _models(stack, "show", "shop@1")
 

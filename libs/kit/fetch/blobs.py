@@ -11,7 +11,7 @@ from urllib3 import BaseHTTPResponse, PoolManager
 from urllib3.exceptions import HTTPError
 from urllib3.util import Timeout
 
-_PART_BYTES: Final = 256 << 10
+_PART_BYTES: Final = 1 << 20
 _PLAIN: Final = {"accept-encoding": "identity"}
 
 

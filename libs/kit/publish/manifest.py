@@ -12,6 +12,7 @@ from typing import Final
 
 from libs.contracts.registry import BLOB_BYTES, Blob, Kind, Lineage, Manifest, ManifestFile
 from libs.contracts.versions import file_digest
+from libs.kit.chat_templates import render_templates
 from libs.kit.errors import ServiceError
 from libs.kit.publish.rules import check_files
 
@@ -76,9 +77,13 @@ def scan(directory: Path, description: Description, *, progress: Progress = lamb
     paths = dict(sorted(_files(directory)))
     if not paths:
         raise ServiceError("invalid_manifest", f"There is no file in {directory}.")
-    check_files(paths, description.kind)
+    templates = check_files(paths, description.kind)
     before = {path: _mark(file) for path, file in paths.items()}
-    files, pieces = _hash_all(paths, before, progress)
+    with ThreadPoolExecutor(1) as aside:
+        # In a process of its own, beside the hashing.
+        rendered = aside.submit(render_templates, templates)
+        files, pieces = _hash_all(paths, before, progress)
+        rendered.result()
     for path, file in paths.items():
         if _mark(file) != before[path]:
             raise changed(path)

@@ -5,13 +5,12 @@ from pathlib import Path
 from typing import Any
 
 from libs.contracts.registry import Kind
-from libs.kit.chat_templates import render_templates
 from libs.kit.errors import ServiceError
 from libs.kit.modelfiles import Contents, check_contents, check_names, check_paths
 
 
-def check_files(paths: Mapping[str, Path], kind: Kind) -> None:
-    """Check a version's files: their names, and what is in them.
+def check_files(paths: Mapping[str, Path], kind: Kind) -> dict[str, str]:
+    """Check a version's files: their names, and what is in them; its chat templates, which are still to be rendered.
 
     Raises:
         ServiceError: `unsafe_file` or `invalid_manifest`.
@@ -28,7 +27,7 @@ def check_files(paths: Mapping[str, Path], kind: Kind) -> None:
         found = _finish(check_contents(kind, {path: file.stat().st_size for path, file in paths.items()}, read))
     except OSError as error:
         raise ServiceError("unsafe_file", f"{error.filename} cannot be read: {error.strerror}.") from error
-    render_templates(found.templates)
+    return found.templates
 
 
 def _finish(rules: Coroutine[Any, Any, Contents]) -> Contents:

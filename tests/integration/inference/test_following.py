@@ -127,6 +127,25 @@ async def test_an_adapter_that_fails_is_said_and_everything_else_goes_on(stage: 
     assert beat.deployment_error == ""
 
 
+async def test_an_adapter_whose_bytes_stall_holds_up_no_other(stage: Stage) -> None:
+    base = stage.base("one")
+    stuck, good = stage.adapter("stuck", base), stage.adapter("good", base)
+    stage.registry.deploy(base.stored)
+    stage.start()
+    await stage.offers(base.name)
+    stage.store.faults = ["stall"] * 100
+    stage.registry.deploy(base.stored, stuck.stored)
+    await until(lambda: 100 - len(stage.store.faults) >= 1, what="the fetch of what stalls")
+    stage.store.faults = []
+    revision = stage.registry.deploy(base.stored, stuck.stored, good.stored, names={"polite": good.stored})
+    beat = await stage.offers(base.name, good.name, "polite")
+    assert (beat.revision, beat.missing, beat.deployment_error) == (revision, (stuck.name,), "")
+    assert said(await stage.ask("polite")) == good.text()
+    stage.store.closing.set()
+    await stage.beat(revision)
+    assert said(await stage.ask(stuck.name)) == stuck.text()
+
+
 async def test_an_adapter_whose_bytes_cannot_be_had_comes_when_they_can(stage: Stage) -> None:
     base = stage.base("one")
     polite = stage.adapter("polite", base)

@@ -70,10 +70,20 @@ async def test_weights_that_only_the_registry_looks_into_are_refused(
     content: bytes, desk: RegistryDesk, model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (model / "model.safetensors").write_bytes(content)
-    monkeypatch.setattr("libs.kit.publish.manifest.check_files", lambda *_: None)
+    monkeypatch.setattr("libs.kit.publish.manifest.check_files", lambda *_: {})
     with pytest.raises(ServiceError) as caught:
         await desk.publish(model, "helpdesk")
     assert (caught.value.code, caught.value.param) == ("unsafe_file", "model.safetensors")
+
+
+async def test_a_template_that_only_the_registry_renders_is_refused(
+    desk: RegistryDesk, model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (model / "chat_template.jinja").write_text("{{ raise_exception('never') }}")
+    monkeypatch.setattr("libs.kit.publish.manifest.check_files", lambda *_: {})
+    with pytest.raises(ServiceError) as caught:
+        await desk.publish(model, "helpdesk")
+    assert (caught.value.code, caught.value.param) == ("unsafe_file", "chat_template.jinja")
 
 
 async def test_a_worker_may_fetch_and_nothing_else(ground: RegistryGround, desk: RegistryDesk, model: Path) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -10,8 +11,20 @@ import typer
 from cli import address, served, settings, ui
 from cli.models import look, show, transfer
 from deploy.local.errors import StackError
-from libs.contracts.registry import DeployedVersion, Deployment, Kind, ListVersions, Version, VersionPage
+from libs.contracts.registry import (
+    DeployedVersion,
+    Deployment,
+    Kind,
+    Lineage,
+    ListVersions,
+    Manifest,
+    Upload,
+    Version,
+    VersionDetails,
+    VersionPage,
+)
 from libs.kit.errors import ServiceError
+from libs.testkit.models import write_model
 
 REFERENCE = "shop@sha256:0123456789ab"
 
@@ -57,6 +70,55 @@ def test_a_metric_is_a_name_and_a_number(text: str) -> None:
     assert transfer._metric("f1=0.5") == ("f1", 0.5)
     with pytest.raises(typer.BadParameter, match="NAME=NUMBER"):
         transfer._metric(text)
+
+
+@pytest.mark.parametrize("text", ["note", "=text", ""])
+def test_a_note_is_a_name_and_a_text(text: str) -> None:
+    assert transfer._note("run=a=b") == ("run", "a=b")
+    assert transfer._note("empty=") == ("empty", "")
+    with pytest.raises(typer.BadParameter, match="NAME=TEXT"):
+        transfer._note(text)
+
+
+class _Taking:
+    """A registry that has every version already, and keeps the manifest it was shown."""
+
+    def __init__(self) -> None:
+        self.manifest: Manifest | None = None
+
+    async def call(self, operation: str, request: Any) -> Any:
+        if operation == "version_show":
+            name, _, _ = request.reference.partition("@")
+            return VersionDetails(version=_version(name, 2), manifest=Manifest(name=name, kind=Kind.MODEL, files=()))
+        self.manifest = request.manifest
+        published = _version(request.manifest.name, 1)
+        return Upload(upload_id="u", digest="", expires_ms=0, missing=(), missing_total=0, published=published)
+
+
+def _version(name: str, number: int) -> Version:
+    digest = f"{number:064}"
+    return Version(
+        reference=f"{name}@sha256:{digest[:12]}", name=name, digest=digest, kind=Kind.MODEL, number=number,
+        size_bytes=1, published_ms=0, published_by="ann",
+    )  # fmt: skip
+
+
+def test_where_a_version_comes_from_is_said_with_whole_references(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    taking = _Taking()
+    monkeypatch.setattr(transfer, "with_registry", lambda work: asyncio.run(work(taking)))
+    transfer.push(
+        write_model(tmp_path / "model"), "tone", kind=None, base="shop@champion", job="j7", dataset="faq@3",
+        code="0123abc", licence="MIT", metric=["f1=0.5"], note=["run=night"], alias="", as_json=True,
+    )  # fmt: skip
+    made = taking.manifest
+    assert made is not None
+    whole = f"@sha256:{2:064}"
+    assert made.lineage == Lineage(job="j7", dataset="faq" + whole, code="0123abc")
+    assert (made.base, made.licence, made.metrics, made.annotations) == (
+        "shop" + whole, "MIT", {"f1": 0.5}, {"run": "night"},
+    )  # fmt: skip
 
 
 def test_another_installation_is_named_by_address_and_key(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from libs.contracts.registry import DeployedVersion, Deployment
-from services.registry.domain.deploying import Declared, Plan, Target, plan, restarts
+from services.registry.domain.deploying import Declared, Plan, Target, counted, plan, restarts
 
 GRACE_MS = 1_000
 
@@ -71,6 +71,18 @@ def test_an_alias_moves_in_two_steps() -> None:
     assert served(third).desired_aliases == {}
     # Once moved, a worker that comes later and has not loaded it yet does not move it back.
     assert step(third, pointing(ONE)) == third
+
+
+def test_only_another_declaration_raises_the_generation() -> None:
+    first = counted(declared(), None)
+    assert first.generation == 1
+    assert counted(declared(), first) == first
+    second = counted(declared(engine_args=("--x",)), first)
+    assert second.generation == 2
+    before = step(None, pointing(BASE), what=first)
+    moved = step(before, pointing(ONE), what=first)
+    assert (served(moved).generation, served(moved).revision) == (1, 2)
+    assert served(step(moved, pointing(ONE), what=second)).generation == 2
 
 
 def test_the_old_adapter_stays_while_a_name_needs_it_and_then_for_its_grace() -> None:
