@@ -31,7 +31,7 @@ class Stage:
         """Return when workers answer as each of these versions; those that are served already get no alias.
 
         Raises:
-            ServiceError: `no_worker`, they do not in time; or the registry is away.
+            ServiceError: `deadline_exceeded`, they do not in time; or the registry is away.
         """
         for number, reference in enumerate(references):
             if not await self._is_served(reference):
@@ -41,7 +41,8 @@ class Stage:
         while waiting := [each for each in waiting if not await self._is_served(each)]:
             if clock.monotonic_s() > deadline_s:
                 text = f"No worker serves {' or '.join(model_of(each) for each in waiting)} after {timeout_s:g} s."
-                raise ServiceError("deadline_exceeded", f"{text} Does a pool serve the base that it needs?")
+                why = "A pool loads what its base's name, or that of an adapter declared for it, is an alias of."
+                raise ServiceError("deadline_exceeded", f"{text} {why}")
             await asyncio.sleep(_LOOK_S)
 
     async def leave(self, references: tuple[str, ...]) -> None:
