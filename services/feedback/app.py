@@ -15,13 +15,14 @@ from libs.kit.bus.batches import BatchConsumer
 from libs.kit.bus.stored import StoredPublisher
 from libs.kit.postgres import Database
 from libs.kit.registry_client import BusRegistry
+from libs.kit.rounds import Rounds
 from libs.kit.serving import Desk, Operation
 from services.feedback.datasets.redact import Redactor
 from services.feedback.datasets.service import Datasets
 from services.feedback.intake import Intake, Record
 from services.feedback.migrations import migrate
 from services.feedback.relay import Relay
-from services.feedback.rounds import Rounds
+from services.feedback.repository.bulk import CollisionError
 from services.feedback.service.erasing import Erasing
 from services.feedback.service.expiring import Expiring
 from services.feedback.service.interactions import Interactions
@@ -150,7 +151,13 @@ class Feedback:
         return (
             Rounds("statistics", telling.tell, pause_s=settings.statistics_s),
             Rounds("relay", relay.send, pause_s=settings.retry_s, wake=self._said),
-            Rounds("sweep", self.signals.sweep, pause_s=settings.sweep_s, wake=self._arrived),
+            Rounds(
+                "sweep",
+                self.signals.sweep,
+                pause_s=settings.sweep_s,
+                wake=self._arrived,
+                at_once=(CollisionError,),
+            ),
             Rounds("expire", expiring.expire, pause_s=settings.expire_s),
         )
 
