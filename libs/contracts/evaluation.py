@@ -73,8 +73,8 @@ class Rule(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     """`better`: by more than this. `not_worse`: by at most this, on the scale of the metric. `at_least`: the number.
     `at_most_ratio`: candidate ÷ baseline. A win rate is compared with one half."""
     slack: float = 0.0
-    """How far the interval may reach beyond the margin for want of data, as long as it does not lie beyond it wholly. A
-    margin of 0.05 with a slack of 0.15 passes what is not shown to lose 0.05 and is shown not to lose 0.20."""
+    """How far the interval may reach beyond the margin for want of data, as long as it is not shown to lie beyond it. A
+    margin of 0.05 with a slack of 0.15 passes what is shown not to lose 0.20 and is not shown to lose 0.05."""
     groups: Literal["all", "each", "both"] = "all"
     """Over all items, over each tag that has `min_items`, or both."""
     min_items: int = 20
@@ -88,8 +88,7 @@ class Gate(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
 
     rules: tuple[Rule, ...] = ()
     confidence: float = 0.95
-    """Of each interval. Every finding must pass, so passing needs no correction; that one of many is worse is said only
-    after Holm's correction over the findings of its rule."""
+    """Of each interval. That a finding is beyond its margin is said after Holm's correction over those of its rule."""
 
 
 class EvaluationPlan(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):

@@ -110,7 +110,8 @@ class Resampling:
         parts = []
         for start in range(0, self._resamples, block):
             rows = min(block, self._resamples - start)
-            chosen = rng.integers(0, self.count, size=(rows, self.count))
+            # One draw of 64 bits each, so that the size of a block changes nothing.
+            chosen = (rng.random((rows, self.count)) * self.count).astype(np.int64)
             chosen += np.arange(rows)[:, None] * self.count
             counts = np.bincount(chosen.ravel(), minlength=rows * self.count).reshape(rows, self.count)
             parts.append(counts.astype(np.float64) @ by_cluster)

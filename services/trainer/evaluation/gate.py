@@ -1,8 +1,8 @@
 """The gate: says by declared rules whether a candidate is better, not worse, worse, or whether nobody can know.
 
-A rule passes only if each of its findings does, so passing needs no correction for their number (intersection-union
-test, Berger 1982). That one of many is *worse* is said only where Holm's correction leaves it standing; without that,
-what did not pass is unknown.
+A rule passes only if each of its findings does, so that each is shown needs no correction for their number
+(intersection-union test, Berger 1982). That one of many is worse than allowed is said where Holm's correction leaves it
+standing. What is neither shown to be good enough nor to be worse is unknown, and does not pass.
 """
 
 import math
@@ -128,7 +128,7 @@ def _look(rule: Rule, point: Point, found: Evidence | None) -> _Look:
     outcome, reason = _weighed(rule, bounds)
     passed = outcome in {Outcome.BETTER, Outcome.NOT_WORSE}
     finding = _finding(rule, point, found, outcome, reason)
-    return _Look(msgspec.structs.replace(finding, passed=passed), 1.0 if passed else bounds.p_worse)
+    return _Look(msgspec.structs.replace(finding, passed=passed), bounds.p_worse)
 
 
 def _estimate(rule: Rule, found: Evidence) -> Estimate | None:
@@ -155,8 +155,6 @@ def _weighed(rule: Rule, bounds: _Bounds) -> tuple[Outcome, str]:
         if bounds.low > bounds.least + _ROUNDING:
             return Outcome.BETTER, ""
         return Outcome.UNKNOWN, "it is not shown to be better"
-    if bounds.high < bounds.least - _ROUNDING:
-        return Outcome.UNKNOWN, "the interval lies beyond the margin"
     if bounds.low < bounds.least - rule.slack - _ROUNDING:
         return Outcome.UNKNOWN, "the interval reaches too far beyond the margin"
     is_better = rule.kind == "not_worse" and bounds.low > _ROUNDING
@@ -164,13 +162,15 @@ def _weighed(rule: Rule, bounds: _Bounds) -> tuple[Outcome, str]:
 
 
 def _corrected(looks: Sequence[_Look], alpha: float) -> Iterator[Finding]:
-    """The findings of one rule; those that fail and stand after Holm's correction are worse."""
+    """The findings of one rule; those that lie beyond the margin after Holm's correction are worse."""
     adjusted = holm([look.p_worse for look in looks])
     for look, p_value in zip(looks, adjusted, strict=True):
-        is_worse = not look.finding.passed and p_value < alpha / 2
-        reason = "it is worse than allowed" if is_worse else look.finding.reason
-        outcome = Outcome.WORSE if is_worse else look.finding.outcome
-        yield msgspec.structs.replace(look.finding, outcome=outcome, reason=reason)
+        if p_value < alpha / 2:
+            yield msgspec.structs.replace(
+                look.finding, outcome=Outcome.WORSE, passed=False, reason="it is worse than allowed"
+            )
+        else:
+            yield look.finding
 
 
 def _unknown(rule: Rule, point: Point, found: Evidence | None, reason: str) -> _Look:

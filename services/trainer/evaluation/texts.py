@@ -1,7 +1,8 @@
 """Measures of one text against its references: exact match, token F1, labels, ROUGE-L, BLEU's counts.
 
 Exact match and token F1 are those of SQuAD 1.1 (Rajpurkar et al. 2016, arXiv:1606.05250): lower case, without
-punctuation, articles and spare blanks; the best of several references counts.
+punctuation, articles and spare blanks; the best of several references counts. A text of nothing but articles keeps
+them, or else the choice "A" would equal an empty answer.
 """
 
 import re
@@ -38,7 +39,8 @@ _BLEU: Final = BLEU(effective_order=True)
 
 def normalised(text: str) -> str:
     """As SQuAD compares texts."""
-    return " ".join(_ARTICLES.sub(" ", text.lower().translate(_PUNCTUATION)).split())
+    plain = _plain(text)
+    return " ".join(_ARTICLES.sub(" ", plain).split()) or plain
 
 
 def exact_match(text: str, references: Sequence[str]) -> float:
@@ -67,13 +69,17 @@ def bleu_counts(text: str, references: Sequence[str]) -> list[float]:
 
 def label_of(text: str, labels: Sequence[str]) -> str:
     """The label that it names: the whole text, or else the only one that occurs in it as words; else nothing."""
-    said = normalised(text)
-    by_text = {normalised(label): label for label in labels}
+    said = _plain(text)
+    by_text = {_plain(label): label for label in labels}
     if said in by_text:
         return by_text[said]
     padded = f" {said} "
     named = [label for words, label in by_text.items() if words and f" {words} " in padded]
     return named[0] if len(named) == 1 else ""
+
+
+def _plain(text: str) -> str:
+    return " ".join(text.lower().translate(_PUNCTUATION).split())
 
 
 def _f1(said: list[str], wanted: list[str]) -> float:
