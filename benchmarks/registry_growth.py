@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final, Protocol
 
 from benchmarks.registry_report import Figures, Growth
-from libs.contracts.registry import BLOB_BYTES, Kind, Version
+from libs.contracts.registry import Kind, Version
 from libs.contracts.versions import full_reference
 from libs.testkit.models import safetensors, write_model
 
@@ -43,7 +43,7 @@ class Bench(Protocol):
 
 
 async def measure_growth(bench: Bench, figures: Figures, sizes: Sizes) -> None:
-    """A base, the same with another card, the same tuned in its last part, and versions of one adapter."""
+    """A base, the same with another card, the same with its last layer tuned, and versions of one adapter."""
     base = await asyncio.to_thread(_write_base, bench.work / "base", sizes)
     first = await _step(bench, figures, "a base model", base)
     (base / "README.md").write_text("# The same weights with another card\n", encoding="utf-8")
@@ -82,12 +82,11 @@ def _write_base(directory: Path, sizes: Sizes) -> Path:
 
 
 def _tune(weights: Path) -> None:
-    """Change the bytes at the end, as far back as half a blob."""
+    """Change the last twentieth of the file, as training one of its layers would."""
     with weights.open("r+b") as file:
         length = file.seek(0, os.SEEK_END)
-        changed = min(BLOB_BYTES // 2, length % BLOB_BYTES // 2)
-        file.seek(length - changed)
-        file.write(os.urandom(changed))
+        file.seek(length - length // 20)
+        file.write(os.urandom(length // 20))
 
 
 def _write_adapter(directory: Path, seed: int, sizes: Sizes, tokenizer: Path) -> Path:
