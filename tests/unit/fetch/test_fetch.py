@@ -328,24 +328,3 @@ async def test_no_room_is_said_and_cleaned_up(
         await fetch_version(pages(store, stored), tmp_path / "out", options=QUICK)
     assert error.value.code == "storage_unavailable"
     assert names(tmp_path) == []
-
-
-def test_a_change_in_the_last_of_several_blobs_is_a_difference(store: BlobStore, tmp_path: Path) -> None:
-    content = data(2_500)
-    manifest = version(store, cut(store, "a", content, 1_000)).manifest
-    (tmp_path / "a").write_bytes(content)
-    assert differences(tmp_path, manifest) == []
-    (tmp_path / "a").write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
-    assert differences(tmp_path, manifest) == ["a"]
-
-
-def test_differences_name_what_changed(tmp_path: Path) -> None:
-    with BlobStore() as store:
-        for name in ("same", "changed", "missing"):
-            (tmp_path / name).write_text(name)
-        manifest = store.publish(tmp_path, "x").manifest
-    assert differences(tmp_path, manifest) == []
-    (tmp_path / "changed").write_text("chanGed")
-    (tmp_path / "missing").unlink()
-    (tmp_path / "new").write_text("")
-    assert differences(tmp_path, manifest) == ["changed", "missing", "new"]
