@@ -50,7 +50,12 @@ class FrameError(ValueError):
 
 def encode(flags: int, attempt: int, seq: int, body: bytes = b"", *, status: int = 0, meta: bytes = b"") -> bytes:
     """Build a frame; `meta` is already encoded (see `encode_meta`), most often empty."""
-    return HEADER.pack(VERSION, flags, status, attempt, seq, len(meta)) + meta + body
+    return encode_head(flags, attempt, seq, status=status, meta=meta) + body
+
+
+def encode_head(flags: int, attempt: int, seq: int, *, status: int = 0, meta: bytes = b"") -> bytes:
+    """Build what stands before the body of a frame; the body is the rest of the message."""
+    return HEADER.pack(VERSION, flags, status, attempt, seq, len(meta)) + meta
 
 
 def encode_meta(meta: FrameMeta) -> bytes:

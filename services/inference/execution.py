@@ -67,6 +67,7 @@ class Execution:
         self._on_end = surroundings.on_end
         self._body = body
         self._writer = FrameWriter(self, envelope.reply, attempt)
+        self._add = self._writer.add
         self.gateway = self._writer.gateway
         self._request: EngineRequest | None = None
         self._task: asyncio.Task[None] | None = None
@@ -98,6 +99,7 @@ class Execution:
         """Take it out of the engine and end it; the first reason counts."""
         if self._stop is None and not self.outcome:
             self._stop = reason
+            self._streaming = False
             self._stopping = asyncio.create_task(self._take_out())
 
     async def ended(self) -> None:
@@ -177,26 +179,25 @@ class Execution:
 
     async def _send(self, message: Message) -> None:
         """What the application sends; called once per event, so the common case comes first."""
-        if self._stop is not None:
-            raise OSError("the client is gone")
-        if message["type"] != "http.response.body":
-            if message["type"] == "http.response.start":
-                self._on_start(message)
-            return
         body = message.get("body", b"")
-        if not message.get("more_body", False) or not self._streaming or body.startswith(answers.ERROR_EVENTS):
+        if self._streaming and message.get("more_body", False) and not body.startswith(answers.ERROR_EVENTS):
+            if body:
+                self._add(body)
+                if not self._marked:
+                    self._mark()
+        elif self._stop is not None:
+            raise OSError("the client is gone")
+        elif message["type"] == "http.response.start":
+            self._on_start(message)
+        elif message["type"] == "http.response.body":
             self._on_body(body, more=message.get("more_body", False))
-        elif body:
-            self._writer.add(body)
-            if not self._marked:
-                self._mark()
 
     def _on_start(self, message: Message) -> None:
         self._status = int(message["status"])
         if self._status < _ERROR_STATUS:
             content_type = next((value for name, value in message["headers"] if name == b"content-type"), b"")
             self._writer.start(self._status, content_type.decode("latin-1"))
-            self._streaming = True
+            self._streaming = self._stop is None
 
     def _on_body(self, body: bytes, *, more: bool) -> None:
         if self._writer.ended:

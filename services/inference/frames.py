@@ -1,8 +1,9 @@
 """The sending half of one execution: collects what the engine's application sends and renders it as frames."""
 
+from collections.abc import Callable
 from typing import Final
 
-from libs.contracts.frames import HEADER_BYTES, Flag, encode, encode_meta
+from libs.contracts.frames import HEADER_BYTES, Flag, encode_head, encode_meta
 from libs.contracts.inference import FrameMeta, Usage
 from libs.kit.errors import ServiceError
 from services.inference.bundles import Bundler, Sender
@@ -57,7 +58,8 @@ class FrameWriter:
 
     def accept(self, bundler: Bundler, meta: FrameMeta) -> None:
         """Send the first frame: the request is taken."""
-        self._put(bundler, encode(_ACCEPTED, self._attempt, self._seq, meta=encode_meta(meta)))
+        head = encode_head(_ACCEPTED, self._attempt, self._seq, meta=encode_meta(meta))
+        bundler.put(self._sender, self._gateway, self._request_id, len(head), [head])
 
     def start(self, status: int, content_type: str) -> None:
         """Status and media type; they travel with the first bytes."""
@@ -65,9 +67,10 @@ class FrameWriter:
         self._status = status
         self._content_type = content_type
 
-    def add(self, body: bytes) -> None:
-        """Bytes for the client."""
-        self._body.append(body)
+    @property
+    def add(self) -> Callable[[bytes], None]:
+        """Takes bytes for the client; stays good for the life of the writer."""
+        return self._body.append
 
     def end(self, usage: Usage | None) -> None:
         """The answer is complete."""
@@ -90,26 +93,30 @@ class FrameWriter:
 
     def flush(self, bundler: Bundler) -> int:
         """Send what was added; more than one frame only where the server's message limit demands it."""
-        body = self._body[0] if len(self._body) == 1 else b"".join(self._body)
+        parts = self._body.copy()
         self._body.clear()
+        size = sum(map(len, parts))
         limit = bundler.max_payload_bytes - HEADER_BYTES - _ROOM_FOR_META_BYTES
         count = 1
-        while len(body) > limit:
-            self._send(bundler, self._flags & ~_LAST, body[:limit], self._head_meta())
-            body = body[limit:]
-            count += 1
-        self._send(bundler, self._flags, body, self._meta or self._head_meta())
+        if size > limit:
+            body = b"".join(parts)
+            while size > limit:
+                self._send(bundler, self._flags & ~_LAST, limit, [body[:limit]], self._head_meta())
+                body = body[limit:]
+                size -= limit
+                count += 1
+            parts = [body]
+        self._send(bundler, self._flags, size, parts, self._meta or self._head_meta())
         return count
 
-    def _send(self, bundler: Bundler, flags: int, body: bytes, meta: FrameMeta | None) -> None:
+    def _send(self, bundler: Bundler, flags: int, size: int, parts: list[bytes], meta: FrameMeta | None) -> None:
         self._seq += 1
         status, self._status = self._status, 0
         self._flags &= ~_HEAD
         raw = encode_meta(meta) if meta is not None else b""
-        self._put(bundler, encode(flags, self._attempt, self._seq, body, status=status, meta=raw))
-
-    def _put(self, bundler: Bundler, frame: bytes) -> None:
-        bundler.put(self._sender, self._gateway, self._request_id, frame)
+        head = encode_head(flags, self._attempt, self._seq, status=status, meta=raw)
+        parts.insert(0, head)
+        bundler.put(self._sender, self._gateway, self._request_id, len(head) + size, parts)
 
     def _head_meta(self) -> FrameMeta | None:
         return FrameMeta(content_type=self._content_type) if self._flags & _HEAD else None

@@ -5,7 +5,7 @@ import contextlib
 import json
 import random
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, cast
 
@@ -29,6 +29,7 @@ Handler = Callable[[Message], None]
 NO_RESPONDERS: Final = 503
 _DEFAULT_MAX_PAYLOAD_BYTES: Final = 1 << 20
 _PING: Final = b"PING\r\n"
+_CRLF: Final = b"\r\n"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,15 +104,24 @@ class BusClient(asyncio.Protocol):
             BusOverloadedError: too much is waiting already.
         """
         total = len(headers) + len(payload)
-        if total > self.max_payload_bytes:
-            raise BusPayloadError(f"{total} bytes for {subject}; the server takes {self.max_payload_bytes}")
-        if self._outgoing.waiting_bytes + total > self._options.max_pending_bytes:
-            raise BusOverloadedError(f"{self._outgoing.waiting_bytes} bytes wait already")
+        self._check(subject, total)
         if headers:
             line = f"HPUB {subject} {reply} {len(headers)} {total}\r\n".encode()
-            self._outgoing.add(b"%b%b%b\r\n" % (line, headers, payload))
+            self._outgoing.add(total + len(line) + 2, line, headers, payload, _CRLF)
         else:
-            self._outgoing.add(b"%b%b\r\n" % (f"PUB {subject} {reply} {total}\r\n".encode(), payload))
+            line = f"PUB {subject} {reply} {total}\r\n".encode()
+            self._outgoing.add(total + len(line) + 2, line, payload, _CRLF)
+
+    def publish_parts(self, subject: str, size: int, parts: Sequence[bytes]) -> None:
+        """Send a message of `parts`, `size` bytes together, at the end of this tick, without joining them first.
+
+        Raises:
+            BusPayloadError: larger than the server takes.
+            BusOverloadedError: too much is waiting already.
+        """
+        self._check(subject, size)
+        line = f"PUB {subject} {size}\r\n".encode()
+        self._outgoing.add(size + len(line) + 2, line, *parts, _CRLF)
 
     def publish_to_each(self, subjects: Iterable[str], payload: bytes) -> None:
         """Send the same to many subjects, at the cost of little more than one message.
@@ -124,7 +134,7 @@ class BusClient(asyncio.Protocol):
         after = f"  {len(payload)}\r\n{payload.decode()}\r\n"
         data = "".join([f"PUB {subject}{after}" for subject in subjects])
         if data:
-            self._outgoing.add(data.encode())
+            self._say(data.encode())
 
     def subscribe(self, subject: str, handler: Handler, *, queue: str = "") -> int:
         """Call `handler` for each message on `subject`; survives reconnects. Returns the id for `unsubscribe`."""
@@ -132,18 +142,18 @@ class BusClient(asyncio.Protocol):
         sid = self._next_sid
         self._subscriptions[sid] = (subject, queue, handler)
         if self._greeted:
-            self._outgoing.add(f"SUB {subject} {queue} {sid}\r\n".encode())
+            self._say(f"SUB {subject} {queue} {sid}\r\n".encode())
         return sid
 
     def unsubscribe(self, sid: int) -> None:
         """Stop a subscription; unknown ids are ignored."""
         if self._subscriptions.pop(sid, None) is not None and self._greeted:
-            self._outgoing.add(f"UNSUB {sid}\r\n".encode())
+            self._say(f"UNSUB {sid}\r\n".encode())
 
     async def retire(self, sid: int) -> None:
         """Stop a subscription, but handle everything that the server had sent for it already."""
         if self._greeted:
-            self._outgoing.add(f"UNSUB {sid}\r\n".encode())
+            self._say(f"UNSUB {sid}\r\n".encode())
             with contextlib.suppress(BusUnavailableError, BusTimeoutError):
                 await self.flush()
         self._subscriptions.pop(sid, None)
@@ -181,7 +191,7 @@ class BusClient(asyncio.Protocol):
             raise BusUnavailableError(self.last_error or "not connected")
         pong: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._pongs.append(pong)
-        self._outgoing.add(_PING)
+        self._say(_PING)
         try:
             async with asyncio.timeout(timeout_s):
                 await pong
@@ -248,6 +258,15 @@ class BusClient(asyncio.Protocol):
         self._outgoing.resume()
 
     # internals
+
+    def _check(self, subject: str, size: int) -> None:
+        if size > self.max_payload_bytes:
+            raise BusPayloadError(f"{size} bytes for {subject}; the server takes {self.max_payload_bytes}")
+        if self._outgoing.waiting_bytes + size > self._options.max_pending_bytes:
+            raise BusOverloadedError(f"{self._outgoing.waiting_bytes} bytes wait already")
+
+    def _say(self, operation: bytes) -> None:
+        self._outgoing.add(len(operation), operation)
 
     def _deliver(self, sid: int, message: Message) -> None:
         subscription = self._subscriptions.get(sid)
@@ -346,4 +365,4 @@ class BusClient(asyncio.Protocol):
             self._transport.abort()
         else:
             self._pongs.append(None)
-            self._outgoing.add(_PING)
+            self._say(_PING)

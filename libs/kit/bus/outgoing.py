@@ -30,9 +30,9 @@ class Outgoing:
         self.write_now()
 
     def close(self, *, drop: bytes) -> None:
-        """The connection is gone: hold everything for the next one, but for parts that equal `drop`."""
+        """The connection is gone: hold everything for the next one, but for the very object `drop`."""
         self._transport = None
-        self._parts = [part for part in self._parts if part != drop]
+        self._parts = [part for part in self._parts if part is not drop]
         self.waiting_bytes = sum(map(len, self._parts))
 
     def pause(self) -> None:
@@ -44,10 +44,10 @@ class Outgoing:
         self._paused = False
         self.write_now()
 
-    def add(self, data: bytes) -> None:
-        """Have `data` written soon."""
-        self._parts.append(data)
-        self.waiting_bytes += len(data)
+    def add(self, size: int, *parts: bytes) -> None:
+        """Have `parts`, of `size` bytes together, written soon."""
+        self._parts += parts
+        self.waiting_bytes += size
         if not self._scheduled:
             self._scheduled = True
             self._seen_bytes, self._ticks = 0, 0

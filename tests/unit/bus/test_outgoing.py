@@ -32,7 +32,7 @@ async def test_what_neighbouring_ticks_bring_is_one_write() -> None:
     outgoing = Outgoing()
     transport = _open(outgoing)
     for part in (b"a", b"b", b"c"):
-        outgoing.add(part)
+        outgoing.add(len(part), part)
         await _ticks(1)
     await _ticks(10)
     assert transport.writes == [b"abc"]
@@ -43,7 +43,7 @@ async def test_a_stream_that_never_pauses_is_still_written() -> None:
     outgoing = Outgoing()
     transport = _open(outgoing)
     for _ in range(50):
-        outgoing.add(b"x")
+        outgoing.add(1, b"x")
         await _ticks(1)
     assert len(transport.writes) >= 5
     assert sum(map(len, transport.writes)) >= 40
@@ -52,7 +52,7 @@ async def test_a_stream_that_never_pauses_is_still_written() -> None:
 async def test_what_must_be_on_its_way_is_written_at_once() -> None:
     outgoing = Outgoing()
     transport = _open(outgoing)
-    outgoing.add(b"accepted")
+    outgoing.add(8, b"accepted")
     outgoing.write_now()
     assert transport.writes == [b"accepted"]
 
@@ -61,10 +61,12 @@ async def test_a_slow_or_lost_server_gets_everything_later_but_no_old_pings() ->
     outgoing = Outgoing()
     first = _open(outgoing)
     outgoing.pause()
-    outgoing.add(b"one")
+    outgoing.add(3, b"o", b"ne")
     await _ticks(10)
     assert first.writes == []
-    outgoing.add(b"PING")
-    outgoing.close(drop=b"PING")
-    outgoing.add(b"two")
-    assert _open(outgoing).writes == [b"onetwo"]
+    ping, same_bytes = bytes(bytearray(b"PING")), bytes(bytearray(b"PING"))
+    outgoing.add(4, ping)
+    outgoing.add(4, same_bytes)
+    outgoing.close(drop=ping)
+    outgoing.add(3, b"two")
+    assert _open(outgoing).writes == [b"onePINGtwo"], "a payload that reads like a ping is no ping"

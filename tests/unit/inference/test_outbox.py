@@ -1,6 +1,7 @@
 """The outbox: what is urgent goes at the end of the tick, and everything else with it or after the interval."""
 
 import asyncio
+from collections.abc import Sequence
 
 from libs.contracts.frames import split
 from libs.contracts.inference import Running
@@ -20,6 +21,11 @@ class _Bus(BusClient):
         self.published: list[tuple[str, bytes]] = []
         self.max_payload_bytes = 1 << 20
 
+    def publish_parts(self, subject: str, size: int, parts: Sequence[bytes]) -> None:
+        payload = b"".join(parts)
+        assert len(payload) == size
+        self.publish(subject, payload)
+
     def publish(self, subject: str, payload: bytes = b"", *, reply: str = "", headers: bytes = b"") -> None:
         del reply, headers
         if REFUSED in payload:
@@ -37,7 +43,7 @@ class _Source:
         self.lost = False
 
     def flush(self, bundler: Bundler) -> int:
-        bundler.put(self, self.gateway, self.name, self.frame)
+        bundler.put(self, self.gateway, self.name, len(self.frame), [self.frame[:1], self.frame[1:]])
         return 1
 
     def lose(self) -> None:
@@ -130,15 +136,27 @@ async def test_frames_for_one_gateway_travel_together_and_in_order() -> None:
     assert _bundled(bus) == [[("r1", b"1"), ("r3", b"3"), ("r1", b"4")]]
 
 
-async def test_a_bundle_is_bounded_and_a_large_frame_travels_alone() -> None:
+async def test_a_bundle_is_bounded() -> None:
     bus = _Bus()
     outbox = Outbox(bus, "w1", interval_s=0.0)
-    half, whole = bytes(MAX_BUNDLE_BYTES // 2 - 100), bytes(2 * MAX_BUNDLE_BYTES)
-    for number, frame in enumerate((half, half, half, whole, b"small")):
-        outbox.mark(_Source(f"r{number}", "g1", frame=frame))
+    names = [f"r{number}" for number in range(40)]
+    for name in names:
+        outbox.mark(_Source(name, "g1", frame=bytes(1_000)))
     await _ticks()
-    assert [[name for name, _ in entries] for entries in _bundled(bus)] == [["r0", "r1"]]
-    assert _subjects(bus)[1:] == ["rpl.gateway.g1.r2", "rpl.gateway.g1.r3", "rpl.gateway.g1.r4"]
+    assert [name for entries in _bundled(bus) for name, _ in entries] == names
+    assert max(len(payload) for _, payload in bus.published) <= MAX_BUNDLE_BYTES
+    assert len(bus.published) <= 8
+
+
+async def test_a_large_frame_travels_alone_and_overtakes_nothing() -> None:
+    bus = _Bus()
+    outbox = Outbox(bus, "w1", interval_s=0.0)
+    large = bytes(MAX_BUNDLE_BYTES)
+    for name, frame in (("r1", b"1"), ("r2", b"2"), ("r2", large), ("r2", b"3"), ("r1", large)):
+        outbox.mark(_Source(name, "g1", frame=frame))
+    await _ticks()
+    assert _subjects(bus) == [f"rpl.gateway.g1.{name}" for name in ("several", "r2", "r2", "r1")]
+    assert [payload for _, payload in bus.published[1:]] == [large, b"3", large]
 
 
 async def test_everybody_in_a_bundle_that_cannot_leave_is_told() -> None:
