@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Final
 
-from libs.contracts.training import ENDED, TRANSITIONS, JobState
+from libs.contracts.training import TRANSITIONS, JobState
 from libs.kit.errors import ServiceError
 
 HELD: Final = (JobState.CLAIMED, JobState.RUNNING, JobState.PUBLISHING)
@@ -54,13 +54,6 @@ def wish(job_id: str, state: JobState, verb: str) -> JobState | None:
     if not allowed:
         raise ServiceError("conflict", f"The job {job_id} is {state.value}: {verb} is not possible.", param="id")
     return to
-
-
-def after_evaluation(state: JobState) -> JobState:
-    """What becomes of a training when its evaluation has ended in `state`."""
-    if state not in ENDED:
-        raise ValueError(f"an evaluation that is {state} has not ended")
-    return state
 
 
 def deaths_after(deaths: int, death_step: int, checkpoint_step: int) -> int:

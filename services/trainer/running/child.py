@@ -129,8 +129,19 @@ class Child:
         }
 
     async def _wait(self, process: asyncio.subprocess.Process) -> None:
-        """What it leaves running holds its pipes open; nobody wants that any more."""
-        await process.wait()
+        """What it leaves running holds its pipes open, for which asyncio would wait; nobody wants that any more."""
+        try:
+            descriptor = os.pidfd_open(process.pid)
+        except ProcessLookupError:
+            self._signal(signal.SIGKILL)
+            return
+        loop, ended = asyncio.get_running_loop(), asyncio.Event()
+        loop.add_reader(descriptor, ended.set)
+        try:
+            await ended.wait()
+        finally:
+            loop.remove_reader(descriptor)
+            os.close(descriptor)
         self._signal(signal.SIGKILL)
 
     def _signal(self, number: signal.Signals) -> None:
