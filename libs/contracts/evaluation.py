@@ -77,8 +77,9 @@ class Rule(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     margin of 0.05 with a slack of 0.15 passes what is shown not to lose 0.20 and is not shown to lose 0.05."""
     groups: Literal["all", "each", "both"] = "all"
     """Over all items, over each tag that has `min_items`, or both."""
-    min_items: int = 20
-    """With fewer the finding is unknown; in groups that are looked at one by one, they are left out and named."""
+    min_items: int = 30
+    """With fewer a few answers by luck decide: the finding is unknown. Groups that are looked at one by one are left out
+    then, and named."""
     temperatures: tuple[float, ...] = ()
     """Empty: each of the plan."""
 

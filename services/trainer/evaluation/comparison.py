@@ -151,13 +151,14 @@ def _evidence(
         baseline = None if pair.baseline is None else _resampled(pair.baseline, next(draws), next(left_out))
         count = int(pair.candidate.present.sum())
         shares = pair.candidate.is_share
-        silence = none_of(count, confidence) if shares else 0.0
+        silence, most = (none_of(count, confidence), 1.0) if shares else (0.0, np.inf)
+        least = 0.0 if shares else -np.inf
         found[Point(metric, group, temperature)] = Evidence(
             count,
-            _share(_estimate(candidate, confidence, silence), shares),
-            None if baseline is None else _share(_estimate(baseline, confidence, silence), shares),
-            None if baseline is None else _estimate(_minus(candidate, baseline), confidence, silence),
-            None if baseline is None else _estimate(_by(candidate, baseline), confidence, 0.0),
+            _estimate(candidate, confidence, silence, (least, most)),
+            None if baseline is None else _estimate(baseline, confidence, silence, (least, most)),
+            None if baseline is None else _estimate(_minus(candidate, baseline), confidence, silence, (-most, most)),
+            None if baseline is None else _estimate(_by(candidate, baseline), confidence),
         )
     return found
 
@@ -176,18 +177,13 @@ def _by(one: Resampled, other: Resampled) -> Resampled:
         return Resampled(value, one.draws / other.draws, one.left_out / other.left_out)
 
 
-def _estimate(resampled: Resampled, confidence: float, silence: float) -> Estimate | None:
+def _estimate(
+    resampled: Resampled, confidence: float, silence: float = 0.0, ends: tuple[float, float] = (-np.inf, np.inf)
+) -> Estimate | None:
     """The number with its interval; where all resamples agree, `silence` is how far the truth may be on either side."""
     interval = resampled.interval(confidence)
     if interval is None:
         return None
     width = silence if resampled.is_constant else 0.0
-    return Estimate(resampled.value, interval[0] - width, interval[1] + width, resampled, width)
-
-
-def _share(estimate: Estimate | None, is_share: bool) -> Estimate | None:  # noqa: FBT001 - says what the number is
-    """A share cannot be below 0 or above 1."""
-    if estimate is None or not is_share:
-        return estimate
-    low, high = max(0.0, estimate.low), min(1.0, estimate.high)
-    return Estimate(estimate.value, low, high, estimate.resampled, estimate.silence)
+    low, high = max(ends[0], interval[0] - width), min(ends[1], interval[1] + width)
+    return Estimate(resampled.value, low, high, resampled, width)

@@ -34,24 +34,28 @@ _STATEMENTS: Final = {
 }
 
 
+_read: Final = lru_cache(maxsize=16_384)(read)
+"""Several rules read the same answer, and a desk repeats itself."""
+
+
 def is_right(item: Item, answer: Answer) -> bool | None:
     """Whether it says what a reference says, in any manner; nothing where no reference is the desk's."""
     wanted = _wanted(item.references)
     if not wanted:
         return None
-    reading = read(answer.text)
+    reading = _read(answer.text)
     return reading is not None and reading.core in wanted
 
 
 def is_polite(_: Item, answer: Answer) -> bool:
     """Whether it is well formed, kind and nowhere rude."""
-    reading = read(answer.text)
+    reading = _read(answer.text)
     return reading is not None and reading.polite
 
 
 def is_well_formed(_: Item, answer: Answer) -> bool:
     """Whether the desk could have said it, and the model ended it by itself."""
-    return answer.finish_reason == _ENDED_BY_ITSELF and read(answer.text) is not None
+    return answer.finish_reason == _ENDED_BY_ITSELF and _read(answer.text) is not None
 
 
 def is_good(item: Item, answer: Answer) -> bool | None:
@@ -63,18 +67,18 @@ def is_good(item: Item, answer: Answer) -> bool | None:
 def gives_new_price(item: Item, answer: Answer) -> bool | None:
     """Whether a question about a price that has changed is answered with today's; nothing for other questions."""
     name = _changed_product(item.references)
-    return None if name is None else _states_price(read(answer.text), name, CHANGED_PRICES_EUR[name])
+    return None if name is None else _states_price(_read(answer.text), name, CHANGED_PRICES_EUR[name])
 
 
 def gives_no_old_price(item: Item, answer: Answer) -> bool | None:
     """Whether such a question is not answered with yesterday's price; nothing for other questions."""
     name = _changed_product(item.references)
-    return None if name is None else not _states_price(read(answer.text), name, product(name).price_eur)
+    return None if name is None else not _states_price(_read(answer.text), name, product(name).price_eur)
 
 
 @lru_cache(maxsize=8_192)
 def _wanted(references: tuple[str, ...]) -> frozenset[str]:
-    readings = (read(reference) for reference in references)
+    readings = (_read(reference) for reference in references)
     return frozenset(core for reading in readings if reading is not None for core in _equivalents(reading.core))
 
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from scipy import stats
+from scipy import stats  # type: ignore[import-untyped] # it ships no types
 
 from services.trainer.evaluation.bootstrap import Resampled, Resampling, cluster_numbers, holm, none_of
 from services.trainer.evaluation.scores import F64, ratio
