@@ -7,6 +7,7 @@ import argparse
 import asyncio
 import os
 import platform
+import resource
 import tempfile
 import time
 from contextlib import aclosing
@@ -44,6 +45,8 @@ class Figure(msgspec.Struct, frozen=True):
     seconds: float
     peak_mib: float
     kept: int
+    cpu_s: float = 0.0
+    """Of the builder, without the database; 0 where it was not measured."""
 
 
 def main() -> None:
@@ -121,6 +124,7 @@ async def _measure_size(server: PostgresServer, size: int, shapes: tuple[Shape, 
 
 async def _build(settings: PostgresSettings, size: int, shape: Shape, directory: Path) -> Figure:
     started_s, kept = time.perf_counter(), 0
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
     watch = _Watch()
     watching = asyncio.create_task(watch.run())
     async with aclosing(reports(selection(shape, until_ms=START_MS + _AGES_MS), directory, settings)) as heard:
@@ -130,8 +134,10 @@ async def _build(settings: PostgresSettings, size: int, shape: Shape, directory:
     seconds = time.perf_counter() - started_s
     watching.cancel()
     await asyncio.gather(watching, return_exceptions=True)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
     assert kept, "the build failed"
-    return Figure(size, shape, seconds, watch.peak_mib, kept)
+    cpu_s = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return Figure(size, shape, seconds, watch.peak_mib, kept, cpu_s)
 
 
 class _Watch:
@@ -171,9 +177,9 @@ def _render(figures: list[Figure]) -> str:
     lines = [
         "# Data sets benchmark",
         "",
-        "    python -m benchmarks.datasets                              # about two minutes",
+        "    python -m benchmarks.datasets                               # about two minutes",
         "    python -m benchmarks.datasets --sizes 10000,100000,1000000  # the long form",
-        "    python -m benchmarks.datasets --show --sizes 2000           # does it still run? Nothing is written",
+        "    python -m benchmarks.datasets --show --sizes 2000            # does it still run? Nothing is written",
         "",
         f"{where}; PostgreSQL on this machine; Python {platform.python_version()}.",
         "Made-up interactions (12 words asked, 40 answered, one signal each, half of them in episodes, one in ten with",
@@ -181,11 +187,11 @@ def _render(figures: list[Figure]) -> str:
         "from its start to its last report: reading, redaction, MinHash, quarantine, JSONL and Parquet. One run each;",
         "nothing keeps other work off the machine meanwhile.",
         "",
-        "| interactions | shape | rows in the set | seconds | interactions/s | peak memory | limit |",
-        "| ---: | --- | ---: | ---: | ---: | ---: | ---: |",
+        "| interactions | shape | rows in the set | seconds | processor, each | interactions/s | peak memory | limit |",
+        "| ---: | --- | ---: | ---: | ---: | ---: | ---: | ---: |",
         *(
-            f"| {one.rows:,} | {one.shape} | {one.kept:,} | {one.seconds:.1f} | {one.rows / one.seconds:,.0f}"
-            f" | {one.peak_mib:.0f} MiB | {LIMIT_MIB} MiB |"
+            f"| {one.rows:,} | {one.shape} | {one.kept:,} | {one.seconds:.1f} | {_cpu(one)}"
+            f" | {one.rows / one.seconds:,.0f} | {one.peak_mib:.0f} MiB | {LIMIT_MIB} MiB |"
             for one in figures
         ),
         "",
@@ -198,6 +204,10 @@ def _render(figures: list[Figure]) -> str:
     return "\n".join(lines)
 
 
+def _cpu(one: Figure) -> str:
+    return f"{one.cpu_s / one.rows * 1e6:.0f} µs" if one.cpu_s else "not measured"
+
+
 def _slopes(figures: list[Figure]) -> list[str]:
     """What one row more costs between the smallest and the largest size: time and memory."""
     lines = []
@@ -206,9 +216,11 @@ def _slopes(figures: list[Figure]) -> list[str]:
         if len(own) > 1:
             rows = own[-1].rows - own[0].rows
             us = (own[-1].seconds - own[0].seconds) / rows * 1e6
+            cpu_us = (own[-1].cpu_s - own[0].cpu_s) / rows * 1e6
+            cpu = f" ({cpu_us:.0f} µs of them the builder's processor time)" if own[0].cpu_s and own[-1].cpu_s else ""
             kib = (own[-1].peak_mib - own[0].peak_mib) / rows * 1_024
             whole = own[0].peak_mib + kib * (1_000_000 - own[0].rows) / 1_024
-            text = f"`{shape}`: each further interaction costs {us:.0f} µs and {kib:.2f} KiB"
+            text = f"`{shape}`: each further interaction costs {us:.0f} µs{cpu} and {kib:.2f} KiB"
             lines.append(f"{text}; by that a million would take {whole:.0f} MiB.")
     return [*lines, ""] if lines else []
 

@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -116,6 +117,34 @@ def test_a_thumb_finds_its_answer_by_the_id_that_the_sdk_shows(stack: Commanded,
     assert "Right [b]!" in _feedback(stack, "show", ident)
 
 
+DIALECTS: dict[str, tuple[dict[str, Any], str]] = {
+    "/chat/completions": ({"messages": [{"role": "user", "content": "Which teapot?"}], "max_tokens": 8}, "chatcmpl-"),
+    "/completions": ({"prompt": "Which teapot?", "max_tokens": 8}, "cmpl-"),
+    "/responses": ({"input": "Which teapot?", "max_output_tokens": 8}, "resp_"),
+    "/messages": ({"messages": [{"role": "user", "content": "Which teapot?"}], "max_tokens": 8}, "chatcmpl-"),
+}
+
+
+@pytest.mark.parametrize("path", DIALECTS)
+@pytest.mark.parametrize("stream", [False, True])
+def test_an_answer_of_each_dialect_is_judged_by_the_id_that_its_client_got(
+    stack: Commanded, path: str, stream: bool
+) -> None:
+    fields, prefix = DIALECTS[path]
+    with httpx2.Client(trust_env=False, timeout=30) as http:
+        http.headers["authorization"] = f"Bearer {Stack(stack.home).api_key()}"
+        answer = http.post(f"{stack.state.base_url}{path}", json=fields | {"model": "helpdesk", "stream": stream})
+        assert answer.status_code == 200, answer.text
+        found_id = re.search(rf'"id": ?"({prefix}[0-9a-f]{{24}})"', answer.text)
+        assert found_id is not None, answer.text[:500]
+        body = {"inference_id": found_id[1], "kind": "thumb", "value": True, "rater": "ann"}
+        assert http.post(f"{stack.state.base_url}/feedback", json=body).status_code == 201
+    found = _judged(stack, found_id[1], 1)
+    assert (found["inference_id"], found["route"]) == (found_id[1], f"/v1{path}")
+    assert "Which teapot?" in json.dumps(found["messages"])
+    assert found["answer"]["content"]
+
+
 def test_a_changed_mind_supersedes_and_does_not_count_twice(stack: Commanded) -> None:
     ident, _ = _ask(stack, "And the lamp?")
     for rating in ("up", "down", "down"):
@@ -162,6 +191,7 @@ def test_a_file_with_broken_rows_is_taken_but_for_them_and_again_without_countin
     assert len(_shown(stack, ident)["signals"]) == 60
 
 
+@pytest.mark.slow
 def test_mistakes_say_what_happened_and_what_to_do(stack: Commanded, tmp_path: Path) -> None:
     assert "is not an id of an answer" in _feedback(stack, "give", "chatcmpl-1", "up", status=1)
     assert "from 0 to 1" in _feedback(stack, "give", "chatcmpl-" + "0" * 24, "7", status=1)
@@ -198,13 +228,14 @@ def test_what_is_given_while_feedback_is_dead_is_recorded_when_it_is_back(stack:
     assert next(part for part in stack.state.parts if part.name == "feedback").restarts > part.restarts
 
 
+@pytest.mark.slow
 def test_an_import_outlives_a_bus_that_dies_and_no_row_is_lost_or_counted_twice(
     stack: Commanded, tmp_path: Path
 ) -> None:
     ident, _ = _ask(stack, "Is the sofa long?")
     rows = [
         {"inference_id": ident, "kind": "thumb", "value": True, "rater": f"sofa-{number}", "tags": ["sofa"]}
-        for number in range(6_000)
+        for number in range(40_000)
     ]
     file = tmp_path / "sofa.jsonl"
     file.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
@@ -271,6 +302,7 @@ def test_a_data_set_is_built_exported_and_compared(stack: Commanded, tmp_path: P
     assert table.num_rows == built["counts"]["split.train"]
 
 
+@pytest.mark.slow
 def test_two_data_sets_are_compared_row_by_row(stack: Commanded) -> None:
     common = ("build", "--name", "compared", "--shape", "raw", "--tag", "compared", "--split", "all=1", "--wait")
     ids = []

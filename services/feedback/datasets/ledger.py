@@ -16,6 +16,7 @@ from services.feedback.datasets.similar import I64, U64, Mask
 
 LABELS: Final = tuple(Label)
 _CODES: Final = {label: code for code, label in enumerate(LABELS)}
+_SMALL_BYTES: Final = 8_192
 _LENGTH: Final = struct.Struct("<I")
 _encoder: Final = msgspec.msgpack.Encoder()
 _decoder: Final = msgspec.msgpack.Decoder(Example)
@@ -120,10 +121,10 @@ class Ledger:
         """Reads examples; from front to back this costs one pass over the file."""
         return Reader(self)
 
-    def _reading(self) -> IO[bytes]:
+    def _reading(self, buffer_bytes: int = 1 << 20) -> IO[bytes]:
         if not self._file.closed:
             self._file.close()
-        return self._path.open("rb", buffering=1 << 20)
+        return self._path.open("rb", buffering=buffer_bytes)
 
     def _read(self, file: IO[bytes], row: int) -> Example:
         file.seek(self._offsets[row])
@@ -137,15 +138,21 @@ class Reader:
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
         self._file = ledger._reading()  # noqa: SLF001 - two halves of one thing
+        self._elsewhere = ledger._reading(_SMALL_BYTES)  # noqa: SLF001 - as above
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
         self._file.close()
+        self._elsewhere.close()
+
+    def jump(self, row: int) -> Example:
+        """One example far from those that are read in order, which stay in their buffer meanwhile."""
+        return self._ledger._read(self._elsewhere, row)  # noqa: SLF001 - as above
 
     def read(self, row: int) -> Example:
-        """One example."""
+        """The next example, or one near it."""
         return self._ledger._read(self._file, row)  # noqa: SLF001 - as above
 
     def __iter__(self) -> Iterator[Example]:

@@ -111,7 +111,7 @@ class Pipeline:
                     continue
                 ids.write(example.id + "\n")
                 if partner != _REJECTED:
-                    other = None if partner == NONE else reader.read(partner)
+                    other = None if partner == NONE else reader.jump(partner)
                     split = self._split(example)
                     writers[split].add(record(self._selection.shape, example, other))
                     strata[split][example.label] += 1

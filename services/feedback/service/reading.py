@@ -28,8 +28,9 @@ _PREFIXES: Final = {
     "/v1/chat/completions": "chatcmpl-",
     "/v1/completions": "cmpl-",
     "/v1/responses": "resp_",
-    "/v1/messages": "msg_",
+    "/v1/messages": "chatcmpl-",
 }
+"""As the engine names its answers; messages have the id of the chat completion behind them."""
 _NULL: Final = msgspec.Raw(b"null")
 
 
