@@ -14,6 +14,8 @@ from services.inference.bundles import Bundler, Sender
 
 log = structlog.get_logger(__name__)
 
+_MANY: Final = 16
+"""So many requests wait for each other at most: with them under way, the gateway works while the rest is produced."""
 _encode = msgspec.json.Encoder().encode
 
 
@@ -28,7 +30,8 @@ class Outbox:
     """Publishes at the end of a loop tick what is urgent, and with it, or after an interval, everything else.
 
     Waking the bus server, the gateway and the client costs each of them more than a token does, so a fast engine's
-    steps are joined. What a reader waits for is urgent: the first bytes of an answer, its end, a credit.
+    steps are joined. What a reader waits for is urgent: the first bytes of an answer, its end, a credit. Of a crowd of
+    those the first leave before the last are there.
     """
 
     def __init__(self, bus: BusClient, worker: str, *, interval_s: float) -> None:
@@ -57,8 +60,13 @@ class Outbox:
             self._timer = asyncio.get_running_loop().call_later(left_s, self.flush)
 
     def hurry(self) -> None:
-        """Flush everything at the end of this tick."""
-        if not self._soon:
+        """Flush everything at the end of this tick, or now if many wait."""
+        if len(self._sources) >= _MANY:
+            soon = self._soon
+            self.flush()
+            self._bus.write_now()
+            self._soon = soon
+        elif not self._soon:
             self._soon = True
             asyncio.get_running_loop().call_soon(self.flush)
 

@@ -19,7 +19,12 @@ class _Bus(BusClient):
 
     def __init__(self) -> None:
         self.published: list[tuple[str, bytes]] = []
+        self.written = 0
+        """How many of them were handed to the kernel before their tick was over."""
         self.max_payload_bytes = 1 << 20
+
+    def write_now(self) -> None:
+        self.written = len(self.published)
 
     def publish_parts(self, subject: str, size: int, parts: Sequence[bytes]) -> None:
         payload = b"".join(parts)
@@ -82,6 +87,22 @@ async def test_what_nobody_hurries_leaves_when_the_interval_is_over() -> None:
     await _ticks()
     assert not bus.published
     await until(lambda: _subjects(bus) == ["rpl.gateway.a.a"])
+
+
+async def test_a_crowd_in_a_hurry_does_not_wait_for_its_last_and_nothing_is_sent_twice() -> None:
+    bus = _Bus()
+    outbox = Outbox(bus, "w1", interval_s=LONG_S)
+    outbox.flush()
+    names = [f"r{number}" for number in range(40)]
+    for name in names:
+        outbox.mark(_Source(name, name))
+        outbox.hurry()
+    assert bus.written == 32, "two groups of sixteen"
+    await _ticks()
+    assert _subjects(bus) == [f"rpl.gateway.{name}.{name}" for name in names]
+    outbox.mark(_Source("later"))
+    await _ticks()
+    assert len(bus.published) == 40, "nobody hurries"
 
 
 async def test_after_a_pause_it_leaves_at_once() -> None:
