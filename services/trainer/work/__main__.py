@@ -3,11 +3,13 @@
 See `services.trainer.work.order` for what is said. What libraries print goes to standard error.
 """
 
+import contextlib
 import ctypes
 import os
 import signal
 import sys
 import threading
+import traceback
 from types import FrameType
 from typing import IO, Final
 
@@ -79,8 +81,10 @@ def main() -> int:
     try:
         _do(order, channel, stop)
     except Exception as error:  # noqa: BLE001 - whatever it is, the trainer is told, with a code
-        sys.excepthook(type(error), error, error.__traceback__)
         channel.report(failure_of(error))
+        # Standard error may be a file on the disk that is full.
+        with contextlib.suppress(OSError):
+            traceback.print_exception(error)
         return 1
     return 0
 
@@ -115,5 +119,6 @@ def _prepare_environment() -> None:
 if __name__ == "__main__":
     # Threads of libraries may still run; there is nothing left to wait for.
     code = main()
-    sys.stderr.flush()
+    with contextlib.suppress(OSError):
+        sys.stderr.flush()
     os._exit(code)

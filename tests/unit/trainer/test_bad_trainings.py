@@ -2,6 +2,7 @@
 
 import errno
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -175,9 +176,8 @@ def test_a_loss_that_is_no_number_ends_the_training_and_keeps_the_last_good_chec
 def test_a_disk_without_room_is_refused_before_training(
     base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(
-        "services.trainer.recipes.parts.learning.shutil.disk_usage", lambda _: type("Usage", (), {"free": 1_000})
-    )
+    usage = SimpleNamespace(free=1_000)
+    monkeypatch.setattr("services.trainer.recipes.parts.learning.shutil.disk_usage", lambda _: usage)
     assert failure(order_for(tmp_path, base, "sft", Recipe(steps=2))).code == "disk_full"
 
 
