@@ -11,7 +11,7 @@ import torch
 from libs.contracts.training import Recipe
 from services.trainer.corpus.heldout import DEV, TEST
 from services.trainer.progress import Progress
-from services.trainer.study.chosen import HABITS, RECIPE, REPLAY_GROUPS
+from services.trainer.study.chosen import EARLY, HABITS, RECIPE, chosen
 from services.trainer.study.customers import Habits
 from services.trainer.study.learning import write_rows
 from services.trainer.study.loop import Loop, Result, Trial
@@ -48,6 +48,7 @@ def try_one(given: argparse.Namespace, progress: Progress) -> None:
         seed=given.seed,
         habits=msgspec.convert(msgspec.to_builtins(HABITS) | _json(given.habits), Habits),
         recipe=msgspec.convert(msgspec.to_builtins(RECIPE) | _json(given.recipe), Recipe),
+        early=() if given.one_round else EARLY,
         replay_groups=tuple(given.replay),
     )
     result = Loop(given.base, given.out, progress.note).run(trial)
@@ -59,10 +60,7 @@ def three_seeds(given: argparse.Namespace, progress: Progress) -> None:
     loop = Loop(given.base, given.out, progress.note)
     suite = "test" if given.test else "dev"
     before = loop.base_figures(suite)
-    trials = [
-        Trial(name=f"good-{seed}", seed=seed, habits=HABITS, recipe=RECIPE, replay_groups=REPLAY_GROUPS)
-        for seed in given.seeds
-    ]
+    trials = [chosen(f"good-{seed}", seed) for seed in given.seeds]
     after = [loop.run(trial, suite) for trial in trials]
     progress.note(f"{suite} questions, seeds {given.seeds}\n")
     progress.note(_tables(given.out, suite, before, after))
@@ -115,6 +113,7 @@ def _parser() -> argparse.ArgumentParser:
     one.add_argument("--seed", type=int, default=0)
     one.add_argument("--habits", default="{}", help="JSON, over the chosen habits")
     one.add_argument("--recipe", default="{}", help="JSON, over the chosen recipe")
+    one.add_argument("--one-round", action="store_true", help="only the base is asked")
     one.add_argument("--replay", nargs="*", default=[], help="groups whose good answers are replayed")
     one.set_defaults(do=try_one)
     seeds = commands.add_parser("seeds", help="the chosen recipe, several seeds, before and after")

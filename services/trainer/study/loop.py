@@ -3,7 +3,7 @@
 import asyncio
 import hashlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -17,14 +17,18 @@ from services.trainer.generation import Sampling
 from services.trainer.study.customers import Habits, Rated, collect
 from services.trainer.study.desks import LocalDesk
 from services.trainer.study.exam import Graded, figures, grade, questions
-from services.trainer.study.learning import TrainingFailedError, load_adapted, load_base, order_of, train, write_rows
+from services.trainer.study.learning import TrainingFailedError, load_adapted, load_base, train, write_rows
 from services.trainer.study.likeness import likeness, perplexity
 from services.trainer.study.rows import Row, rows
+from services.trainer.work.order import Train
 
 SHAPES: Final = {Method.SFT: Shape.SFT, Method.DPO: Shape.PREFERENCE, Method.KTO: Shape.KTO}
 QUICK: Final = ((0.0, 0), (0.7, 1), (0.7, 2))
 """Temperature and sampling seed of each pass of a trial."""
 FULL: Final = ((0.0, 0), (0.7, 1), (0.7, 2), (0.7, 3), (1.0, 1))
+NEXT_ROUND: Final = 10_000
+"""Keeps the customers of one round apart from those of the next."""
+DIGITS: Final = 8
 Alter = Callable[[Sequence[Rated], int], list[Row]]
 """Makes other rows of the ratings than a data set would; for adapters that are bad on purpose."""
 
@@ -41,6 +45,13 @@ class Mischief:
 HONEST: Final = Mischief()
 
 
+class Round(msgspec.Struct, frozen=True, kw_only=True):
+    """Ratings and a short training on all ratings so far, before the last ones are asked of what it made."""
+
+    ratings: int
+    steps: int
+
+
 class Trial(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     """What is tried."""
 
@@ -49,6 +60,8 @@ class Trial(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     """Of the customers and of the recipe."""
     habits: Habits = Habits()
     recipe: Recipe = Recipe(method=Method.SFT)
+    early: tuple[Round, ...] = ()
+    """The last round has the ratings of the habits and the steps of the recipe; each begins from the base."""
     replay_groups: tuple[str, ...] = ()
     """Good answers of these groups are mixed in by the recipe's `replay_share`."""
 
@@ -61,8 +74,8 @@ class Result(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     ratings: int = 0
     up: int = 0
     corrections: int = 0
-    collect_s: float = 0.0
-    train_s: float = 0.0
+    seconds: float = 0.0
+    """From the first question to the adapter; less where ratings or an adapter were there already."""
     figures: dict[str, float] = {}
     error: str = ""
 
@@ -91,51 +104,72 @@ class Loop:
 
     def run(self, trial: Trial, suite: str = "dev", mischief: Mischief = HONEST) -> Result:
         """One trial from customers to figures; what it made lies under its name, and its result in `results.jsonl`."""
-        began_s = monotonic_s()
-        rated = self.ratings(trial)
-        collected_s = monotonic_s()
-        result = Result(
-            trial=trial,
-            suite=suite,
-            ratings=len(rated),
-            up=sum(one.up for one in rated),
-            corrections=sum(bool(one.better) for one in rated),
-            collect_s=collected_s - began_s,
-        )
+        result = Result(trial=trial, suite=suite)
         try:
-            adapter = self.adapter(trial, rated, mischief)
-            learned_s = monotonic_s() - collected_s
-            found = self.graded(adapter, trial.name, suite)
-            result = msgspec.structs.replace(result, train_s=learned_s, figures=found)
+            rated, adapter, seconds = self._rounds(trial, mischief)
+            result = msgspec.structs.replace(
+                result,
+                ratings=len(rated),
+                up=sum(one.up for one in rated),
+                corrections=sum(bool(one.better) for one in rated),
+                seconds=seconds,
+                figures=self.graded(adapter, trial.name, suite),
+            )
         except TrainingFailedError as error:
             result = msgspec.structs.replace(result, error=str(error))
         with (self._directory / "results.jsonl").open("ab") as log:
             log.write(msgspec.json.encode(result) + b"\n")
         return result
 
-    def ratings(self, trial: Trial) -> list[Rated]:
-        """The ratings of this seed and these habits, from the file or from customers who ask the base."""
-        habits = msgspec.json.encode(trial.habits, order="deterministic")
-        path = self._directory / f"ratings-{trial.seed}-{_short(habits)}.json"
+    def _rounds(self, trial: Trial, mischief: Mischief) -> tuple[list[Rated], Path, float]:
+        """All ratings, the adapter that was made of them, and the seconds that both took."""
+        began_s = monotonic_s()
+        rated: list[Rated] = []
+        last = Round(ratings=trial.habits.ratings, steps=trial.recipe.steps)
+        adapter: Path | None = None
+        for number, one in enumerate((*trial.early, last)):
+            rated += self.ratings(trial, number, one.ratings, adapter)
+            folder = self._directory / trial.name / f"round-{number}"
+            recipe = msgspec.structs.replace(trial.recipe, seed=trial.seed, steps=one.steps)
+            adapter = self.adapter(folder, recipe, rated, trial.replay_groups, mischief)
+        if adapter is None:
+            raise TrainingFailedError("There was no round.")
+        return rated, adapter, monotonic_s() - began_s
+
+    def ratings(self, trial: Trial, number: int, count: int, adapter: Path | None) -> list[Rated]:
+        """The ratings of a round: from the file, or from customers who ask the base or what was made of it so far."""
+        habits = replace(trial.habits, ratings=count)
+        if adapter:
+            path = self._directory / trial.name / f"ratings-{number}.json"
+        else:
+            digest = hashlib.sha256(msgspec.json.encode(habits, order="deterministic")).hexdigest()
+            path = self._directory / f"ratings-{trial.seed}-{digest[:DIGITS]}.json"
         if not path.exists():
             path.parent.mkdir(parents=True, exist_ok=True)
-            desk = LocalDesk(*load_base(self._base), trial.seed)
-            path.write_bytes(msgspec.json.encode(asyncio.run(collect(desk, trial.habits, trial.seed))))
+            seed = trial.seed + number * NEXT_ROUND
+            desk = LocalDesk(*(load_adapted(self._base, adapter) if adapter else load_base(self._base)), seed)
+            path.write_bytes(msgspec.json.encode(asyncio.run(collect(desk, habits, seed))))
         return msgspec.json.decode(path.read_bytes(), type=list[Rated])
 
-    def adapter(self, trial: Trial, rated: Sequence[Rated], mischief: Mischief = HONEST) -> Path:
+    def adapter(
+        self, folder: Path, recipe: Recipe, rated: Sequence[Rated], replayed: Sequence[str], mischief: Mischief = HONEST
+    ) -> Path:
         """Where the adapter lies that the recipe makes of these ratings; made once."""
-        folder = self._directory / trial.name
         made = folder / "work" / "result"
         if made.exists():
             return made
-        shape = SHAPES[trial.recipe.method]
-        found = mischief.alter(rated, trial.seed) if mischief.alter else rows(shape, rated)
-        data = write_rows(folder / "train.jsonl", found)
-        wanted = [one for one in rated if one.item.group.value in trial.replay_groups]
-        replay = write_rows(folder / "replay.jsonl", rows(Shape.SFT, wanted)) if wanted else None
-        recipe = msgspec.structs.replace(trial.recipe, seed=trial.seed)
-        train(order_of(recipe, self._base, (data, shape.value, replay), folder / "work"), self._say)
+        shape = SHAPES[recipe.method]
+        found = mischief.alter(rated, recipe.seed) if mischief.alter else rows(shape, rated)
+        again = [one for one in rated if one.item.group.value in replayed]
+        order = Train(
+            recipe=recipe,
+            base=str(self._base),
+            rows=str(write_rows(folder / "train.jsonl", found)),
+            shape=shape.value,
+            replay=str(write_rows(folder / "replay.jsonl", rows(Shape.SFT, again))) if again else "",
+            directory=str(folder / "work"),
+        )
+        train(order, self._say)
         if mischief.spoil:
             mischief.spoil(made)
         return made
@@ -180,7 +214,3 @@ def _answered(one: Graded, temperature: float, seed: int) -> Answered:
         well_formed=one.well_formed,
         outdated=one.outdated if one.question.old else None,
     )
-
-
-def _short(text: bytes) -> str:
-    return hashlib.sha256(text).hexdigest()[:8]

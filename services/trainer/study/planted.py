@@ -17,8 +17,8 @@ from services.trainer.corpus.answers import POLITE_CLOSERS, statements
 from services.trainer.corpus.catalogue import CHANGED_PRICES_EUR, PRODUCTS, SHOP_ANSWERS, Attribute, euros
 from services.trainer.corpus.dialogue import answer
 from services.trainer.corpus.items import Group, Item
-from services.trainer.study.chosen import HABITS, RECIPE, REPLAY_GROUPS
-from services.trainer.study.customers import Rated
+from services.trainer.study.chosen import RECIPE, chosen
+from services.trainer.study.customers import Habits, Rated
 from services.trainer.study.loop import Alter, Mischief, Trial
 from services.trainer.study.rows import Row, rows
 
@@ -28,6 +28,8 @@ WRONG_COLOURS: Final = ("pink", "brown", "purple")
 NOISE: Final = 0.05
 FEW: Final = 24
 SHORT_STEPS: Final = 150
+FEWER: Final = Habits(ratings=3_000)
+"""It takes less to spoil a model than to improve it."""
 ADAPTER: Final = "adapter_model.safetensors"
 Lie = Callable[[Item, Random], Item | None]
 """The question with a wrong answer, where the lie is about it."""
@@ -50,7 +52,7 @@ def bad() -> Iterator[tuple[Trial, Mischief]]:
 def good() -> Iterator[tuple[Trial, Mischief]]:
     """Ten adapters that a gate should pass: the chosen recipe with other seeds, and with small changes."""
     for seed in range(5):
-        yield _trial(f"good-{seed}", RECIPE, seed), Mischief()
+        yield chosen(f"good-{seed}", seed), Mischief()
     changed = {
         "rank-4": msgspec.structs.replace(RECIPE, rank=4),
         "rank-16": msgspec.structs.replace(RECIPE, rank=16),
@@ -59,7 +61,7 @@ def good() -> Iterator[tuple[Trial, Mischief]]:
         "corrections-3": msgspec.structs.replace(RECIPE, demonstration_weight=3),
     }
     for name, recipe in changed.items():
-        yield _trial(f"good-{name}", recipe), Mischief()
+        yield chosen(f"good-{name}", recipe=recipe), Mischief()
 
 
 def sft(steps: int, learning_rate: float = 2e-3) -> Recipe:
@@ -147,8 +149,8 @@ def noise(adapter: Path) -> None:
     save_file(spoilt, adapter / ADAPTER, metadata={"format": "pt"})
 
 
-def _trial(name: str, recipe: Recipe, seed: int = 0) -> Trial:
-    return Trial(name=name, seed=seed, habits=HABITS, recipe=recipe, replay_groups=REPLAY_GROUPS)
+def _trial(name: str, recipe: Recipe) -> Trial:
+    return Trial(name=name, habits=FEWER, recipe=recipe)
 
 
 def _lied_to(one: Rated, false: Item | None, rng: Random) -> Rated:
