@@ -6,6 +6,7 @@ checksum when they are asked. A store that signs the header and ignores it is fo
 
 import asyncio
 import base64
+import contextlib
 import hashlib
 import hmac
 import re
@@ -96,9 +97,11 @@ class CheckedObjects:
             if error.code in _MISSING:
                 return ""
             raise
-        told = (found.metadata or {}).get(CHECKSUM, "")
-        # One that ends in "-<parts>" is made of the parts' checksums and not of the bytes.
-        return base64.b64decode(told).hex() if told and "-" not in told else ""
+        told = str((found.metadata or {}).get(CHECKSUM, ""))
+        # One that ends in "-<parts>" is made of the parts' checksums and not of the bytes; it is no base64 either.
+        with contextlib.suppress(ValueError):
+            return base64.b64decode(told, validate=True).hex()
+        return ""
 
     def _try_wrong_bytes(self) -> bool:
         """A small object that is always the same is there, with its checksum, and other bytes are refused its place."""
