@@ -38,7 +38,7 @@ from libs.testkit.wait import until
 from services.trainer.app import Trainer, build_app
 from services.trainer.settings import Settings
 
-PATIENCE_S: Final = 60.0
+PATIENCE_S: Final = 90.0
 QUICK: Final = {
     "look_s": 0.1,
     "report_s": 0.02,
@@ -46,6 +46,8 @@ QUICK: Final = {
     "wait_s": 0.2,
     "lease_s": 20.0,
     "start_timeout_s": 20.0,
+    # On a busy machine an idle process does not come to its turn for minutes.
+    "priority": "normal",
     "work_module": "libs.testkit.fake_trainer",
 }
 """Settings under which a test need not wait."""
@@ -113,6 +115,7 @@ class TrainerDesk:
     """Asks whatever trainer listens on a bus."""
 
     bus: BusClient
+    patience_s: float = PATIENCE_S
     client: BusTrainer = field(init=False)
 
     def __post_init__(self) -> None:
@@ -144,14 +147,14 @@ class TrainerDesk:
 
     async def says(self, job_id: str, text: str) -> None:
         """Return when this is in the job's log."""
-        async with asyncio.timeout(PATIENCE_S):
+        async with asyncio.timeout(self.patience_s):
             while text not in await self.log(job_id):  # noqa: ASYNC110 - it is written by the trainer
                 await asyncio.sleep(0.02)
 
     async def reaches(self, job_id: str, *states: JobState, step: int = 0, epoch: int = 0) -> Job:
         """The job as soon as it is in one of these states, has done so many steps and been claimed so often."""
         job = await self.show(job_id)
-        async with asyncio.timeout(PATIENCE_S):
+        async with asyncio.timeout(self.patience_s):
             while job.state not in states or job.progress.step < step or job.epoch < epoch:
                 if job.state in ENDED and not (set(states) & ENDED):
                     raise AssertionError(f"{job.state}: {job.error_code} {job.error}")

@@ -1,6 +1,7 @@
 """Settings of the trainer, from environment variables that begin with `TRAINER_`."""
 
 from pathlib import Path
+from typing import Literal
 
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -44,6 +45,8 @@ class Settings(BaseSettings):
     """Of each job's log, the newest are kept."""
     work_module: str = "services.trainer.work"
     """What does the heavy work, in a process of its own."""
+    priority: Literal["idle", "low", "normal"] = "idle"
+    """Of that process: only when nobody else wants the processor, last in line, or like everybody."""
     work_environment: dict[str, str] = {}
     """What that process is told beside what every such process is, as JSON."""
     code: str = ""

@@ -19,8 +19,6 @@ from services.trainer.running.store import Shelf, delete_all, publish_directory
 log = structlog.get_logger(__name__)
 
 STEP: Final = "step"
-_KEEP_HERE: Final = 2
-"""Of the newest; a broken one must not be the only one."""
 
 
 class Checkpoints:
@@ -89,8 +87,6 @@ class Checkpoints:
         await self._hold.note(checkpoint=reference, deaths=0)
         self.sent_step = step
         await delete_all(self._registry, job.id, Kind.CHECKPOINT, job.author, keep=reference)
-        for old in checkpoint_steps(self._directory)[:-_KEEP_HERE]:
-            await asyncio.to_thread(remove, self._directory / CHECKPOINTS / str(old))
 
     async def _keep(self) -> None:
         while True:

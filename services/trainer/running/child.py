@@ -45,6 +45,8 @@ class Child:
     """Run as `python -m`."""
     order: Order
     threads: int = 1
+    priority: str = "idle"
+    """Of `launch`."""
     environment: dict[str, str] = field(default_factory=dict)
     """Beside what every such process is told; it sees nothing of ours."""
     _process: asyncio.subprocess.Process | None = None
@@ -99,7 +101,8 @@ class Child:
     async def _start(self) -> asyncio.subprocess.Process:
         try:
             self._process = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-I", "-S", launch.__file__, str(os.getpid()), sys.executable, "-m", self.module),
+                *(sys.executable, "-I", "-S", launch.__file__, str(os.getpid()), self.priority),
+                *(sys.executable, "-m", self.module),
                 cwd=CHECKOUT,
                 env=self._environment(),
                 stdin=asyncio.subprocess.PIPE,

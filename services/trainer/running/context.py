@@ -56,6 +56,7 @@ class Attempt:
             module=settings.work_module,
             order=order,
             threads=threads,
+            priority=settings.priority,
             environment=settings.work_environment,
         )
         return self.child

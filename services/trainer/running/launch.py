@@ -1,8 +1,8 @@
-"""Becomes a process that works for a trainer: last in line for the processor, and gone when its trainer is.
+"""Becomes a process that works for a trainer: in line behind everybody, as told, and gone when its trainer is.
 
 Run as a plain script with `python -I -S`, so that it costs some milliseconds; it imports the standard library only.
 
-    launch.py PARENT_PID PROGRAM ARGUMENT…
+    launch.py PARENT_PID idle|low|normal PROGRAM ARGUMENT…
 """
 
 import contextlib
@@ -20,11 +20,13 @@ _FIRST_TO_GO = "600"
 
 def main() -> None:
     """Prepare this process, then replace it by the program."""
-    parent, program = int(sys.argv[1]), sys.argv[2:]
-    os.nice(_LOWEST)
-    # A container may forbid either; the lowest nice value is then what there is.
-    with contextlib.suppress(OSError):
-        os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
+    parent, priority, program = int(sys.argv[1]), sys.argv[2], sys.argv[3:]
+    if priority != "normal":
+        os.nice(_LOWEST)
+    if priority == "idle":
+        # A container may forbid it; the lowest nice value is then what there is.
+        with contextlib.suppress(OSError):
+            os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
     with contextlib.suppress(OSError):
         Path("/proc/self/oom_score_adj").write_text(_FIRST_TO_GO, encoding="ascii")
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)

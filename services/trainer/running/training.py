@@ -18,7 +18,7 @@ from services.trainer.repository import jobs
 from services.trainer.running.checkpoints import Checkpoints
 from services.trainer.running.context import Attempt
 from services.trainer.running.hearing import StoppedError, hear
-from services.trainer.running.space import RESULT
+from services.trainer.running.space import RESULT, checkpoint_steps
 from services.trainer.running.store import publish_directory
 from services.trainer.service.ordering import evaluation_of
 from services.trainer.work.order import Checkpointed, Done, Started, Stopped, Train
@@ -101,7 +101,8 @@ class Training:
                         return report
                     elif isinstance(report, Stopped):
                         await self._checkpoints.stop()
-                        await self._checkpoints.send(report.step)
+                        if report.step in checkpoint_steps(attempt.directory):
+                            await self._checkpoints.send(report.step)
                         raise StoppedError
         finally:
             await self._checkpoints.stop()

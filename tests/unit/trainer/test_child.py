@@ -46,6 +46,14 @@ async def _reports(child: Child) -> list[Report]:
         return [report async for report in reports]
 
 
+async def test_like_everybody_it_takes_its_turn_where_it_is_told_to(worker: str, tmp_path: Path) -> None:
+    child = _child(worker, """print('{"type": "done", "metrics": {}}', flush=True)""", tmp_path)
+    child.priority = "normal"
+    first = (await _reports(child))[0]
+    assert isinstance(first, Said)
+    assert first.text.split()[:2] == [str(os.nice(0)), str(os.sched_getscheduler(0))]
+
+
 async def test_it_is_last_in_line_and_knows_nothing_of_ours(worker: str, tmp_path: Path) -> None:
     program = """print('{"type": "done", "metrics": {"loss": 1.5}}', flush=True)"""
     reports = await _reports(_child(worker, program, tmp_path))

@@ -84,18 +84,21 @@ class Checkpoints:
 
 
 def save_state(folder: Path, name: str, state: Any) -> None:
-    """Write a state dict as `<name>.json` and `<name>.safetensors`."""
+    """Write a state dict as `<name>.json` and, if it has tensors, `<name>.safetensors`."""
     tensors: Tensors = {}
     tree = unpack(state, tensors)
-    # Two names for one tensor are refused by the format; a copy costs little.
-    save_file({path: tensor.clone() for path, tensor in tensors.items()}, folder / f"{name}.safetensors")
-    _finish_weights(folder / f"{name}.safetensors")
+    # The registry takes no file of weights that holds none.
+    if tensors:
+        # Two names for one tensor are refused by the format; a copy costs little.
+        save_file({path: tensor.clone() for path, tensor in tensors.items()}, folder / f"{name}.safetensors")
+        _finish_weights(folder / f"{name}.safetensors")
     write_text(folder / f"{name}.json", json.dumps(tree))
 
 
 def load_state(folder: Path, name: str) -> Any:
     """The state dict that was written as `name`."""
-    tensors = load_file(folder / f"{name}.safetensors")
+    place = folder / f"{name}.safetensors"
+    tensors = load_file(place) if place.exists() else {}
     return pack(json.loads((folder / f"{name}.json").read_text(encoding="utf-8")), tensors)
 
 
