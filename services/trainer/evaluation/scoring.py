@@ -1,5 +1,6 @@
 """Scores the answers of one side to one task at one temperature, by every measure and rule of the task."""
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
@@ -62,7 +63,10 @@ def _by_text(how: Callable[[str, Sequence[str]], float], items: Sequence[Item], 
 
 
 def _by_time(how: Callable[[Answer], float | None], given: Given) -> Scores:
-    times = [[value for answer in answers if (value := how(answer)) is not None] for answers in given]
+    times = [
+        [value for answer in answers if (value := how(answer)) is not None and math.isfinite(value)]
+        for answers in given
+    ]
     return mean(
         np.array([sum(values) for values in times], np.float64),
         np.array([len(values) for values in times], np.float64),
