@@ -6,14 +6,18 @@ from typing import Any
 
 import msgspec
 
-from libs.contracts import feedback, registry, subjects
+from libs.contracts import feedback, registry, subjects, training
 from libs.contracts.calls import Fault, Reply
 from libs.kit.bus import BusClient, Message
 from libs.testkit.nats_server import NatsServer
 
 Answer = msgspec.Struct | Fault | bytes | None
-OPERATIONS = {"registry": registry.OPERATIONS, "feedback": feedback.OPERATIONS}
-CALLS = {"registry": subjects.ALL_REGISTRY_CALLS, "feedback": subjects.ALL_FEEDBACK_CALLS}
+OPERATIONS = {"registry": registry.OPERATIONS, "feedback": feedback.OPERATIONS, "trainer": training.OPERATIONS}
+CALLS = {
+    "registry": subjects.ALL_REGISTRY_CALLS,
+    "feedback": subjects.ALL_FEEDBACK_CALLS,
+    "trainer": subjects.ALL_TRAINER_CALLS,
+}
 
 
 @dataclass
