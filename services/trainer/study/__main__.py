@@ -12,6 +12,7 @@ from libs.contracts.training import Recipe
 from services.trainer.corpus.heldout import DEV, TEST
 from services.trainer.progress import Progress
 from services.trainer.study.chosen import EARLY, HABITS, RECIPE, chosen
+from services.trainer.study.contest import contest
 from services.trainer.study.customers import Habits
 from services.trainer.study.learning import write_rows
 from services.trainer.study.loop import Loop, Result, Trial
@@ -76,6 +77,13 @@ def plant(given: argparse.Namespace, progress: Progress) -> None:
             progress.note(trials_table([loop.run(trial, "dev", mischief)], KEYS))
 
 
+def compete(given: argparse.Namespace, progress: Progress) -> None:
+    """SFT, DPO and KTO against one another on development questions."""
+    loop = Loop(given.base, given.out, progress.note)
+    for trial in contest(given.seed):
+        progress.note(trials_table([loop.run(trial)], KEYS))
+
+
 def serve_loop(given: argparse.Namespace, progress: Progress) -> None:
     """The same turn through the public API of a running platform."""
     exam = write_rows(given.out / "exam.jsonl", exam_rows(TEST if given.test else DEV)).resolve()
@@ -124,6 +132,9 @@ def _parser() -> argparse.ArgumentParser:
     planted.add_argument("kind", choices=("bad", "good"))
     planted.add_argument("--only", nargs="*", default=[])
     planted.set_defaults(do=plant)
+    methods = commands.add_parser("contest", help="SFT, DPO and KTO, several settings of each, one round")
+    methods.add_argument("--seed", type=int, default=0)
+    methods.set_defaults(do=compete)
     commands.add_parser("show", help="every trial so far").set_defaults(do=show)
     served = commands.add_parser("serve-loop", help="one turn through a running platform's public API")
     served.add_argument("--url", required=True, help="the gateway's root, without /v1")
@@ -131,7 +142,7 @@ def _parser() -> argparse.ArgumentParser:
     served.add_argument("--admin-key", required=True)
     served.add_argument("--model", default="helpdesk")
     served.add_argument("--name", default="helpdesk-kind", help="of the version that is made")
-    served.add_argument("--tenant", default="local", help="whose judgements the key makes")
+    served.add_argument("--tenant", default="default", help="whose judgements the key makes")
     served.add_argument("--seed", type=int, default=0)
     served.add_argument("--test", action="store_true", help="on test questions, as with seeds")
     served.set_defaults(do=serve_loop)

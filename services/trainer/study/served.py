@@ -2,27 +2,32 @@
 
 import asyncio
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
 import httpx2
 import msgspec
+from openai import AsyncOpenAI
 
 from libs.contracts.datasets import DatasetJob, Quarantine, Selection, Shape
 from libs.contracts.evaluation import EvaluationPlan, Gate, Measure, Rule, Task
-from libs.contracts.training import ENDED, Job, TrainingPlan
+from libs.contracts.training import ENDED, Job, JobState, Recipe, TrainingPlan
+from libs.contracts.versions import parse_reference, short_reference
 from libs.kit.clock import monotonic_s, unix_ms
 from services.trainer.corpus.items import Item
 from services.trainer.generation import messages
-from services.trainer.study.chosen import HABITS, RECIPE
+from services.trainer.study.chosen import EARLY, HABITS, RECIPE
 from services.trainer.study.customers import collect
-from services.trainer.study.desks import ServedDesk
+from services.trainer.study.desks import MAX_TOKENS, ServedDesk
 from services.trainer.study.exam import kind_answers, questions
+from services.trainer.study.loop import NEXT_ROUND
 
 TASK: Final = "desk"
 BUILT: Final = frozenset({"succeeded", "failed", "cancelled"})
 LOOK_EVERY_S: Final = 0.5
 TIMEOUT_S: Final = 60.0
+EARLY_ALIAS: Final = "early"
 GATE: Final = Gate(
     rules=(
         Rule(metric=f"{TASK}/helpdesk.polite", kind="better", margin=0.5),
@@ -32,6 +37,10 @@ GATE: Final = Gate(
         Rule(metric=f"{TASK}/perplexity", kind="at_most_ratio", margin=1.1),
     )
 )
+
+
+class RoundFailedError(Exception):
+    """An early round of the loop came to nothing."""
 
 
 class Served:
@@ -46,8 +55,9 @@ class Served:
             model: the name that is served and improved.
             say: takes lines for people.
         """
-        key, admin_key = keys
-        self._desk = ServedDesk(url, key, model)
+        self._key, admin_key = keys
+        self._url, self._began_s = url, monotonic_s()
+        self._openai = AsyncOpenAI(base_url=f"{url}/v1", api_key=self._key)
         self._admin = httpx2.AsyncClient(
             base_url=f"{url}/admin/v1",
             headers={"authorization": f"Bearer {admin_key}"},
@@ -57,17 +67,55 @@ class Served:
         self._model, self._say = model, say
 
     async def turn(self, tenant: str, name: str, seed: int, exam: Path) -> Job:
-        """Customers, data set, training, evaluation; the ended job, whatever became of it."""
-        began_s, since_ms = monotonic_s(), unix_ms()
-        rated = await collect(self._desk, HABITS, seed)
-        up, better = sum(one.up for one in rated), sum(bool(one.better) for one in rated)
-        self._say(f"{monotonic_s() - began_s:.0f} s: {len(rated)} ratings, {up} up, {better} corrections")
-        dataset = await self.build(selection(tenant, f"{name}-judged", since_ms))
-        self._say(f"{monotonic_s() - began_s:.0f} s: data set {dataset.reference or dataset.error} {dataset.counts}")
-        job = await self.order(plan(name, dataset.reference, self._model, exam))
-        self._say(f"{monotonic_s() - began_s:.0f} s: {job.state} {job.version} {job.error}")
+        """Customers, data set, training, round after round, the last one measured; the last job, whatever it became.
+
+        Raises:
+            RoundFailedError: a round but the last made no version, so that there is nothing to go on with.
+        """
+        since_ms, model = unix_ms(), self._model
+        for number, one in enumerate(EARLY):
+            made = plan(name, recipe=msgspec.structs.replace(RECIPE, seed=seed, steps=one.steps))
+            job = await self._round(model, made, (tenant, since_ms), (one.ratings, seed + number * NEXT_ROUND))
+            if job.state is not JobState.SUCCEEDED:
+                raise RoundFailedError(f"Round {number} is {job.state}: {job.error}")
+            model = await self.serve(job.version)
+        made = plan(name, recipe=msgspec.structs.replace(RECIPE, seed=seed), evaluation=evaluation(exam))
+        last = (HABITS.ratings, seed + len(EARLY) * NEXT_ROUND)
+        job = await self._round(model, made, (tenant, since_ms), last)
+        self._tell(f"{job.state} {job.version} {job.error}")
         self._say(report(job))
         return job
+
+    async def _round(self, model: str, wanted: TrainingPlan, told: tuple[str, int], asked: tuple[int, int]) -> Job:
+        (tenant, since_ms), (ratings, seed) = told, asked
+        desk = ServedDesk(self._url, self._key, model)
+        rated = await collect(desk, replace(HABITS, ratings=ratings), seed)
+        up, better = sum(one.up for one in rated), sum(bool(one.better) for one in rated)
+        self._tell(f"{model}: {len(rated)} ratings, {up} up, {better} corrections")
+        dataset = await self.build(selection(tenant, f"{wanted.name}-judged", since_ms))
+        self._tell(f"data set {dataset.reference or dataset.error} {dataset.counts}")
+        made = msgspec.structs.replace(wanted, dataset=dataset.reference, base=self._model)
+        return await self.order(made)
+
+    async def serve(self, version: str) -> str:
+        """Has the pool load this version; the name under which it answers.
+
+        Raises:
+            RoundFailedError: no worker does in time.
+        """
+        parsed = parse_reference(version)
+        name = short_reference(parsed.name, parsed.digest)
+        await self._call("PUT", f"/models/{parsed.name}/aliases/{EARLY_ALIAS}", {"target": version})
+        give_up_s = monotonic_s() + TIMEOUT_S
+        while not await self._is_served(name):
+            if monotonic_s() > give_up_s:
+                raise RoundFailedError(f"Nobody answers as {name} after {TIMEOUT_S:g} s.")
+            await asyncio.sleep(LOOK_EVERY_S)
+        self._tell(f"served as {name}")
+        return name
+
+    async def _is_served(self, name: str) -> bool:
+        return name in [one.id async for one in self._openai.models.list()]
 
     async def build(self, wanted: Selection) -> DatasetJob:
         """The data set, built."""
@@ -86,6 +134,9 @@ class Served:
             await asyncio.sleep(LOOK_EVERY_S)
             job = msgspec.convert(await self._call("GET", f"/jobs/{job.id}"), Job)
         return job
+
+    def _tell(self, text: str) -> None:
+        self._say(f"{monotonic_s() - self._began_s:5.0f} s  {text}")
 
     async def _call(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> Any:
         answer = await self._admin.request(method, path, json=body)
@@ -109,17 +160,21 @@ def selection(tenant: str, name: str, since_ms: int) -> Selection:
     )
 
 
-def plan(name: str, dataset: str, base: str, exam: Path) -> TrainingPlan:
-    """The chosen recipe, measured on these questions."""
+def plan(name: str, recipe: Recipe = RECIPE, evaluation: EvaluationPlan | None = None) -> TrainingPlan:
+    """What is to be made; its data set and base are filled in when they are there."""
+    return TrainingPlan(name=name, dataset="", recipe=recipe, evaluation=evaluation)
+
+
+def evaluation(exam: Path) -> EvaluationPlan:
+    """The questions of that file, and what an improved desk must be."""
     task = Task(
         name=TASK,
         file=str(exam),
         measures=(Measure.BLEU, Measure.ROUGE_L, Measure.PERPLEXITY),
         rules=tuple(f"helpdesk.{rule}" for rule in ("right", "polite", "well_formed", "new_price", "no_old_price")),
-        max_tokens=64,
+        max_tokens=MAX_TOKENS,
     )
-    evaluation = EvaluationPlan(tasks=(task,), gate=GATE)
-    return TrainingPlan(name=name, dataset=dataset, base=base, recipe=RECIPE, evaluation=evaluation)
+    return EvaluationPlan(tasks=(task,), gate=GATE)
 
 
 def exam_rows(items: Iterable[Item]) -> list[dict[str, Any]]:

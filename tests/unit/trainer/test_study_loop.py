@@ -1,21 +1,25 @@
 """One turn of the study's loop on a tiny base: what is kept, what is told, and what a failure leaves."""
 
+from collections import Counter
 from pathlib import Path
 
 import msgspec
 import pytest
 
-from libs.contracts.training import Method, Recipe
+from libs.contracts.datasets import DeclaredSelection, Shape
+from libs.contracts.training import DeclaredTrainingPlan, Method, Recipe
 from services.trainer.corpus.heldout import DEV
 from services.trainer.corpus.items import Group
 from services.trainer.generation import Generated
 from services.trainer.study import loop as loops
+from services.trainer.study.chosen import HABITS as HABITS_CHOSEN
+from services.trainer.study.contest import contest
 from services.trainer.study.customers import Habits
 from services.trainer.study.exam import CHANGED, Graded, figures, kind_answers, questions
 from services.trainer.study.likeness import likeness
 from services.trainer.study.loop import Answered, Loop, Result, Round, Trial
 from services.trainer.study.planted import bad, good
-from services.trainer.study.served import GATE, exam_rows, plan
+from services.trainer.study.served import GATE, evaluation, exam_rows, plan, selection
 from services.trainer.study.table import change
 from tests.unit.trainer.tiny import make_base
 
@@ -125,12 +129,23 @@ def test_there_are_ten_bad_and_ten_good_adapters_of_different_names() -> None:
     assert [len(set(one)) for one in names] == [10, 10]
 
 
+def test_the_contest_gives_every_method_several_settings_of_the_same_number_of_ratings() -> None:
+    trials = list(contest(3))
+    assert len({one.name for one in trials}) == len(trials)
+    assert {one.habits.ratings for one in trials} == {HABITS_CHOSEN.ratings}
+    tried = Counter(one.recipe.method for one in trials)
+    assert set(tried) == {Method.SFT, Method.DPO, Method.KTO}
+    assert min(tried.values()) >= 2
+
+
 def test_what_is_sent_to_a_platform_is_what_its_contracts_take() -> None:
     rows = exam_rows(DEV)
     assert len({row["id"] for row in rows}) == len(DEV)
     assert all(row["references"] and row["messages"][-1]["role"] == "user" for row in rows)
-    wanted = plan("kind", "dataset:judged@1", "helpdesk", Path("/tmp/exam.jsonl"))  # noqa: S108 - only named
+    wanted = plan("kind", evaluation=evaluation(Path("/tmp/exam.jsonl")))  # noqa: S108 - only named
+    sent = {**msgspec.to_builtins(wanted), "dataset": "judged@1", "base": "helpdesk"}
+    assert msgspec.to_builtins(msgspec.convert(sent, DeclaredTrainingPlan)) == sent
+    assert msgspec.convert(msgspec.to_builtins(selection("local", "judged", 1)), DeclaredSelection).shape is Shape.SFT
     assert wanted.evaluation is not None
-    assert wanted.evaluation.gate == GATE
     measured = {f"{t.name}/{m}" for t in wanted.evaluation.tasks for m in (*t.measures, *t.rules)}
     assert {rule.metric for rule in GATE.rules} <= measured
