@@ -1,11 +1,7 @@
 """Feedback on real servers, in the test's own process or as a process to be killed, and ways to tell and ask it."""
 
 import asyncio
-import os
-import signal
-import subprocess
-import sys
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -23,13 +19,11 @@ from libs.kit.feedback_client import BusFeedback
 from libs.kit.postgres import Database
 from libs.kit.settings import PostgresSettings
 from libs.testkit.nats_server import NatsServer
-from libs.testkit.processes import die_with_parent
+from libs.testkit.service_process import ServiceProcess, running
 from libs.testkit.stores import PostgresServer
-from libs.testkit.wait import until
 from services.feedback.app import Feedback, build_app
 from services.feedback.settings import Settings
 
-ROOT: Final = Path(__file__).resolve().parents[2]
 TENANT: Final = "acme"
 QUICK: Final = {"content": "full", "sweep_s": 0.1, "retry_s": 0.1, "statistics_s": 3_600.0, "start_timeout_s": 20.0}
 """Settings under which a test need not wait."""
@@ -207,62 +201,8 @@ class Rows:
             raise AssertionError(f"{seen} rows of {table} where {where}, not {count}, after {timeout_s} s") from error
 
 
-@dataclass
-class FeedbackProcess:
-    """Feedback as a process, to be killed and started again."""
-
-    ground: FeedbackGround
-    settings: Mapping[str, Any]
-    process: "subprocess.Popen[bytes] | None" = None
-    lives: int = 0
-
-    @property
-    def log(self) -> Path:
-        """What its present life wrote."""
-        return self.ground.directory / f"feedback-{self.lives}.log"
-
-    async def start(self) -> None:
-        """Start it and wait until it listens."""
-        self.spawn()
-        await until(self._listens, timeout_s=30, what="feedback's start")
-
-    def spawn(self) -> None:
-        """Start it."""
-        self.lives += 1
-        while self.log.exists():
-            # Of another process in the same place: its "started" is not ours.
-            self.lives += 1
-        with self.log.open("ab") as log:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "services.feedback"],
-                cwd=ROOT,
-                env={"PATH": os.environ["PATH"], **self.ground.environment(**self.settings)},
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                preexec_fn=die_with_parent,
-            )
-
-    async def end(self, how: signal.Signals = signal.SIGTERM) -> int:
-        """End it; its exit status."""
-        assert self.process is not None
-        if self.process.poll() is None:
-            self.process.send_signal(how)
-        return await asyncio.to_thread(self.process.wait, 30)
-
-    def _listens(self) -> bool:
-        text = self.log.read_text(errors="replace")
-        assert self.process is not None
-        assert self.process.poll() is None, text[-2_000:]
-        return "feedback started" in text
-
-
 @asynccontextmanager
-async def feedback_process(ground: FeedbackGround, **settings: Any) -> AsyncIterator[FeedbackProcess]:
+async def feedback_process(ground: FeedbackGround, **settings: Any) -> AsyncIterator[ServiceProcess]:
     """Feedback as a process, started, and ended with the block."""
-    process = FeedbackProcess(ground, settings)
-    await process.start()
-    try:
+    async with running(ServiceProcess("feedback", ground.directory, ground.environment(**settings))) as process:
         yield process
-    finally:
-        await process.end()

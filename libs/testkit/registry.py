@@ -1,11 +1,6 @@
 """A registry on real servers, in the test's own process or as a process to be killed, and ways to ask it."""
 
-import asyncio
-import os
-import signal
-import subprocess
-import sys
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -30,13 +25,11 @@ from libs.kit.publish import Description, Scan, scan
 from libs.kit.registry_client import BusRegistry
 from libs.kit.settings import ObjectSettings, PostgresSettings
 from libs.testkit.nats_server import NatsServer
-from libs.testkit.processes import die_with_parent
+from libs.testkit.service_process import ServiceProcess, running
 from libs.testkit.stores import ObjectServer, PostgresServer
-from libs.testkit.wait import until
 from services.registry.app import Registry, build_app
 from services.registry.settings import Settings
 
-ROOT: Final = Path(__file__).resolve().parents[2]
 QUICK: Final = {
     "steward_s": 0.05,
     "announce_s": 0.5,
@@ -158,65 +151,13 @@ class RegistryGround:
         await bus.close()
 
 
-@dataclass
-class RegistryProcess:
-    """A registry as a process, to be killed and started again."""
-
-    ground: RegistryGround
-    settings: Mapping[str, Any]
-    process: "subprocess.Popen[bytes] | None" = None
-    lives: int = 0
-
-    @property
-    def log(self) -> Path:
-        """What its present life wrote."""
-        return self.ground.directory / f"registry-{self.lives}.log"
-
-    async def start(self, *, die_after: str = "") -> None:
-        """Start it and wait until it listens; right after the step `die_after` it will kill itself."""
-        self._spawn(die_after)
-        await until(self._listens, timeout_s=30, what="the registry's start")
-
-    def _spawn(self, die_after: str) -> None:
-        self.lives += 1
-        module = ("libs.testkit.mortal_registry", die_after) if die_after else ("services.registry",)
-        with self.log.open("ab") as log:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", *module],
-                cwd=ROOT,
-                env={"PATH": os.environ["PATH"], **self.ground.environment(**self.settings)},
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                preexec_fn=die_with_parent,
-            )
-
-    @property
-    def has_ended(self) -> bool:
-        """Whether it does not run."""
-        return self.process is None or self.process.poll() is not None
-
-    async def end(self, how: signal.Signals = signal.SIGTERM) -> int:
-        """End it; its exit status."""
-        assert self.process is not None
-        if self.process.poll() is None:
-            self.process.send_signal(how)
-        return await asyncio.to_thread(self.process.wait, 30)
-
-    def _listens(self) -> bool:
-        text = self.log.read_text(errors="replace")
-        assert not self.has_ended, text[-2_000:]
-        return "registry started" in text
-
-
 @asynccontextmanager
 async def registry_process(
     ground: RegistryGround, *, die_after: str = "", **settings: Any
-) -> AsyncIterator[RegistryProcess]:
-    """A registry as a process, started, and ended with the block."""
-    process = RegistryProcess(ground, settings)
-    await process.start(die_after=die_after)
-    try:
+) -> AsyncIterator[ServiceProcess]:
+    """A registry as a process, started, and ended with the block; right after the step `die_after` it kills itself."""
+    module = ("libs.testkit.mortal_registry", die_after) if die_after else ()
+    async with running(
+        ServiceProcess("registry", ground.directory, ground.environment(**settings)), *module
+    ) as process:
         yield process
-    finally:
-        await process.end()

@@ -4,9 +4,10 @@ It exists because per-message cost decides the gateway's speed (nats-py 5 µs, F
 everything that is not on the hot path uses nats-py.
 """
 
-from libs.kit.bus.client import BusClient, BusOptions
+from libs.kit.bus.client import BusClient
 from libs.kit.bus.errors import BusError, BusOverloadedError, BusPayloadError, BusTimeoutError, BusUnavailableError
 from libs.kit.bus.headers import encode_headers, header_value, status_of
+from libs.kit.bus.options import BusOptions
 from libs.kit.bus.parser import Message
 from libs.kit.bus.pull import PullConsumer, PulledMessage
 

@@ -6,7 +6,6 @@ import json
 import random
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
 from typing import Any, Final, cast
 
 import structlog
@@ -19,6 +18,7 @@ from libs.kit.bus.errors import (
     BusUnavailableError,
 )
 from libs.kit.bus.headers import status_of
+from libs.kit.bus.options import BusOptions
 from libs.kit.bus.outgoing import Outgoing
 from libs.kit.bus.parser import Message, Parser, ProtocolError
 from libs.kit.waiting import set_within
@@ -30,27 +30,6 @@ NO_RESPONDERS: Final = 503
 _DEFAULT_MAX_PAYLOAD_BYTES: Final = 1 << 20
 _PING: Final = b"PING\r\n"
 _CRLF: Final = b"\r\n"
-
-
-@dataclass(frozen=True, kw_only=True)
-class BusOptions:
-    """How to reach the server and how patient to be."""
-
-    host: str
-    port: int
-    name: str
-    """Shown by the server; `$SYS` disconnect events carry it, so it identifies the process."""
-    user: str = ""
-    password: str = field(default="", repr=False)
-    inbox_prefix: str = "rpl"
-    """Replies to `request` come to `<inbox_prefix>.<n>`; the user's permissions must cover it."""
-    connect_timeout_s: float = 5.0
-    reconnect_min_s: float = 0.05
-    reconnect_max_s: float = 1.0
-    ping_interval_s: float = 5.0
-    max_missed_pongs: int = 2
-    max_pending_bytes: int = 32 << 20
-    """Bytes held while the server is away or slow; beyond it `publish` raises."""
 
 
 class BusClient(asyncio.Protocol):

@@ -1,6 +1,7 @@
 """Publishes many events at once and knows that the stream holds all of them."""
 
 import asyncio
+import functools
 import itertools
 from typing import Final, NamedTuple
 
@@ -11,6 +12,8 @@ from libs.kit.bus.parser import Message
 from libs.kit.waiting import set_within
 
 _TIMEOUT_S: Final = 5.0
+_rfc3339: Final = functools.lru_cache(maxsize=64)(clock.rfc3339)
+"""Events of one transaction have one time."""
 
 
 class Event(NamedTuple):
@@ -78,7 +81,7 @@ class StoredPublisher:
     def _headers(self, event: Event) -> bytes:
         return (
             f"NATS/1.0\r\nNats-Msg-Id: {event.id}\r\nce-id: {event.id}\r\nce-type: {event.subject}\r\n"
-            f"ce-time: {clock.rfc3339(event.time_ms)}\r\n{self._constant}"
+            f"ce-time: {_rfc3339(event.time_ms)}\r\n{self._constant}"
         ).encode()
 
     def _on_ack(self, message: Message) -> None:

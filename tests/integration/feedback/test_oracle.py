@@ -12,9 +12,10 @@ import nats
 import pytest
 import pytest_asyncio
 
-from libs.testkit.feedback import FeedbackGround, FeedbackProcess, feedback_process
+from libs.testkit.feedback import FeedbackGround, feedback_process
 from libs.testkit.feedback_oracle import FeedbackOracle, announced, insist, unsettled
 from libs.testkit.nats_server import NatsServer
+from libs.testkit.service_process import ServiceProcess
 from libs.testkit.stores import PostgresServer
 
 CHUNK = 500
@@ -65,17 +66,17 @@ async def flood(ground: FeedbackGround, events: int, *, kills: int, timeout_s: f
             assert sorted(ids) == sorted(f"{one}-recorded" for one in oracle.said["signals"])
 
 
-async def _kill_postgres(ground: FeedbackGround, _: FeedbackProcess) -> None:
+async def _kill_postgres(ground: FeedbackGround, _: ServiceProcess) -> None:
     await asyncio.to_thread(ground.postgres.kill)
     await asyncio.to_thread(ground.postgres.start)
 
 
-async def _kill_nats(ground: FeedbackGround, _: FeedbackProcess) -> None:
+async def _kill_nats(ground: FeedbackGround, _: ServiceProcess) -> None:
     await asyncio.to_thread(ground.nats.kill)
     await asyncio.to_thread(ground.nats.start)
 
 
-async def _kill_feedback(_: FeedbackGround, process: FeedbackProcess) -> None:
+async def _kill_feedback(_: FeedbackGround, process: ServiceProcess) -> None:
     await process.end(signal.SIGKILL)
     await process.start()
 

@@ -14,7 +14,8 @@ from libs.contracts.registry import CommitUpload, Kind, ListVersions, SetAlias, 
 from libs.kit.publish import Description, Scan, scan
 from libs.testkit.models import write_model
 from libs.testkit.nats_server import NatsServer
-from libs.testkit.registry import RegistryDesk, RegistryGround, RegistryProcess, registry_process
+from libs.testkit.registry import RegistryDesk, RegistryGround, registry_process
+from libs.testkit.service_process import ServiceProcess
 from libs.testkit.wait import until
 from services.registry.app import Registry
 from services.registry.repository import outbox
@@ -53,7 +54,7 @@ async def _events(nats: NatsServer) -> list[str]:
         await client.close()
 
 
-async def _try_to_publish(desk: RegistryDesk, found: Scan, process: RegistryProcess) -> None:
+async def _try_to_publish(desk: RegistryDesk, found: Scan, process: ServiceProcess) -> None:
     """Publish until the registry dies; a caller whose registry dies hears nothing, so it is not waited for."""
 
     async def attempt() -> None:

@@ -11,7 +11,8 @@ import pytest
 from libs.contracts.registry import Deploy, ListVersions
 from libs.kit.errors import ServiceError
 from libs.testkit.nats_server import NatsServer
-from libs.testkit.registry import ROOT, RegistryGround, registry_process
+from libs.testkit.registry import RegistryGround, registry_process
+from libs.testkit.service_process import ROOT
 from libs.testkit.wait import until
 from services.registry.app import build_app
 from tests.integration.registry.followers import followers
