@@ -32,4 +32,4 @@ async def stream_messages(server: NatsServer, stream: str) -> list[RawStreamMsg]
     """Everything that `stream` holds, oldest first."""
     async with jetstream(server) as context:
         state = (await context.stream_info(stream)).state
-        return [await context.get_msg(stream, number) for number in range(state.first_seq, state.last_seq + 1)]
+        return [await context.get_msg(stream, number) for number in range(max(1, state.first_seq), state.last_seq + 1)]

@@ -43,7 +43,7 @@ def _right(body: dict[str, Any], _: int) -> Reply:
 def _order(directory: Path, plane: Plane, plan: EvaluationPlan = PLAN, **more: Any) -> Evaluate:
     items = directory / "items.jsonl"
     rows = [
-        {"messages": [{"role": "user", "content": f"Say {n}"}], "reference": str(n), "id": str(n)} for n in range(40)
+        {"messages": [{"role": "user", "content": f"Say {n}"}], "reference": str(n), "id": str(n)} for n in range(ITEMS)
     ]
     items.write_text("".join(json.dumps(row) + "\n" for row in rows))
     fields = {
