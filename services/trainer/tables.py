@@ -32,6 +32,8 @@ jobs: Final = Table(
     # Of the newest checkpoint, and of the version and the report that were made.
     Column("checkpoint", Text, nullable=False),
     Column("version", Text, nullable=False),
+    # What is being published: whoever claims the job after a kill looks first whether it is there.
+    Column("intended", Text, nullable=False),
     Column("report", Text, nullable=False),
     Column("verdict", Text),
     Column("metrics", Text, nullable=False),

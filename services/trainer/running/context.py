@@ -5,14 +5,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from libs.contracts.training import JobState
-from libs.kit.fetch.cache import Cache
+from libs.kit.errors import ServiceError
+from libs.kit.fetch.cache import Cache, Lease
 from libs.kit.postgres import Database
+from libs.kit.publish import Description
 from libs.kit.registry_client import Registry
 from services.trainer.running.child import Child
 from services.trainer.running.hold import FencedRegistry, Hold
 from services.trainer.running.recorder import Recorder, Tell
 from services.trainer.running.space import Space
-from services.trainer.running.store import Shelf
+from services.trainer.running.store import Shelf, publish_directory
 from services.trainer.settings import Settings
 from services.trainer.work.order import Order
 
@@ -42,12 +44,50 @@ class Attempt:
     hold: Hold
     directory: Path
     recorder: Recorder
+    intended: str = ""
+    """Reference of what an earlier claim was about to publish."""
     child: Child | None = None
     """The process, once there is one."""
 
     def __post_init__(self) -> None:
         self.registry = FencedRegistry(self.context.registry, self.hold)
         self.shelf = Shelf(self.registry, self.context.cache, pause_s=self.context.settings.retry_s)
+
+    async def publish(self, directory: Path, description: Description) -> str:
+        """Publish what came of the job; its full reference, noted before, so that it is not made twice.
+
+        Raises:
+            LostError: the job is not ours any more.
+            ServiceError: as `publish_directory`.
+        """
+
+        async def intend(reference: str) -> None:
+            await self.hold.note(intended=reference)
+
+        return await publish_directory(
+            self.registry,
+            directory,
+            description,
+            self.hold.job.author,
+            pause_s=self.context.settings.retry_s,
+            intend=intend,
+        )
+
+    async def published(self) -> Lease | None:
+        """What an earlier claim has published before it was cut short, or None.
+
+        Raises:
+            LostError: the job is not ours any more.
+            ServiceError: as `Shelf.take`.
+        """
+        if not self.intended:
+            return None
+        try:
+            return await self.shelf.take(self.intended)
+        except ServiceError as error:
+            if error.code != "version_not_found":
+                raise
+            return None
 
     def employ(self, order: Order, *, threads: int = 1) -> Child:
         """Prepare the process that carries out `order`."""

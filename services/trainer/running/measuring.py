@@ -9,7 +9,7 @@ import msgspec
 import structlog
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from libs.contracts.evaluation import EvaluationPlan, EvaluationReport, Task
+from libs.contracts.evaluation import EvaluationPlan, EvaluationReport, Task, Verdict
 from libs.contracts.registry import Kind, Lineage
 from libs.contracts.training import JobState
 from libs.kit.errors import ServiceError
@@ -19,7 +19,6 @@ from services.trainer.running.endings import tell_parent
 from services.trainer.running.hearing import hear
 from services.trainer.running.space import RESULT
 from services.trainer.running.stage import Stage, model_of
-from services.trainer.running.store import publish_directory
 from services.trainer.service.resolving import Found, Resolver
 from services.trainer.work.order import Done, Evaluate
 
@@ -49,6 +48,12 @@ class Measuring:
             ServiceError: why there will be no report.
         """
         attempt = self._attempt
+        published = await attempt.published()
+        if published is not None:
+            await attempt.hold.move(JobState.RUNNING)
+            await attempt.hold.move(JobState.PUBLISHING, metrics=published.manifest.metrics)
+            await self._finish(attempt.intended, _verdict(published.directory))
+            return
         order = await self._prepare()
         await attempt.hold.note(littered=True)
         try:
@@ -116,11 +121,7 @@ class Measuring:
 
     async def _publish(self, done: Done) -> None:
         attempt, plan = self._attempt, self._plan
-        directory = attempt.directory / RESULT
-        try:
-            found = msgspec.json.decode((directory / _REPORT).read_bytes(), type=EvaluationReport)
-        except (OSError, msgspec.MsgspecError) as error:
-            raise ServiceError("internal_error", f"The report cannot be read: {error}") from error
+        verdict = _verdict(attempt.directory / RESULT)
         name = model_of(plan.candidate).partition("@")[0]
         description = Description(
             name=f"eval-{name}"[:_MOST_NAME],
@@ -129,17 +130,25 @@ class Measuring:
             metrics=done.metrics,
             annotations={"candidate": plan.candidate, "baseline": plan.baseline},
         )
-        report = await publish_directory(
-            attempt.registry, directory, description, attempt.hold.job.author, pause_s=attempt.context.settings.retry_s
-        )
-        attempt.recorder.say(f"published {report}: {found.verdict.outcome.value}")
+        await self._finish(await attempt.publish(attempt.directory / RESULT, description), verdict)
+
+    async def _finish(self, report: str, verdict: Verdict) -> None:
+        attempt = self._attempt
+        attempt.recorder.say(f"published {report}: {verdict.outcome.value}")
         await attempt.recorder.flush()
-        values = {"report": report, "verdict": found.verdict}
+        values = {"report": report, "verdict": verdict}
 
         async def parent(connection: AsyncConnection) -> None:
             await tell_parent(connection, attempt.hold, JobState.SUCCEEDED, **values)
 
         await attempt.hold.move(JobState.SUCCEEDED, parent, **values)
+
+
+def _verdict(directory: Path) -> Verdict:
+    try:
+        return msgspec.json.decode((directory / _REPORT).read_bytes(), type=EvaluationReport).verdict
+    except (OSError, msgspec.MsgspecError) as error:
+        raise ServiceError("internal_error", f"The report cannot be read: {error}") from error
 
 
 def _rows(directory: Path, split: str) -> list[str]:

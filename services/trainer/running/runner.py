@@ -81,6 +81,8 @@ class Runner:
         job = jobs.job_of(row)
         hold = Hold(self._context.database, job, settings.lease_s, self._context.told, asked_s)
         self._hold = hold
+        if self._stopping:
+            hold.end(Reason.STOPPING)
         log.info("job claimed", job=job.id, kind=job.kind, epoch=job.epoch)
         hold.start()
         try:
@@ -98,7 +100,7 @@ class Runner:
         directory = None
         try:
             directory = await asyncio.to_thread(self._context.space.begin, job.id, job.epoch)
-            attempt = Attempt(self._context, hold, directory, recorder)
+            attempt = Attempt(self._context, hold, directory, recorder, row.intended)
             try:
                 await self._attempt(attempt, row)
             finally:

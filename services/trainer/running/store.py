@@ -2,6 +2,7 @@
 
 import asyncio
 import errno
+from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Final
@@ -9,7 +10,7 @@ from typing import Final
 import structlog
 
 from libs.contracts.registry import DeleteVersion, Fetch, FetchVersion, Kind, ListVersions, Version, VersionPage
-from libs.contracts.versions import full_reference, parse_reference
+from libs.contracts.versions import digest_of, full_reference, parse_reference
 from libs.kit.errors import ServiceError
 from libs.kit.fetch import Pages
 from libs.kit.fetch.cache import Cache, Lease
@@ -20,6 +21,9 @@ log = structlog.get_logger(__name__)
 
 NO_ROOM: Final = frozenset((errno.ENOSPC, errno.EDQUOT, errno.EFBIG))
 _LONGEST_PAUSE_S: Final = 30.0
+
+Intend = Callable[[str], Awaitable[None]]
+"""Hears what is about to be published."""
 
 
 class Shelf:
@@ -75,14 +79,22 @@ def is_no_room(error: BaseException | None) -> bool:
 
 
 async def publish_directory(
-    registry: Registry, directory: Path, description: Description, author: str, *, pause_s: float
+    registry: Registry,
+    directory: Path,
+    description: Description,
+    author: str,
+    *,
+    pause_s: float,
+    intend: Intend | None = None,
 ) -> str:
-    """Publish a directory, however long the registry is away; the version's full reference.
+    """Publish a directory, however long the registry is away; the version's full reference, told to `intend` before.
 
     Raises:
         ServiceError: what does not mend by waiting.
     """
     found = await asyncio.to_thread(scan, directory, description)
+    if intend is not None:
+        await intend(full_reference(description.name, digest_of(found.manifest)))
     pause = pause_s
     while True:
         try:

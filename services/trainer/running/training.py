@@ -19,7 +19,6 @@ from services.trainer.running.checkpoints import Checkpoints
 from services.trainer.running.context import Attempt
 from services.trainer.running.hearing import StoppedError, hear
 from services.trainer.running.space import RESULT, checkpoint_steps
-from services.trainer.running.store import publish_directory
 from services.trainer.service.ordering import evaluation_of
 from services.trainer.work.order import Checkpointed, Done, Started, Stopped, Train
 
@@ -50,19 +49,17 @@ class Training:
             ServiceError: why there will be no version.
         """
         attempt = self._attempt
+        if await attempt.published() is not None:
+            await attempt.hold.move(JobState.RUNNING)
+            await attempt.hold.move(JobState.PUBLISHING)
+            await self._finish(attempt.intended)
+            return
         order = await self._prepare()
         await attempt.hold.move(JobState.RUNNING)
         done = await self._teach(order)
         await attempt.recorder.flush()
         await attempt.hold.move(JobState.PUBLISHING, metrics=done.metrics, method=self._method)
-        version = await publish_directory(
-            attempt.registry,
-            attempt.directory / RESULT,
-            self._description(done),
-            attempt.hold.job.author,
-            pause_s=attempt.context.settings.retry_s,
-        )
-        await self._finish(version)
+        await self._finish(await attempt.publish(attempt.directory / RESULT, self._description(done)))
 
     async def _prepare(self) -> Train:
         attempt, plan = self._attempt, self._plan

@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
+from sqlalchemy import text
 
 from libs.contracts.registry import Kind, ListVersions, Resolve, Version, VersionDetails
 from libs.contracts.training import Job, JobState
@@ -167,6 +168,37 @@ async def test_a_trainer_that_is_killed_at_each_state_loses_nothing(
 async def _kill(process: TrainerProcess) -> None:
     await process.end(signal.SIGKILL)
     await process.start()
+
+
+async def test_what_was_published_before_a_kill_is_not_made_again(
+    ground: TrainerGround, desk: TrainerDesk, registry_ground: RegistryGround
+) -> None:
+    async with trainer_process(ground, lease_s=30.0) as process:
+        async with _registry(registry_ground) as models:
+            things = await publish_things(models, ground.directory / "published")
+            ground.behave(wait_at=6)
+            job = await desk.train(things.plan())
+            await desk.reaches(job.id, JobState.RUNNING, step=6)
+        ground.behave()
+        await _row(ground, job, lambda row: bool(row["intended"]))
+        database = Database(ground.database)
+        async with _registry(registry_ground) as models:
+            async with database.begin() as connection:
+                # It may publish, and cannot write that it has.
+                await connection.execute(text("select 1 from trainer.jobs for update"))
+
+                async def is_published() -> bool:
+                    return bool(await _adapters(models))
+
+                await _holds(is_published, "the version is published")
+                await process.end(signal.SIGKILL)
+                await connection.execute(text("update trainer.jobs set lease_until = now() where lease_until > now()"))
+            await database.close()
+            await process.start()
+            done = await desk.end(job.id)
+            assert (done.state, done.epoch) == (JobState.SUCCEEDED, 2)
+            (version,) = await _adapters(models)
+            assert done.version == f"helpdesk@sha256:{version.digest}"
 
 
 async def test_a_trainer_that_is_stopped_puts_its_job_back_with_a_checkpoint(

@@ -52,7 +52,7 @@ async def test_a_training_becomes_a_version_with_lineage(
     done = await desk.end(ordered.id)
     assert (done.state, done.error) == (JobState.SUCCEEDED, "")
     assert (done.epoch, done.method, done.progress.step, done.progress.checkpoint_step) == (1, "sft", 10, 8)
-    assert done.metrics == {"loss": 0.1}
+    assert done.metrics["loss"] == 0.1
     details: VersionDetails = await models.call("version_show", Resolve(done.version))
     manifest = details.manifest
     assert (manifest.kind, manifest.base, manifest.licence) == (Kind.ADAPTER, ordered.training.base, "MIT")

@@ -45,6 +45,7 @@ def upgrade() -> None:
             method text not null default '',
             checkpoint text not null default '',
             version text not null default '',
+            intended text not null default '',
             report text not null default '',
             verdict text,
             metrics text not null default '{{}}',
