@@ -24,14 +24,15 @@ _MESSAGE: Final = pa.struct(
 _MESSAGES: Final = pa.list_(_MESSAGE)
 _LISTS_OF_MESSAGES: Final = frozenset({"messages", "prompt", "chosen", "rejected", "completion"})
 _BODIES: Final = {
-    Shape.SFT: [("messages", _MESSAGES)],
+    Shape.SFT: [("messages", _MESSAGES), ("demonstration", pa.bool_())],
     Shape.PREFERENCE: [
         ("prompt", _MESSAGES),
         ("chosen", _MESSAGES),
         ("rejected", _MESSAGES),
         ("rejected_id", pa.string()),
+        ("demonstration", pa.bool_()),
     ],
-    Shape.KTO: [("prompt", _MESSAGES), ("completion", _MESSAGES), ("label", pa.bool_())],
+    Shape.KTO: [("prompt", _MESSAGES), ("completion", _MESSAGES), ("label", pa.bool_()), ("demonstration", pa.bool_())],
     Shape.EVALUATION: [("messages", _MESSAGES), ("reference", pa.string())],
     Shape.RAW: [("episode", pa.string()), ("messages", _MESSAGES), ("signals", pa.string())],
 }

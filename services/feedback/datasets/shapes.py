@@ -64,7 +64,7 @@ def record(shape: Shape, example: Example, rejected: Example | None = None) -> R
 
 
 def _sft(example: Example, _: Example | None) -> Record:
-    return {"messages": [*example.prompt, example.completion]}
+    return {"messages": [*example.prompt, example.completion], "demonstration": _is_demonstration(example)}
 
 
 def _preference(example: Example, other: Example | None) -> Record:
@@ -74,6 +74,7 @@ def _preference(example: Example, other: Example | None) -> Record:
         "chosen": [example.completion],
         "rejected": [rejected],
         "rejected_id": example.id if other is None else other.id,
+        "demonstration": _is_demonstration(example),
     }
 
 
@@ -82,7 +83,13 @@ def _kto(example: Example, _: Example | None) -> Record:
         "prompt": example.prompt,
         "completion": [example.completion],
         "label": example.label is not Label.DOWN,
+        "demonstration": _is_demonstration(example),
     }
+
+
+def _is_demonstration(example: Example) -> bool:
+    """Whether a person wrote the answer: training may let it count for more than one that was only liked."""
+    return example.label is Label.DEMONSTRATION
 
 
 def _evaluation(example: Example, _: Example | None) -> Record:

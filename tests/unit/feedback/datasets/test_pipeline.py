@@ -72,6 +72,7 @@ def test_golden_sft(tmp_path: Path) -> None:
         ["user: My mail is <email-1>", "assistant: Noted, <email-1>."],
         ["user: Mail <email-2>, not <email-1>", "assistant: Sent to <email-2>."],
     ]
+    assert [one["demonstration"] for one in rows] == [True, False, False, True]
     assert aside == dict(
         zip(
             _ids(4, 5, 6, 9, 10),
@@ -96,6 +97,7 @@ def test_golden_preference(tmp_path: Path) -> None:
         ("assistant: Press the button.", "assistant: No idea."),
         ("assistant: Sent to <email-2>.", "assistant: Schön."),
     ]
+    assert [one["demonstration"] for one in rows] == [False, True]
     assert aside[_ids(8)[0]] == "equal_answers"
     assert aside[_ids(2)[0]] == "unpaired"
     assert (tmp_path / "data" / "row_ids.txt").read_text(encoding="utf-8").split() == _ids(1, 3, 4)
@@ -106,6 +108,7 @@ def test_golden_kto_and_evaluation(tmp_path: Path) -> None:
     assert [(one["id"], one["label"]) for one in rows] == list(
         zip(_ids(8, 1, 2, 3, 4), (True, True, True, True, False), strict=True)
     )
+    assert [one["demonstration"] for one in rows] == [True, False, False, True, False]
     rows, _ = _golden(Shape.EVALUATION, tmp_path / "evaluation")
     assert [one["reference"] for one in rows][-1] == "Sent to <email-2>."
     assert next(_said(one["messages"][-1]) for one in rows) == "user: Same?"
