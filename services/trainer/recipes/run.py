@@ -39,7 +39,7 @@ def run(task: Task) -> None:
     torch.set_num_threads(recipe.threads)
     torch.use_deterministic_algorithms(mode=True, warn_only=torch.cuda.is_available())
     # Filling what is never read before it is written doubled the time of a step on a CPU.
-    torch.utils.deterministic.fill_uninitialized_memory = False
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined] # a property of the module
     rows = read_rows(Path(task.order.rows), task.order.shape)
     replay = read_rows(Path(task.order.replay), Shape.SFT) if task.order.replay else []
     method = recipe.method

@@ -10,7 +10,7 @@ import pytest
 from libs.contracts.training import Recipe
 from services.trainer.recipes.parts.checkpoints import MANIFEST
 from services.trainer.work.order import Checkpointed, Done, Failed, Progressed, Report, Started, Stopped, Train
-from tests.integration.trainer.worker import Worker, worker
+from tests.integration.trainer.worker import Heard, Worker, worker
 from tests.unit.trainer.tiny import Training, make_base, order_for, train
 
 STEPS = 60
@@ -68,7 +68,7 @@ def test_killed_twenty_times_at_any_moment_it_wastes_no_more_than_one_interval(
         with worker(order, tmp_path / "log") as one:
             # About the time from its first step to its last; some kills find it writing a checkpoint.
             delay_s = chance.uniform(0.0, 1.5) if kills < KILLS else None
-            code = one.listen(lambda it, report, s=delay_s: _kill_after(it, report, s))
+            code = one.listen(_kill_after(delay_s))
         begun = one.said(Started)[0].resumed_step
         assert begun >= kept
         assert begun > reached - EVERY - 1
@@ -159,11 +159,16 @@ def _killed_at_checkpoint(order: Train, step: int) -> Worker:
     return one
 
 
-def _kill_after(it: Worker, report: Report, delay_s: float | None) -> None:
-    if isinstance(report, Started) and delay_s is not None:
-        timer = threading.Timer(delay_s, it.kill)
-        timer.daemon = True
-        timer.start()
+def _kill_after(delay_s: float | None) -> Heard:
+    """Kill it so long after it began; never if None."""
+
+    def heard(it: Worker, report: Report) -> None:
+        if isinstance(report, Started) and delay_s is not None:
+            timer = threading.Timer(delay_s, it.kill)
+            timer.daemon = True
+            timer.start()
+
+    return heard
 
 
 def _forget(order: Train) -> None:
