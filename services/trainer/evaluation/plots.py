@@ -8,7 +8,7 @@ from markupsafe import Markup
 
 _WIDTH: Final = 860
 _LABEL_WIDTH: Final = 330
-_VALUE_WIDTH: Final = 150
+_VALUE_WIDTH: Final = 190
 _ROW_HEIGHT: Final = 24
 _TOP: Final = 8
 _AXIS_HEIGHT: Final = 26
@@ -44,9 +44,13 @@ def forest(bars: Sequence[Bar], *, zero: float = 0.0, unit: str = "") -> Markup:
 
     bottom = height - _AXIS_HEIGHT
     lines = [
-        Markup('<line class="zero" x1="{0}" x2="{0}" y1="{1}" y2="{2}"/>').format(x(zero), _TOP, bottom),
+        Markup('<line class="zero" stroke="currentColor" x1="{0}" x2="{0}" y1="{1}" y2="{2}"/>').format(
+            x(zero), _TOP, bottom
+        ),
         *(
-            Markup('<text class="tick" x="{}" y="{}">{:.4g}{}</text>').format(x(tick), height - 8, tick, unit)
+            Markup('<text class="tick" text-anchor="middle" font-size="11" x="{}" y="{}">{:.4g}{}</text>').format(
+                x(tick), height - 8, tick, unit
+            )
             for tick in _ticks(lowest, highest)
         ),
         *(
@@ -54,16 +58,18 @@ def forest(bars: Sequence[Bar], *, zero: float = 0.0, unit: str = "") -> Markup:
             for at, bar in enumerate(bars)
         ),
     ]
-    return Markup('<svg viewBox="0 0 {} {}" role="img">{}</svg>').format(_WIDTH, height, Markup("").join(lines))
+    return Markup('<svg viewBox="0 0 {} {}" role="img" fill="currentColor" font-family="sans-serif">{}</svg>').format(
+        _WIDTH, height, Markup("").join(lines)
+    )
 
 
 def _row(bar: Bar, y: float, low: str, high: str, value: str) -> Markup:
     return Markup(
         '<g class="{kind}"><title>{label}: {text}</title>'
-        '<text x="{label_x}" y="{text_y:.1f}" class="label">{short}</text>'
-        '<line class="interval" x1="{low}" x2="{high}" y1="{y:.1f}" y2="{y:.1f}"/>'
+        '<text x="{label_x}" y="{text_y:.1f}" class="label" text-anchor="end" font-size="13">{short}</text>'
+        '<line class="interval" stroke="currentColor" x1="{low}" x2="{high}" y1="{y:.1f}" y2="{y:.1f}"/>'
         '<circle cx="{value}" cy="{y:.1f}" r="4"/>'
-        '<text x="{value_x}" y="{text_y:.1f}" class="number">{text}</text></g>'
+        '<text x="{value_x}" y="{text_y:.1f}" class="number" font-size="13">{text}</text></g>'
     ).format(
         kind=bar.kind,
         label=bar.label,

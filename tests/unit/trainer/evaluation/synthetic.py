@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 
@@ -54,7 +55,7 @@ def exam() -> TaskItems:
     return TaskItems(tuple(rows))
 
 
-def plan(samples: int = 3, **more: object) -> EvaluationPlan:
+def plan(samples: int = 3, **more: Any) -> EvaluationPlan:
     """What a help desk would declare, and what it demands."""
     rules = (
         Rule(metric=f"{TASK}/win_rate", kind="better"),
@@ -65,11 +66,11 @@ def plan(samples: int = 3, **more: object) -> EvaluationPlan:
         Rule(metric=f"{TASK}/helpdesk.new_price", kind="at_least", margin=0.75, slack=0.35),
     )
     names = ("helpdesk.right", "helpdesk.polite", "helpdesk.well_formed", "helpdesk.new_price")
-    fields = {
+    fields: dict[str, Any] = {
         "tasks": (Task(name=TASK, measures=(), rules=names),), "candidate": "c", "baseline": "b", "samples": samples,
         "temperatures": TEMPERATURES, "judge": Judge(rule="helpdesk.good"), "gate": Gate(rules=rules),
     }  # fmt: skip
-    return EvaluationPlan(**(fields | more))  # type: ignore[arg-type]
+    return EvaluationPlan(**(fields | more))
 
 
 def answers(seed: int, side: Side, adapter: Adapter, items: Sequence[Item], samples: int = 3) -> Iterator[Answer]:

@@ -46,7 +46,7 @@ def _order(directory: Path, plane: Plane, plan: EvaluationPlan = PLAN, **more: A
         {"messages": [{"role": "user", "content": f"Say {n}"}], "reference": str(n), "id": str(n)} for n in range(ITEMS)
     ]
     items.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    fields = {
+    fields: dict[str, Any] = {
         "plan": plan, "candidate": "new", "baseline": "old", "tasks": {"t": str(items)}, "url": plane.url,
         "key": "sk-x", "directory": str(directory),
     }  # fmt: skip

@@ -11,6 +11,7 @@ from services.trainer.evaluation.offline import material_of
 from tests.unit.trainer.evaluation.synthetic import BASE, LEARNED, STARTER, TASK, Adapter, answers, exam, plan
 
 GOOD = BASE | LEARNED
+DRAWS = 20
 
 
 def _lost(**points: float) -> dict[str, float]:
@@ -72,7 +73,7 @@ def test_the_same_answers_give_the_same_report() -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("name", BADS)
 def test_no_bad_adapter_passes_in_many_draws(name: str) -> None:
-    assert [seed for seed in range(20) if _report(BADS[name], seed).verdict.passed] == []
+    assert [seed for seed in range(DRAWS) if _report(BADS[name], seed).verdict.passed] == []
 
 
 @pytest.mark.slow
@@ -80,9 +81,9 @@ def test_at_most_one_good_adapter_in_ten_is_held_back() -> None:
     held = {
         (name, seed): verdict.reason
         for name, adapter in GOODS.items()
-        for seed in range(20)
+        for seed in range(DRAWS)
         if not (verdict := _report(replace(adapter), seed).verdict).passed
     }
     for (name, seed), reason in held.items():
         print(f"held back: {name}, draw {seed}: {reason}")
-    assert len(held) <= len(GOODS) * 20 / 10
+    assert len(held) <= len(GOODS) * DRAWS / 10

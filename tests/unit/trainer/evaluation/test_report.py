@@ -46,15 +46,14 @@ def _items(count: int = 40, *, references: bool = True, tag: str = "<b>tag</b>")
 def _answers(items: TaskItems, side: Side, text: str = "yes", **more: Any) -> Iterable[Answer]:
     for item in items.items:
         for temperature in (0.0, 0.7):
-            fields = {"latency_ms": 10.0, "first_token_ms": 2.0, "finish_reason": "stop"} | more
+            fields: dict[str, Any] = {"latency_ms": 10.0, "first_token_ms": 2.0, "finish_reason": "stop"} | more
             yield Answer(task="t", item=item.id, side=side, temperature=temperature, text=text, **fields)
 
 
 def _plan(**more: Any) -> EvaluationPlan:
     task = Task(name="t", measures=MEASURES, rules=("ok=yes",))
-    return EvaluationPlan(
-        **({"tasks": (task,), "candidate": "<c>", "baseline": "b", "judge": Judge(rule="ok=yes")} | more)
-    )
+    fields: dict[str, Any] = {"tasks": (task,), "candidate": "<c>", "baseline": "b", "judge": Judge(rule="ok=yes")}
+    return EvaluationPlan(**(fields | more))
 
 
 def _write(directory: Path, plan: EvaluationPlan, items: TaskItems, answers: Iterable[Answer]) -> EvaluationReport:
