@@ -80,6 +80,10 @@ class Training:
             shape=shape,
             replay=str(replay.directory / _REPLAY) if replay else "",
             directory=str(attempt.directory),
+            name=plan.name,
+            base_name=plan.base,
+            dataset_name=plan.dataset,
+            licence=plan.licence,
         )
 
     async def _teach(self, order: Train) -> Done:

@@ -109,9 +109,15 @@ def test_with_other_rows_nothing_is_resumed(base: Path, tmp_path: Path) -> None:
 def test_a_training_that_had_ended_only_writes_its_result_again(base: Path, tmp_path: Path) -> None:
     order = order_for(tmp_path, base, "sft", recipe())
     first = train(order)
+    card = (tmp_path / "result" / "README.md").read_bytes()
     again = train(order)
     assert again.started.resumed_step == STEPS
     assert again.weights == first.weights
+    assert (tmp_path / "result" / "README.md").read_bytes() == card
+    chance = {"seconds", "peak_rss_bytes"}
+    assert {name: again.metrics[name] for name in again.metrics.keys() - chance} == {
+        name: first.metrics[name] for name in first.metrics.keys() - chance
+    }
 
 
 def test_checkpoints_hold_no_pickle_and_manifests_name_every_file(base: Path, tmp_path: Path) -> None:

@@ -14,6 +14,8 @@ _WHAT: Final = {
     Method.KTO: "Moves towards answers judged well and away from those judged badly (KTO with an SFT term).",
     Method.PRETRAIN: "Continues plain text.",
 }
+_CHANCE: Final = frozenset({"seconds", "peak_rss_bytes"})
+"""Left out: what is written again after a stop must have the same bytes, to be the same version."""
 _TEXT: Final = """---
 {head}
 ---
@@ -54,5 +56,7 @@ def card(task: Task, method: Method, rows: int, metrics: dict[str, float]) -> st
         dataset=order.dataset_name or Path(order.rows).name,
         rows=rows,
         recipe=recipe,
-        metrics="\n".join(f"| {name} | {value:.6g} |" for name, value in sorted(metrics.items())),
+        metrics="\n".join(
+            f"| {name} | {value:.6g} |" for name, value in sorted(metrics.items()) if name not in _CHANCE
+        ),
     )

@@ -135,7 +135,7 @@ def learn(trainer: Any, task: Task, method: Method, rows: int) -> Watch:
     # It prints what the watch reports.
     trainer.remove_callback(PrinterCallback)
     trainer.add_callback(watch)
-    trainer.task = task
+    trainer.task, trainer.watch = task, watch
     trainer.checkpoints = Checkpoints(task.directory / "checkpoints", inputs_digest(task, method))
     newest = trainer.checkpoints.newest(task.say) if task.leads else None
     if task.world > 1:

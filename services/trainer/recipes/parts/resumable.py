@@ -20,7 +20,9 @@ from services.trainer.work.order import Checkpointed
 
 if TYPE_CHECKING:
     from services.trainer.recipes.parts.task import Task
+    from services.trainer.recipes.parts.watch import Watch
 
+SEEN: Final = "seen.json"
 TRAINER_STATE: Final = "trainer_state.json"
 """Name under which `transformers.Trainer` looks for the number of the step."""
 
@@ -33,6 +35,7 @@ class Resumable:
     """
 
     task: "Task"
+    watch: "Watch"
     checkpoints: Checkpoints
 
     def _save_checkpoint(self, model: Any, trial: Any) -> None:  # noqa: ARG002 - the library's signature
@@ -48,7 +51,7 @@ class Resumable:
             # What was logged is in the job's log.
             trainer.state.log_history = []
             trainer.state.save_to_json(str(folder / TRAINER_STATE))
-            write_text(folder / "counts.json", json.dumps({"tokens": trainer._total_train_tokens}))  # noqa: SLF001
+            write_text(folder / SEEN, json.dumps({"tokens": self.watch.tokens, "losses": self.watch.losses}))
         trainer.accelerator.wait_for_everyone()
         save_state(folder, f"random-{self.task.rank}", _random_state())
         trainer.accelerator.wait_for_everyone()
@@ -60,8 +63,9 @@ class Resumable:
         trainer: Any = self
         folder = Path(resume_from_checkpoint)
         load_weights(folder, trainer.model if model is None else model)
-        counts = json.loads((folder / "counts.json").read_text(encoding="utf-8"))
-        trainer._total_train_tokens = counts["tokens"]  # noqa: SLF001 - TRL counts there and does not save it
+        seen = json.loads((folder / SEEN).read_text(encoding="utf-8"))
+        self.watch.tokens, self.watch.losses = seen["tokens"], seen["losses"]
+        trainer._total_train_tokens = seen["tokens"]  # noqa: SLF001 - TRL counts there and does not save it
 
     def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
         if checkpoint is not None:
