@@ -1,6 +1,7 @@
 """The trainer and a real recipe together: what was paused on the way becomes the same weights as what was not."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -30,7 +31,7 @@ async def test_a_real_training_is_published_and_a_pause_changes_no_bit(
     lessons = await models.publish(rows.parent, "lessons", Kind.DATASET, annotations={"shape": "sft"})
     recipe = Recipe(steps=60, batch_rows=4, checkpoint_steps=10, rank=2)
     plan = TrainingPlan(name="tiny", dataset=lessons.reference, base=base.reference, recipe=recipe)
-    real = {"work_module": "services.trainer.work", "lease_s": 60.0, "pause_timeout_s": 300.0}
+    real: dict[str, Any] = {"work_module": "services.trainer.work", "lease_s": 60.0, "pause_timeout_s": 300.0}
     async with ground.trainer(**real):
         straight = await desk.end((await desk.train(plan)).id)
         assert (straight.state, straight.error) == (JobState.SUCCEEDED, "")
