@@ -48,6 +48,13 @@ def main() -> None:
     parser.add_argument("--seen", type=Path, nargs="*", default=[], help="files of rows that training saw")
     parser.add_argument("--out", type=Path, required=True, help="directory for the report")
     chosen = parser.parse_args()
+    try:
+        _judge(chosen)
+    except (ServiceError, OSError, msgspec.DecodeError) as error:
+        parser.exit(1, f"{error}\n")
+
+
+def _judge(chosen: argparse.Namespace) -> None:
     plan = msgspec.json.decode(chosen.plan.read_bytes(), type=EvaluationPlan)
     read = {task.name: read_items(chosen.plan.parent / task.file) for task in plan.tasks}
     answers = read_answers(chosen.candidate, Side.CANDIDATE) + read_answers(chosen.baseline, Side.BASELINE)

@@ -189,7 +189,7 @@ async def test_a_model_judges_in_both_orders(tmp_path: Path) -> None:
         return 200, "B" if first == "no" else "A"
 
     plan = msgspec.structs.replace(
-        PLAN, judge=Judge(model="judge"), gate=Gate(rules=(Rule(metric="t/win_rate", kind="better", margin=0.4),))
+        PLAN, judge=Judge(model="judge"), gate=Gate(rules=(Rule(metric="t/win_rate", kind="better", margin=0.3),))
     )
     async with serving(with_judge) as plane:
         report, _ = await _run(_order(tmp_path, plane, plan))
@@ -200,7 +200,7 @@ async def test_a_model_judges_in_both_orders(tmp_path: Path) -> None:
 
 
 async def test_without_a_baseline_only_the_candidate_is_asked(tmp_path: Path) -> None:
-    gate = Gate(rules=(Rule(metric="t/exact_match", kind="at_least", margin=0.9),))
+    gate = Gate(rules=(Rule(metric="t/exact_match", kind="at_least", margin=0.8),))
     async with serving(_right) as plane:
         report, _ = await _run(_order(tmp_path, plane, msgspec.structs.replace(PLAN, gate=gate), baseline=""))
     assert {one["model"] for one in plane.asked} == {"new"}
