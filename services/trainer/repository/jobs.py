@@ -70,11 +70,11 @@ async def add(connection: AsyncConnection, job: Job) -> Row[Any]:
         .returning(jobs)
     )
     row: Row[Any] | None = (await connection.execute(statement)).first()
-    if row is None:
-        row = (await connection.execute(select(jobs).where(jobs.c.id == job.id))).one()
+    if row is not None:
+        await outbox.announce(connection, job_of(row))
         return row
-    await outbox.announce(connection, job_of(row))
-    return row
+    known: Row[Any] = (await connection.execute(select(jobs).where(jobs.c.id == job.id))).one()
+    return known
 
 
 async def find(connection: AsyncConnection, job_id: str, *, lock: bool = False) -> Row[Any] | None:
