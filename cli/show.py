@@ -14,8 +14,8 @@ from cli import ui
 
 _UNITS: Final = ("B", "KB", "MB", "GB", "TB")
 _LONG: Final = ("aliases", "models", "error", "reason", "asked", "answered", "judged")
-_RIGHT: Final = ("size", "#", "generation", "revision", "asked for", "up", "down", "approval", "scores", "mean", "comments",
-                 "better", "implicit", "rows", "before", "after")  # fmt: skip
+_RIGHT: Final = ("size", "#", "generation", "revision", "asked for", "up", "down", "approval", "scores", "mean",
+                 "comments", "better", "implicit", "rows", "before", "after")  # fmt: skip
 _CONTROL: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 

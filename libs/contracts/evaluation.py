@@ -78,8 +78,8 @@ class Rule(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     groups: Literal["all", "each", "both"] = "all"
     """Over all items, over each tag that has `min_items`, or both."""
     min_items: int = 30
-    """With fewer a few answers by luck decide: the finding is unknown. Groups that are looked at one by one are left out
-    then, and named."""
+    """With fewer, a few answers by luck decide: the finding is unknown. Groups that are looked at one by one are left
+    out then, and named."""
     temperatures: tuple[float, ...] = ()
     """Empty: each of the plan."""
 

@@ -23,10 +23,15 @@ class Line:
     """A connection that is there."""
 
     gone = False
+    blocked = False
 
     def watch(self, on_lost: object) -> None: ...
 
     def abort(self) -> None: ...
+
+    def begin(self, status: int, lines: bytes, *, whole: bool) -> None: ...
+
+    def write(self, body: bytes, *, more: bool) -> None: ...
 
 
 def _inflight(*, buffered: int = 1_000, response: int = 1_000) -> InFlight:
