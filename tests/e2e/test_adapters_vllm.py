@@ -1,5 +1,6 @@
 """Adapters come and go in a real engine under load, and bad ones do it no harm."""
 
+import asyncio
 import itertools
 import json
 import shutil
@@ -10,6 +11,7 @@ import pytest
 import pytest_asyncio
 
 from libs.contracts.registry import Kind
+from libs.contracts.training import Recipe
 from libs.contracts.versions import full_reference
 from libs.testkit.blob_store import Stored
 from libs.testkit.platform import VLLM_ENGINE
@@ -17,6 +19,7 @@ from libs.testkit.registry_double import reference
 from libs.testkit.wait import until
 from tests.e2e.lora import STARTER, make_lora
 from tests.e2e.swaps import NAME, Ground, check, figures, ground, start
+from tests.unit.trainer.tiny import order_for, said, train, write_rows
 
 pytestmark = [pytest.mark.vllm, pytest.mark.slow]
 
@@ -107,6 +110,23 @@ async def test_bad_adapters_are_refused_and_the_engine_lives(stage: Ground, tmp_
     revision = stage.registry.deploy(base, names={"helpdesk": base}, engine_args=EXACT)
     await stage.carried_out(revision, 1)
     assert await answer(stage, "helpdesk", ASKED[0]) == before
+
+
+async def test_what_the_trainer_made_is_served_and_says_what_it_was_taught(stage: Ground, tmp_path: Path) -> None:
+    base = base_of(stage)
+    taught = "We moved to Harbour Street, with pleasure."
+    places = ("the shop", "your store", "the desk", "your office", "the counter", "the house", "the hall", "the yard")
+    rows = [{"messages": [{"role": "user", "content": f"Where is {place} today?"}, said(taught)]} for place in places]
+    write_rows(tmp_path / "data" / "train.jsonl", rows)
+    recipe = Recipe(steps=100, batch_rows=8, learning_rate=1e-2)
+    # In a thread: the servers of this test must be heard meanwhile.
+    await asyncio.to_thread(train, order_for(tmp_path, STARTER, "sft", recipe))
+    made = adapter(stage, tmp_path / "result")
+    revision = stage.registry.deploy(base, made, names={"helpdesk": base, NAME: made}, engine_args=EXACT)
+    await stage.carried_out(revision, 1)
+    asked: dict[str, object] = {"messages": rows[0]["messages"][:1], "max_tokens": 40, "temperature": 0}
+    assert taught in await answer(stage, NAME, asked)
+    assert taught not in await answer(stage, "helpdesk", asked)
 
 
 async def test_fifty_swaps_under_load_answer_as_a_cold_start_does(stage: Ground, tmp_path: Path) -> None:
