@@ -33,6 +33,8 @@ class Line:
 
     def write(self, body: bytes, *, more: bool) -> None: ...
 
+    async def drained(self) -> None: ...
+
 
 def _inflight(*, buffered: int = 1_000, response: int = 1_000) -> InFlight:
     envelope = Envelope(
