@@ -14,6 +14,7 @@ from libs.contracts.training import JobState
 from libs.contracts.versions import parse_reference, short_reference
 from libs.testkit.wait import until
 from services.trainer.study import served as study
+from services.trainer.study.chosen import RECIPE
 from services.trainer.study.customers import Habits
 from services.trainer.study.loop import Round
 from services.trainer.study.served import RoundFailedError, Served
@@ -119,7 +120,7 @@ async def test_every_answer_is_judged_and_every_round_asks_what_the_one_before_m
     assert len(better) == 5 + 10
     assert all(one["rater"] and one["tags"] for one in there.judged)
     plans = [one["plan"] for one in there.ordered if "plan" in one]
-    assert [one["recipe"]["steps"] for one in plans] == [7, study.RECIPE.steps]
+    assert [one["recipe"]["steps"] for one in plans] == [7, RECIPE.steps]
     assert [one["base"] for one in plans] == ["helpdesk", "helpdesk"]
     assert ["evaluation" in one for one in plans] == [False, True]
     since = {one["selection"]["since_ms"] for one in there.ordered if "selection" in one}
