@@ -51,6 +51,23 @@ async def test_the_answers_id_is_the_requests_id(vllm_worker: VllmWorker) -> Non
     assert json.loads((await vllm_worker.run(env, body)).body)["id"] == f"resp_{env.request_id}"
 
 
+async def test_seeded_requests_whose_prompts_are_read_in_parts_answer_as_they_do_alone(vllm_worker: VllmWorker) -> None:
+    bodies = [
+        chat(messages=[{"role": "user", "content": f"{number} and the lamp " * 60}], max_tokens=6, seed=number)
+        for number in range(8)
+    ]
+    together = await asyncio.gather(*(vllm_worker.run(envelope(), body) for body in bodies))
+    alone = [await vllm_worker.run(envelope(), body) for body in bodies]
+    assert {answer.last.status for answer in (*together, *alone)} == {200}
+    assert [_text(answer.body) for answer in together] == [_text(answer.body) for answer in alone]
+
+
+def _text(body: bytes) -> str:
+    text = json.loads(body)["choices"][0]["message"]["content"]
+    assert isinstance(text, str)
+    return text
+
+
 async def test_greedy_answers_repeat(vllm_worker: VllmWorker) -> None:
     body = chat(messages=QUESTION, max_tokens=24, temperature=0)
     answers = await asyncio.gather(*(vllm_worker.run(envelope(), body) for _ in range(4)))

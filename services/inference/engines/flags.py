@@ -13,6 +13,7 @@ from services.inference.engines.model_files import native_dtype
 _SMALL_MACHINE_CORES: Final = 4
 _CPU_MAX_SEQUENCES: Final = 32
 _NOWHERE: Final = "nowhere.invalid"
+_GENERATORS: Final = "services.inference.engines.cpu_generators.CpuGenerators"
 
 _ALWAYS: Final = {
     "VLLM_NO_USAGE_STATS": "1",
@@ -80,5 +81,7 @@ def engine_flags(
         resident = max(adapters.slots, adapters.resident)
         flags += ["--enable-lora", "--max-loras", str(adapters.slots), "--max-lora-rank", str(adapters.max_rank)]
         flags += ["--max-cpu-loras", str(resident)]
+    if cpu:
+        extra = [*extra, "--worker-extension-cls", _GENERATORS]
     required = ["--model", str(directory), "--scheduling-policy", "priority", "--served-model-name", *names]
     return [*flags, *extra, *required]

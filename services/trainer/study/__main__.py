@@ -141,7 +141,7 @@ def _parser() -> argparse.ArgumentParser:
     served.add_argument("--key", required=True)
     served.add_argument("--admin-key", required=True)
     served.add_argument("--model", default="helpdesk")
-    served.add_argument("--name", default="helpdesk-kind", help="of the version that is made")
+    served.add_argument("--name", default="helpdesk", help="of the version that is made; one that the pool serves")
     served.add_argument("--tenant", default="default", help="whose judgements the key makes")
     served.add_argument("--seed", type=int, default=0)
     served.add_argument("--test", action="store_true", help="on test questions, as with seeds")

@@ -4,9 +4,8 @@ import argparse
 from collections import defaultdict
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Final
 
-from libs.contracts.evaluation import EvaluationPlan, EvaluationReport, Gate, Judge, Rule, Task
+from libs.contracts.evaluation import EvaluationPlan, EvaluationReport, Task
 from services.trainer.corpus.heldout import DEV, TEST
 from services.trainer.corpus.items import Item
 from services.trainer.evaluation.answers import Answer, Side
@@ -14,23 +13,10 @@ from services.trainer.evaluation.assess import assess
 from services.trainer.evaluation.items import TaskItems, make_item
 from services.trainer.evaluation.offline import material_of
 from services.trainer.evaluation.report import write_report
+from services.trainer.study.gate import GATE, JUDGE, RULES, TASK
 from services.trainer.study.loop import Answered
 from services.trainer.study.served import exam_rows
 from services.trainer.study.table import read_answers
-
-TASK: Final = "desk"
-RULES: Final = ("helpdesk.right", "helpdesk.polite", "helpdesk.well_formed", "helpdesk.new_price")
-GATE: Final = Gate(
-    rules=(
-        Rule(metric=f"{TASK}/win_rate", kind="better"),
-        Rule(metric=f"{TASK}/helpdesk.right", kind="not_worse", margin=0.01, slack=0.04),
-        Rule(metric=f"{TASK}/helpdesk.right", kind="not_worse", margin=0.05, slack=0.20, groups="each"),
-        Rule(metric=f"{TASK}/helpdesk.well_formed", kind="not_worse", margin=0.01, slack=0.02),
-        Rule(metric=f"{TASK}/helpdesk.polite", kind="at_least", margin=0.9, slack=0.03),
-        Rule(metric=f"{TASK}/helpdesk.new_price", kind="at_least", margin=0.75, slack=0.35),
-    )
-)
-"""Better liked, nothing lost, and what customers asked for is there: kind, with today's prices."""
 
 
 def exam(items: Iterable[Item]) -> TaskItems:
@@ -81,7 +67,7 @@ def judge(folder: Path, name: str, suite: str, report: Path | None = None) -> Ev
         candidate=name,
         baseline="base",
         samples=most,
-        judge=Judge(rule="helpdesk.good"),
+        judge=JUDGE,
         gate=GATE,
     )
     material = material_of(plan, {TASK: exam(TEST if suite == "test" else DEV)}, answers)

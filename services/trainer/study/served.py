@@ -11,7 +11,7 @@ import msgspec
 from openai import AsyncOpenAI
 
 from libs.contracts.datasets import DatasetJob, Quarantine, Selection, Shape
-from libs.contracts.evaluation import EvaluationPlan, Gate, Measure, Rule, Task
+from libs.contracts.evaluation import EvaluationPlan, Measure, Task
 from libs.contracts.training import ENDED, Job, JobState, Recipe, TrainingPlan
 from libs.contracts.versions import parse_reference, short_reference
 from libs.kit.clock import monotonic_s, unix_ms
@@ -21,22 +21,13 @@ from services.trainer.study.chosen import EARLY, HABITS, RECIPE
 from services.trainer.study.customers import collect
 from services.trainer.study.desks import MAX_TOKENS, ServedDesk
 from services.trainer.study.exam import kind_answers, questions
+from services.trainer.study.gate import GATE, JUDGE, RULES, SAMPLES, TASK
 from services.trainer.study.loop import NEXT_ROUND
 
-TASK: Final = "desk"
 BUILT: Final = frozenset({"succeeded", "failed", "cancelled"})
 LOOK_EVERY_S: Final = 0.5
 TIMEOUT_S: Final = 60.0
 EARLY_ALIAS: Final = "early"
-GATE: Final = Gate(
-    rules=(
-        Rule(metric=f"{TASK}/helpdesk.polite", kind="better", margin=0.5),
-        Rule(metric=f"{TASK}/helpdesk.right", kind="not_worse", margin=0.05, groups="each"),
-        Rule(metric=f"{TASK}/helpdesk.new_price", kind="at_least", margin=0.8),
-        Rule(metric=f"{TASK}/helpdesk.no_old_price", kind="at_least", margin=0.9),
-        Rule(metric=f"{TASK}/perplexity", kind="at_most_ratio", margin=1.1),
-    )
-)
 
 
 class RoundFailedError(Exception):
@@ -171,10 +162,10 @@ def evaluation(exam: Path) -> EvaluationPlan:
         name=TASK,
         file=str(exam),
         measures=(Measure.BLEU, Measure.ROUGE_L, Measure.PERPLEXITY),
-        rules=tuple(f"helpdesk.{rule}" for rule in ("right", "polite", "well_formed", "new_price", "no_old_price")),
+        rules=(*RULES, "helpdesk.no_old_price"),
         max_tokens=MAX_TOKENS,
     )
-    return EvaluationPlan(tasks=(task,), gate=GATE)
+    return EvaluationPlan(tasks=(task,), samples=SAMPLES, judge=JUDGE, gate=GATE)
 
 
 def exam_rows(items: Iterable[Item]) -> list[dict[str, Any]]:

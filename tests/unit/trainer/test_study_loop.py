@@ -16,10 +16,11 @@ from services.trainer.study.chosen import HABITS as HABITS_CHOSEN
 from services.trainer.study.contest import contest
 from services.trainer.study.customers import Habits
 from services.trainer.study.exam import CHANGED, Graded, figures, kind_answers, questions
+from services.trainer.study.gate import GATE
 from services.trainer.study.likeness import likeness
 from services.trainer.study.loop import Answered, Loop, Result, Round, Trial
 from services.trainer.study.planted import bad, good
-from services.trainer.study.served import GATE, evaluation, exam_rows, plan, selection
+from services.trainer.study.served import evaluation, exam_rows, plan, selection
 from services.trainer.study.table import change
 from tests.unit.trainer.tiny import make_base
 
@@ -147,5 +148,6 @@ def test_what_is_sent_to_a_platform_is_what_its_contracts_take() -> None:
     assert msgspec.to_builtins(msgspec.convert(sent, DeclaredTrainingPlan)) == sent
     assert msgspec.convert(msgspec.to_builtins(selection("local", "judged", 1)), DeclaredSelection).shape is Shape.SFT
     assert wanted.evaluation is not None
-    measured = {f"{t.name}/{m}" for t in wanted.evaluation.tasks for m in (*t.measures, *t.rules)}
+    measured = {f"{t.name}/{m}" for t in wanted.evaluation.tasks for m in (*t.measures, *t.rules, "win_rate")}
+    assert wanted.evaluation.judge is not None
     assert {rule.metric for rule in GATE.rules} <= measured
