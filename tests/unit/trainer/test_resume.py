@@ -176,7 +176,7 @@ def _harm(folder: Path, harm: str) -> None:
     elif harm == "cut":
         weights.write_bytes(weights.read_bytes()[:-8])
     elif harm == "missing":
-        (folder / "optimizer.safetensors").unlink()
+        (folder / "weights.safetensors").unlink()
     else:
         document = json.loads(manifest.read_text())
         manifest.write_text(json.dumps(document | {"inputs": "other"}))
