@@ -4,7 +4,15 @@ from dataclasses import dataclass
 from typing import Final
 
 from libs.contracts import subjects
-from libs.contracts.topology import CMD_INFERENCE, FEEDBACK_CAPTURED, FEEDBACK_COMPLETED, FEEDBACK_SIGNALS
+from libs.contracts.topology import (
+    CMD_INFERENCE,
+    FEEDBACK_CAPTURED,
+    FEEDBACK_COMPLETED,
+    FEEDBACK_SIGNALS,
+    ROLLOUT_OBSERVED,
+    ROLLOUT_SIGNALS,
+    Consumer,
+)
 
 _SUBMIT_STREAM: Final = CMD_INFERENCE.name
 
@@ -18,22 +26,39 @@ class User:
     subscribe: tuple[str, ...]
 
 
+def _pulls(*consumers: Consumer) -> tuple[str, ...]:
+    """What whoever reads these consumers says."""
+    return tuple(
+        subject
+        for consumer in consumers
+        for subject in (
+            f"$JS.API.CONSUMER.MSG.NEXT.{consumer.stream}.{consumer.durable}",
+            f"$JS.API.CONSUMER.INFO.{consumer.stream}.{consumer.durable}",
+            # The server may use either layout of ack subjects (NATS 2.14 and later).
+            f"$JS.ACK.{consumer.stream}.{consumer.durable}.>",
+            f"$JS.ACK.*.*.{consumer.stream}.{consumer.durable}.>",
+        )
+    )
+
+
 GATEWAY: Final = User(
     name="gateway",
     publish=(
         f"{subjects.SUBMIT_PREFIX}.>",
         subjects.ALL_EXPRESS,
         subjects.COMPLETED,
+        subjects.OBSERVED,
         subjects.CAPTURED,
         subjects.RECORD_SIGNAL,
         subjects.ALL_FEEDBACK_CALLS,
         subjects.ALL_TRAINER_CALLS,
+        subjects.ALL_ROLLOUT_CALLS,
         subjects.ALL_CANCELS,
         subjects.ALL_GATEWAY_BEATS,
         subjects.REPORT,
         subjects.ALL_REGISTRY_CALLS,
     ),
-    subscribe=("rpl.gateway.>", subjects.ALL_BEATS, subjects.ALL_WORKERS_LOST),
+    subscribe=("rpl.gateway.>", subjects.ALL_BEATS, subjects.ALL_WORKERS_LOST, subjects.SPLITS),
 )
 
 SCHEDULER: Final = User(
@@ -103,17 +128,7 @@ FEEDBACK: Final = User(
         "_INBOX.>",
         "evt.feedback.>",
         subjects.ALL_REGISTRY_CALLS,
-        *(
-            subject
-            for consumer in (FEEDBACK_COMPLETED, FEEDBACK_CAPTURED, FEEDBACK_SIGNALS)
-            for subject in (
-                f"$JS.API.CONSUMER.MSG.NEXT.{consumer.stream}.{consumer.durable}",
-                f"$JS.API.CONSUMER.INFO.{consumer.stream}.{consumer.durable}",
-                # The server may use either layout of ack subjects (NATS 2.14 and later).
-                f"$JS.ACK.{consumer.stream}.{consumer.durable}.>",
-                f"$JS.ACK.*.*.{consumer.stream}.{consumer.durable}.>",
-            )
-        ),
+        *_pulls(FEEDBACK_COMPLETED, FEEDBACK_CAPTURED, FEEDBACK_SIGNALS),
     ),
     subscribe=("_INBOX.>", subjects.ALL_FEEDBACK_CALLS),
 )
@@ -130,6 +145,21 @@ TRAINER: Final = User(
     subscribe=("_INBOX.>", subjects.ALL_TRAINER_CALLS, subjects.JOB_CHANGED),
 )
 
+ROLLOUT: Final = User(
+    name="rollout",
+    publish=(
+        "rpl.gateway.*",
+        "_INBOX.>",
+        "evt.rollout.>",
+        subjects.SPLITS,
+        subjects.ALL_REGISTRY_CALLS,
+        subjects.ALL_FEEDBACK_CALLS,
+        subjects.ALL_TRAINER_CALLS,
+        *_pulls(ROLLOUT_OBSERVED, ROLLOUT_SIGNALS),
+    ),
+    subscribe=("_INBOX.>", subjects.ALL_ROLLOUT_CALLS),
+)
+
 PROVISIONER: Final = User(
     name="provisioner",
     publish=(
@@ -139,10 +169,11 @@ PROVISIONER: Final = User(
         subjects.ALL_REGISTRY_CALLS,
         subjects.ALL_FEEDBACK_CALLS,
         subjects.ALL_TRAINER_CALLS,
+        subjects.ALL_ROLLOUT_CALLS,
     ),
-    subscribe=("_INBOX.>", subjects.ALL_BEATS, subjects.ALL_JOB_PROGRESS, "evt.>"),
+    subscribe=("_INBOX.>", subjects.ALL_BEATS, subjects.ALL_JOB_PROGRESS, subjects.SPLITS, "evt.>"),
 )
 
-APPLICATION_USERS: Final = (GATEWAY, SCHEDULER, INFERENCE, REGISTRY, FEEDBACK, TRAINER, PROVISIONER)
+APPLICATION_USERS: Final = (GATEWAY, SCHEDULER, INFERENCE, REGISTRY, FEEDBACK, TRAINER, ROLLOUT, PROVISIONER)
 SYSTEM_USER: Final = "system"
 """Lives in the system account; hears of connections that end."""

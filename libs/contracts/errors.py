@@ -67,6 +67,7 @@ _SPECS: Final = (
     ErrorSpec("storage_unavailable", 503, "server_error", retryable=True),
     ErrorSpec("registry_unavailable", 503, "server_error", retryable=True),
     ErrorSpec("feedback_unavailable", 503, "server_error", retryable=True),
+    ErrorSpec("rollout_unavailable", 503, "server_error", retryable=True),
     ErrorSpec("trainer_unavailable", 503, "server_error", retryable=True),
     ErrorSpec("shutting_down", 503, "server_error", retryable=True),
     ErrorSpec("deadline_exceeded", 504, "server_error"),

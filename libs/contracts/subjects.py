@@ -30,6 +30,14 @@ JOB_CHANGED: Final = "evt.trainer.job.changed.v1"
 ALL_TRAINER_CALLS: Final = "ctl.trainer.api.*"
 ALL_JOB_PROGRESS: Final = "ctl.trainer.job.*.progress"
 
+OBSERVED: Final = "evt.inference.request.observed.v1"
+"""Of requests that a running rollout divides or mirrors, beside `COMPLETED`."""
+ROLLOUT_CHANGED: Final = "evt.rollout.rollout.changed.v1"
+TURN_CHANGED: Final = "evt.rollout.turn.changed.v1"
+ALL_ROLLOUT_CALLS: Final = "ctl.rollout.api.*"
+SPLITS: Final = "ctl.rollout.all.splits"
+"""How gateways divide requests by now; said each second and on every change."""
+
 ALL_REGISTRY_CALLS: Final = "ctl.registry.api.*"
 ALL_DEPLOYMENTS: Final = "$KV.deployments.>"
 """Each pool's `Deployment`, as it is put into the bucket."""
@@ -93,6 +101,11 @@ def feedback_call(operation: str) -> str:
 def trainer_call(operation: str) -> str:
     """Where the trainer is asked to do `operation` (`libs.contracts.training.OPERATIONS`); a core request."""
     return f"ctl.trainer.api.{operation}"
+
+
+def rollout_call(operation: str) -> str:
+    """Where the rollout service is asked to do `operation` (`libs.contracts.rollouts.OPERATIONS`); a core request."""
+    return f"ctl.rollout.api.{operation}"
 
 
 def job_progress(job: str) -> str:

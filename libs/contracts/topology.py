@@ -99,7 +99,24 @@ EVT_TRAINER: Final = Stream(
     max_bytes=256 << 20,
 )
 
-STREAMS: Final = (CMD_INFERENCE, EVT_INFERENCE, EVT_REGISTRY, EVT_CONTENT, CMD_FEEDBACK, EVT_FEEDBACK, EVT_TRAINER)
+EVT_ROLLOUT: Final = Stream(
+    name="EVT_ROLLOUT",
+    subjects=("evt.rollout.>",),
+    retention="limits",
+    max_age_s=30 * DAY_S,
+    max_bytes=256 << 20,
+)
+
+STREAMS: Final = (
+    CMD_INFERENCE,
+    EVT_INFERENCE,
+    EVT_REGISTRY,
+    EVT_CONTENT,
+    CMD_FEEDBACK,
+    EVT_FEEDBACK,
+    EVT_TRAINER,
+    EVT_ROLLOUT,
+)
 
 FEEDBACK_ACK_WAIT_S: Final = 5.0
 """What a process that was killed held goes to another one after so long; who lives prolongs it."""
@@ -124,6 +141,22 @@ FEEDBACK_SIGNALS: Final = Consumer(
     stream=CMD_FEEDBACK.name,
     durable="feedback__record_signal",
     filter_subject=subjects.RECORD_SIGNAL,
+    ack_wait_s=FEEDBACK_ACK_WAIT_S,
+    max_ack_pending=FEEDBACK_MAX_HELD,
+)
+
+
+ROLLOUT_OBSERVED: Final = Consumer(
+    stream=EVT_INFERENCE.name,
+    durable="rollout__request_observed",
+    filter_subject=subjects.OBSERVED,
+    ack_wait_s=FEEDBACK_ACK_WAIT_S,
+    max_ack_pending=FEEDBACK_MAX_HELD,
+)
+ROLLOUT_SIGNALS: Final = Consumer(
+    stream=EVT_FEEDBACK.name,
+    durable="rollout__signal_recorded",
+    filter_subject=subjects.SIGNAL_RECORDED,
     ack_wait_s=FEEDBACK_ACK_WAIT_S,
     max_ack_pending=FEEDBACK_MAX_HELD,
 )
@@ -165,4 +198,11 @@ def consumers(pools: tuple[str, ...]) -> tuple[Consumer, ...]:
         for pool in pools
         for service_class in ServiceClass
     )
-    return (*scheduling, FEEDBACK_COMPLETED, FEEDBACK_CAPTURED, FEEDBACK_SIGNALS)
+    return (
+        *scheduling,
+        FEEDBACK_COMPLETED,
+        FEEDBACK_CAPTURED,
+        FEEDBACK_SIGNALS,
+        ROLLOUT_OBSERVED,
+        ROLLOUT_SIGNALS,
+    )

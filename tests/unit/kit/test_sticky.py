@@ -1,6 +1,6 @@
 """The division of users: sticky, exact, independent from rollout to rollout."""
 
-from services.rollout.domain.split import SPACE, is_candidates, point
+from libs.kit.sticky import SPACE, is_candidates, point
 
 USERS = [f"user-{number}" for number in range(20_000)]
 

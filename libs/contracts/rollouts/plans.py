@@ -66,10 +66,12 @@ DEFAULT_STEPS: Final = (
 class RolloutPlan(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     """Declares how a candidate takes over a name."""
 
-    name: str
-    candidate: str
-    """Any reference."""
+    name: str = ""
+    """Of the model whose requests are divided; empty only inside a loop."""
+    candidate: str = ""
+    """Any reference; empty only inside a loop."""
     alias: str = "champion"
+    """What is moved; requests for it, and for the bare name where it is the champion, are divided."""
     steps: tuple[Step, ...] = DEFAULT_STEPS
     margins: tuple[Margin, ...] = DEFAULT_MARGINS
     false_alarm: float = 0.01
@@ -80,6 +82,29 @@ class RolloutPlan(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True)
     """Probability that a candidate beyond `promotion_margin` is promoted."""
     min_tag_signals: int = 10
     """A tag with as many thumbs on the last good version needs as many on the candidate before promotion."""
+    prepare_s: float = 900.0
+    """For all ready workers to offer the candidate; then the rollout is aborted."""
+    watch_s: float = 600.0
+    """After the alias has moved, how long it may still be moved back by itself; 0 ends with the move."""
+    holdback: float = 0.1
+    """Of the traffic, what the last good version keeps meanwhile, as there is nothing to compare with otherwise."""
+
+
+class DeclaredStep(Step, frozen=True, omit_defaults=True, kw_only=True, forbid_unknown_fields=True):
+    """As a person writes it: a field that nobody knows is a mistake."""
+
+
+class DeclaredMargin(Margin, frozen=True, omit_defaults=True, kw_only=True, forbid_unknown_fields=True):
+    """As a person writes it: a field that nobody knows is a mistake."""
+
+
+class DeclaredRolloutPlan(RolloutPlan, frozen=True, omit_defaults=True, kw_only=True, forbid_unknown_fields=True):
+    """As a person writes it: a field that nobody knows is a mistake."""
+
+    steps: tuple[DeclaredStep, ...] = tuple(DeclaredStep(**msgspec.structs.asdict(one)) for one in DEFAULT_STEPS)
+    margins: tuple[DeclaredMargin, ...] = tuple(
+        DeclaredMargin(**msgspec.structs.asdict(one)) for one in DEFAULT_MARGINS
+    )
 
 
 class Found(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
