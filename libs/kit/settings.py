@@ -3,6 +3,15 @@
 from pathlib import Path
 
 from pydantic import BaseModel, Field, SecretStr
+from pydantic_settings import BaseSettings
+
+from libs.kit.bus.options import BusOptions
+
+
+class ServiceSettings(BaseSettings):
+    """What every service is told."""
+
+    log_level: str = "INFO"
 
 
 def _read_secret(file: Path | None, value: SecretStr) -> str:
@@ -22,6 +31,17 @@ class NatsSettings(BaseModel):
     def secret(self) -> str:
         """The password, from the file if one is set."""
         return _read_secret(self.password_file, self.password)
+
+    def options(self, name: str, *, inbox_prefix: str = "rpl") -> BusOptions:
+        """How to connect as the process `name`; replies come to `<inbox_prefix>.<n>`."""
+        return BusOptions(
+            host=self.host,
+            port=self.port,
+            user=self.user,
+            password=self.secret(),
+            name=name,
+            inbox_prefix=inbox_prefix,
+        )
 
 
 class PostgresSettings(BaseModel):

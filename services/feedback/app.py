@@ -10,7 +10,7 @@ from libs.contracts.feedback import OPERATIONS
 from libs.contracts.topology import FEEDBACK_CAPTURED, FEEDBACK_COMPLETED, FEEDBACK_SIGNALS, Consumer
 from libs.kit import clock
 from libs.kit.broker import insist, make_broker, stop_broker
-from libs.kit.bus import BusClient, BusOptions
+from libs.kit.bus import BusClient
 from libs.kit.bus.batches import BatchConsumer
 from libs.kit.bus.stored import StoredPublisher
 from libs.kit.postgres import Database
@@ -51,7 +51,8 @@ class Feedback:
         """Something came that signals may wait for."""
         self.database = Database(settings.database, fresh_plans=True)
         self.broker = make_broker(settings.nats, service="feedback", instance=self.instance)
-        self._bus = BusClient(_options(settings, self.instance), on_state=self._on_bus)
+        options = settings.nats.options(f"feedback.{self.instance}.intake", inbox_prefix=f"_INBOX.{self.instance}")
+        self._bus = BusClient(options, on_state=self._on_bus)
         self._publisher = StoredPublisher(self._bus, source=_SOURCE, inbox=f"_INBOX.{self.instance}.said")
         self.signals = Signals(self.database, wait_s=settings.wait_s, wake=self._said)
         interactions = Interactions(
@@ -177,15 +178,3 @@ class Feedback:
 def build_app(settings: Settings) -> Feedback:
     """Everything wired, nothing started."""
     return Feedback(settings)
-
-
-def _options(settings: Settings, instance: str) -> BusOptions:
-    nats = settings.nats
-    return BusOptions(
-        host=nats.host,
-        port=nats.port,
-        user=nats.user,
-        password=nats.secret(),
-        name=f"feedback.{instance}.intake",
-        inbox_prefix=f"_INBOX.{instance}",
-    )

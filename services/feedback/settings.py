@@ -3,13 +3,13 @@
 from pathlib import Path
 
 from pydantic import Field
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import SettingsConfigDict
 
 from libs.contracts.feedback import ContentPolicy
-from libs.kit.settings import NatsSettings, PostgresSettings
+from libs.kit.settings import NatsSettings, PostgresSettings, ServiceSettings
 
 
-class Settings(BaseSettings):
+class Settings(ServiceSettings):
     """What one feedback process needs to know."""
 
     model_config = SettingsConfigDict(env_prefix="FEEDBACK_", env_nested_delimiter="__")
@@ -41,4 +41,3 @@ class Settings(BaseSettings):
     """Pause between two looks for data sets to build."""
     start_timeout_s: float = Field(default=60.0, gt=0)
     """How long the database and the bus may take to answer when this process starts."""
-    log_level: str = "INFO"

@@ -4,6 +4,7 @@ import sys
 
 from pydantic import ValidationError
 
+from libs.kit.process import BAD_SETTINGS, refused
 from libs.kit.telemetry import configure_logging
 from services.gateway.app import build_app
 from services.gateway.identity import KeyFileError
@@ -17,9 +18,12 @@ def main() -> int:
         settings = Settings()  # type: ignore[call-arg] # the environment fills it
         configure_logging("gateway", level=settings.log_level)
         gateway = build_app(settings)
-    except (ValidationError, KeyFileError, OSError) as error:
+    except ValidationError as error:
+        print(refused("gateway", error), file=sys.stderr)  # noqa: T201 - logging is not configured yet
+        return BAD_SETTINGS
+    except (KeyFileError, OSError) as error:
         print(f"gateway: {error}", file=sys.stderr)  # noqa: T201 - logging is not configured yet
-        return 2
+        return BAD_SETTINGS
     Server(gateway).run()
     return 0
 

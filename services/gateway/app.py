@@ -8,7 +8,7 @@ import structlog
 
 from libs.contracts import subjects
 from libs.kit import clock
-from libs.kit.bus import BusClient, BusOptions
+from libs.kit.bus import BusClient
 from libs.kit.bus.events import EventPublisher
 from libs.kit.feedback_client import BusFeedback
 from libs.kit.registry_client import BusRegistry
@@ -41,7 +41,9 @@ class Gateway:
         self.instance = clock.new_instance_id("g")
         keyring = load_keyring(settings)
         self.metrics = Metrics()
-        self.bus = BusClient(_bus_options(settings, self.instance), on_state=self._on_bus)
+        inbox = subjects.call_inbox("gateway", "").rstrip(".")
+        options = settings.nats.options(f"gateway.{self.instance}", inbox_prefix=inbox)
+        self.bus = BusClient(options, on_state=self._on_bus)
         self.fleet = Fleet(settings.pool)
         self.relay = Relay(
             self.bus,
@@ -166,15 +168,3 @@ def _read_keyring(path: Path, salt_file: Path | None) -> Keyring:
         raise KeyFileError(f"{error.filename}: {error.strerror}") from error
     except KeyFileError as error:
         raise KeyFileError(f"{path}: {error}") from error
-
-
-def _bus_options(settings: Settings, instance: str) -> BusOptions:
-    nats = settings.nats
-    return BusOptions(
-        host=nats.host,
-        port=nats.port,
-        user=nats.user,
-        password=nats.secret(),
-        name=f"gateway.{instance}",
-        inbox_prefix=subjects.call_inbox("gateway", "").rstrip("."),
-    )

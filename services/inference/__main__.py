@@ -6,18 +6,25 @@ import os
 import sys
 
 import uvloop
+from pydantic import ValidationError
 
+from libs.kit.process import BAD_SETTINGS, refused
 from libs.kit.telemetry import configure_logging
 from services.inference.app import REPLACE, serve
 from services.inference.settings import Settings
 
 
 def main() -> int:
-    """Run until told to stop; 0 after an orderly drain, 1 when the engine died."""
+    """Run until told to stop; 0 after an orderly drain, 1 when the engine died, 2 where a setting is wrong."""
     # Children spawned by the engine import the module of this name; left alone, they would import nothing.
     sys.modules["__main__"].__spec__ = importlib.util.find_spec("services.inference.child")
+    try:
+        settings = Settings()
+    except ValidationError as error:
+        print(refused("inference", error), file=sys.stderr)  # noqa: T201 - logging is not configured yet
+        return BAD_SETTINGS
     configure_logging("inference")
-    status = uvloop.run(serve(Settings()))
+    status = uvloop.run(serve(settings))
     if status == REPLACE:
         _replace()
     return status

@@ -141,15 +141,8 @@ class App:
         )
 
     def _bus_options(self) -> BusOptions:
-        nats = self._settings.nats
-        return BusOptions(
-            host=nats.host,
-            port=nats.port,
-            user=nats.user,
-            password=nats.secret(),
-            name=f"inference.{self.worker_id}",
-            inbox_prefix=subjects.call_inbox("inference", "").rstrip("."),
-        )
+        inbox = subjects.call_inbox("inference", "").rstrip(".")
+        return self._settings.nats.options(f"inference.{self.worker_id}", inbox_prefix=inbox)
 
     async def _live(self, worker: Worker) -> int:
         events = [self._fatal, self._terminate, worker.drain_requested]

@@ -1,12 +1,12 @@
 """Settings of the registry, from environment variables that begin with `REGISTRY_`."""
 
 from pydantic import Field
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import SettingsConfigDict
 
-from libs.kit.settings import NatsSettings, ObjectSettings, PostgresSettings
+from libs.kit.settings import NatsSettings, ObjectSettings, PostgresSettings, ServiceSettings
 
 
-class Settings(BaseSettings):
+class Settings(ServiceSettings):
     """What one registry process needs to know."""
 
     model_config = SettingsConfigDict(env_prefix="REGISTRY_", env_nested_delimiter="__")
@@ -36,4 +36,3 @@ class Settings(BaseSettings):
     """How long a worker may take to come back with a new base."""
     purge_after_s: float = Field(default=7 * 86_400.0, ge=0)
     """How long S3 keeps what garbage collection deleted."""
-    log_level: str = "INFO"

@@ -10,8 +10,7 @@ from libs.contracts import subjects
 from libs.contracts.inference import ServiceClass
 from libs.contracts.topology import CMD_INFERENCE, scheduler_durable
 from libs.kit import clock
-from libs.kit.bus import BusClient, BusError, BusOptions, PullConsumer
-from libs.kit.settings import NatsSettings
+from libs.kit.bus import BusClient, BusError, PullConsumer
 from services.scheduler import metrics
 from services.scheduler.dispatcher import Dispatcher
 from services.scheduler.domain.recent import Recent
@@ -37,14 +36,14 @@ class Scheduler:
     def __init__(self, settings: Settings) -> None:
         self.instance = clock.new_instance_id("s")
         self._settings = settings
-        self._bus = BusClient(_options(settings.nats, f"scheduler.{self.instance}"), on_state=self._on_state)
+        self._bus = BusClient(settings.nats.options(f"scheduler.{self.instance}"), on_state=self._on_state)
         self._called_off = Recent()
         self.dispatchers = [self._dispatcher(number, pool) for number, pool in enumerate(settings.pools)]
         self._handlers = Handlers(self._bus, self.instance, self.dispatchers, self._called_off)
         self._pulls = [self._pull(dispatcher, which) for dispatcher in self.dispatchers for which in ServiceClass]
         self._watch: SystemWatch | None = None
         if settings.system.user:
-            options = _options(settings.system, f"scheduler-system.{self.instance}")
+            options = settings.system.options(f"scheduler-system.{self.instance}")
             self._watch = SystemWatch(options, self._on_disconnect)
         self._page: HTTPServer | None = None
         self._proven_s = 0.0
@@ -179,7 +178,3 @@ class Scheduler:
 def build_app(settings: Settings) -> Scheduler:
     """Everything wired, nothing started."""
     return Scheduler(settings)
-
-
-def _options(nats: NatsSettings, name: str) -> BusOptions:
-    return BusOptions(host=nats.host, port=nats.port, user=nats.user, password=nats.secret(), name=name)

@@ -3,15 +3,15 @@
 from typing import Annotated
 
 from pydantic import Field, StringConstraints
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import SettingsConfigDict
 
 from libs.contracts.topology import SUBMIT_ACK_WAIT_S
-from libs.kit.settings import NatsSettings
+from libs.kit.settings import NatsSettings, ServiceSettings
 
 PoolName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
 
 
-class Settings(BaseSettings):
+class Settings(ServiceSettings):
     """What one scheduler process needs to know."""
 
     model_config = SettingsConfigDict(env_prefix="SCHEDULER_", env_nested_delimiter="__")
@@ -32,4 +32,3 @@ class Settings(BaseSettings):
     """Executions of one request that may have started unseen before it is given up."""
     metrics_port: int = Field(default=0, ge=0, le=65_535)
     """Serves Prometheus metrics on loopback; 0 is off."""
-    log_level: str = "INFO"

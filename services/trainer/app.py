@@ -10,7 +10,7 @@ from libs.contracts import subjects
 from libs.contracts.training import OPERATIONS, JobChanged, JobProgressed
 from libs.kit import clock
 from libs.kit.broker import insist, make_broker, stop_broker
-from libs.kit.bus import BusClient, BusError, BusOptions, Message
+from libs.kit.bus import BusClient, BusError, Message
 from libs.kit.bus.stored import StoredPublisher
 from libs.kit.fetch.cache import Cache
 from libs.kit.postgres import Database
@@ -50,7 +50,8 @@ class Trainer:
         """There may be something to tidy up."""
         self.database = Database(settings.database)
         self.broker = make_broker(settings.nats, service="trainer", instance=self.instance)
-        self._bus = BusClient(_options(settings, self.instance), on_state=self._on_bus)
+        options = settings.nats.options(f"trainer.{self.instance}.calls", inbox_prefix=f"_INBOX.{self.instance}")
+        self._bus = BusClient(options, on_state=self._on_bus)
         self._publisher = StoredPublisher(self._bus, source=_SOURCE, inbox=f"_INBOX.{self.instance}.said")
         self._registry = BusRegistry(self._bus)
         self._space = Space(settings.directory)
@@ -156,15 +157,3 @@ class Trainer:
 def build_app(settings: Settings) -> Trainer:
     """Everything wired, nothing started."""
     return Trainer(settings)
-
-
-def _options(settings: Settings, instance: str) -> BusOptions:
-    nats = settings.nats
-    return BusOptions(
-        host=nats.host,
-        port=nats.port,
-        user=nats.user,
-        password=nats.secret(),
-        name=f"trainer.{instance}.calls",
-        inbox_prefix=f"_INBOX.{instance}",
-    )

@@ -4,12 +4,12 @@ from pathlib import Path
 from typing import Literal
 
 from pydantic import Field
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import SettingsConfigDict
 
-from libs.kit.settings import NatsSettings, PostgresSettings
+from libs.kit.settings import NatsSettings, PostgresSettings, ServiceSettings
 
 
-class Settings(BaseSettings):
+class Settings(ServiceSettings):
     """What one trainer process needs to know."""
 
     model_config = SettingsConfigDict(env_prefix="TRAINER_", env_nested_delimiter="__")
@@ -47,13 +47,12 @@ class Settings(BaseSettings):
     """What does the heavy work, in a process of its own."""
     priority: Literal["idle", "low", "normal"] = "idle"
     """Of that process: only when nobody else wants the processor, last in line, or like everybody."""
-    work_environment: dict[str, str] = {}
+    work_environment: dict[str, str] = Field(default_factory=dict)
     """What that process is told beside what every such process is, as JSON."""
     code: str = ""
     """What versions say of the code that made them; unset: the checkout's commit, else the release."""
     start_timeout_s: float = Field(default=60.0, gt=0)
     """How long the database and the bus may take to answer when this process starts."""
-    log_level: str = "INFO"
 
     def api_key(self) -> str:
         """The key with which models are asked; empty without a file."""

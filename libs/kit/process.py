@@ -1,0 +1,64 @@
+"""Runs one service as a process: its settings, its signals, and what is said where it cannot begin."""
+
+import asyncio
+import signal
+import sys
+from collections.abc import Callable
+from typing import Final, Protocol, TypeVar
+
+import uvloop
+from pydantic import ValidationError
+
+from libs.kit.settings import ServiceSettings
+from libs.kit.telemetry import configure_logging
+
+BAD_SETTINGS: Final = 2
+"""Exit status where a setting is missing or wrong."""
+
+
+class App(Protocol):
+    """A service, wired and not started."""
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Serve until `stop` is set."""
+
+
+Settings = TypeVar("Settings", bound=ServiceSettings)
+
+
+def run_service(service: str, read: Callable[[], Settings], build: Callable[[Settings], App]) -> int:
+    """Serve until SIGTERM or SIGINT.
+
+    Args:
+        service: what its log lines bear.
+        read: reads the settings from the environment.
+        build: wires the service; called in the event loop.
+
+    Returns:
+        The exit status: 0, or `BAD_SETTINGS` after one line per setting that is missing or wrong.
+    """
+    try:
+        settings = read()
+    except ValidationError as error:
+        print(refused(service, error), file=sys.stderr)  # noqa: T201 - logging is not configured yet
+        return BAD_SETTINGS
+    configure_logging(service, level=settings.log_level)
+    uvloop.run(_serve(settings, build))
+    return 0
+
+
+def refused(service: str, error: ValidationError) -> str:
+    """One line per setting that is missing or wrong, each named as it is in the environment."""
+    lines = []
+    for one in error.errors(include_url=False, include_input=False):
+        variable = f"{service}_{'__'.join(str(part) for part in one['loc'])}".upper()
+        lines.append(f"{service}: {variable}: {one['msg']}")
+    return "\n".join(lines)
+
+
+async def _serve(settings: Settings, build: Callable[[Settings], App]) -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    await build(settings).run(stop)
