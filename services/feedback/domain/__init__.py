@@ -1,1 +1,1 @@
-"""Pure rules: texts of answers, what a signal changes, intervals."""
+"""Pure rules: what a signal changes, intervals."""

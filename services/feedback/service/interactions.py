@@ -8,9 +8,9 @@ import msgspec
 from libs.contracts.feedback import Captured, ContentPolicy
 from libs.contracts.inference import RequestCompleted
 from libs.kit import clock
+from libs.kit.dialogue import answers
 from libs.kit.errors import ServiceError
 from libs.kit.postgres import Database
-from services.feedback.domain import answers
 from services.feedback.repository import erasures, interactions
 from services.feedback.repository.bulk import collisions
 from services.feedback.repository.interactions import Content

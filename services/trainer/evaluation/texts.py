@@ -7,12 +7,13 @@ them, or else the choice "A" would equal an empty answer.
 
 import re
 import string
-from collections import Counter
 from collections.abc import Sequence
 from typing import Any, Final
 
 from rouge_score import rouge_scorer  # type: ignore[import-untyped] # it ships no types
 from sacrebleu.metrics.bleu import BLEU
+
+from libs.kit.words import f1
 
 BLEU_ORDER: Final = 4
 BLEU_COLUMNS: Final = 2 * BLEU_ORDER + 2
@@ -52,7 +53,7 @@ def exact_match(text: str, references: Sequence[str]) -> float:
 def token_f1(text: str, references: Sequence[str]) -> float:
     """Harmonic mean of precision and recall of words, against the closest reference."""
     said = normalised(text).split()
-    return max(_f1(said, normalised(reference).split()) for reference in references)
+    return max(f1(said, normalised(reference).split()) for reference in references)
 
 
 def rouge_l(text: str, references: Sequence[str]) -> float:
@@ -80,10 +81,3 @@ def label_of(text: str, labels: Sequence[str]) -> str:
 
 def _plain(text: str) -> str:
     return " ".join(text.lower().translate(_PUNCTUATION).split())
-
-
-def _f1(said: list[str], wanted: list[str]) -> float:
-    if not said or not wanted:
-        return float(said == wanted)
-    common = (Counter(said) & Counter(wanted)).total()
-    return 2 * common / (len(said) + len(wanted))

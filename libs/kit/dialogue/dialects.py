@@ -4,14 +4,14 @@ from typing import Any
 
 import msgspec
 
-from services.feedback.domain.assemblies import (
+from libs.kit.dialogue.assemblies import (
     AnthropicAssembly,
     Assembly,
     ChatAssembly,
     CompletionAssembly,
     ResponsesAssembly,
 )
-from services.feedback.domain.shapes import mapping, mappings, message, text, tool_call
+from libs.kit.dialogue.shapes import mapping, mappings, message, text, tool_call
 
 __all__ = [
     "AnthropicAssembly",

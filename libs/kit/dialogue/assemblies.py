@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from typing import Any
 
-from services.feedback.domain.shapes import index, mapping, mappings, message, text, tool_call
+from libs.kit.dialogue.shapes import index, mapping, mappings, message, text, tool_call
 
 
 class _Call:

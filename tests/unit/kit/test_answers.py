@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from libs.kit.dialogue.answers import answered, asked
 from libs.testkit.fake_answers import (
     STREAMS,
     Call,
@@ -16,7 +17,6 @@ from libs.testkit.fake_answers import (
     tokens_of,
 )
 from libs.testkit.fake_responses import responses_full, responses_steps
-from services.feedback.domain.answers import answered, asked
 
 CALL = Call("0" * 24, "helpdesk", 1, b"Hi", 2, tokens_of(b"Hi", 1, 40), include_usage=True)
 TEXT = msgspec.json.decode(b'"%b"' % b"".join(CALL.tokens))

@@ -11,8 +11,8 @@ from typing import Any, Final
 
 import msgspec
 
-from services.feedback.domain import dialects
-from services.feedback.domain.streams import documents
+from libs.kit.dialogue import dialects
+from libs.kit.dialogue.streams import documents
 
 
 @dataclass
