@@ -78,11 +78,13 @@ class DeclaredSelection(Selection, frozen=True, omit_defaults=True, kw_only=True
 
 
 class BuildDataset(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
-    """Build, and publish unless `dry_run`."""
+    """Build, and publish unless `dry_run`; a repeat with the same `id` gives the same build."""
 
     selection: Selection
     author: str
     dry_run: bool = False
+    id: str = ""
+    """`job_<24 hex>`; empty: a fresh one."""
 
 
 class DatasetJob(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):

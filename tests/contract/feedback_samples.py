@@ -152,7 +152,9 @@ FEEDBACK_SAMPLES: Final[dict[str, msgspec.Struct]] = {
     "Erasure": f.Erasure("era_1", 1, 2, ("faq@sha256:0123456789ab",)),
     "ListDeadLetters": f.ListDeadLetters(3, "b"),
     "DeadLetterPage": f.DeadLetterPage((LETTER,), "1-x"),
-    "BuildDataset": d.BuildDataset(selection=SELECTION, author="root", dry_run=True),
+    "BuildDataset": d.BuildDataset(
+        selection=SELECTION, author="root", dry_run=True, id="job_0123456789abcdef01234567"
+    ),
     "JobId": d.JobId("j1"),
     "ListJobs": d.ListJobs(5),
     "JobList": d.JobList((JOB,)),

@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import Any, Final
 
 import msgspec
-from sqlalchemy import Row, delete, exists, insert, select, text, update
+from sqlalchemy import Row, delete, exists, select, text, update
+from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from libs.contracts import subjects
@@ -24,8 +25,8 @@ where d.dataset = :dataset and i.erased_ms is not null limit 1
 """
 
 
-async def add(connection: AsyncConnection, job: DatasetJob, *, dry_run: bool) -> None:
-    """Order a build."""
+async def add(connection: AsyncConnection, job: DatasetJob, *, dry_run: bool) -> DatasetJob:
+    """Order a build; the one that has its id already, if there is one."""
     values = {
         "id": job.id,
         "state": job.state,
@@ -34,7 +35,10 @@ async def add(connection: AsyncConnection, job: DatasetJob, *, dry_run: bool) ->
         "dry_run": dry_run,
         "created_ms": job.created_ms,
     }
-    await connection.execute(insert(jobs).values(values))
+    statement = insert(jobs).values(values).on_conflict_do_nothing(index_elements=["id"])
+    if (await connection.execute(statement)).rowcount:
+        return job
+    return job_of((await connection.execute(select(jobs).where(jobs.c.id == job.id))).one())
 
 
 async def find(connection: AsyncConnection, job_id: str) -> DatasetJob | None:

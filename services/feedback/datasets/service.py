@@ -1,7 +1,9 @@
 """The calls about data sets, and the worker behind them."""
 
 import asyncio
+import re
 from pathlib import Path
+from typing import Final
 
 import msgspec
 
@@ -11,14 +13,15 @@ from libs.kit import clock
 from libs.kit.errors import ServiceError
 from libs.kit.postgres import Database
 from libs.kit.registry_client import Registry
+from libs.kit.selections import check_selection
 from libs.kit.serving import Operation
 from libs.kit.settings import PostgresSettings
 from services.feedback.datasets import jobs
 from services.feedback.datasets.runner import Runner
 from services.feedback.datasets.select import pinned
-from services.feedback.datasets.validate import check
 
-_MOST_JOBS = 500
+_MOST_JOBS: Final = 500
+_ID: Final = re.compile(r"job_[0-9a-f]{24}")
 
 
 class Datasets:
@@ -67,22 +70,35 @@ class Datasets:
     async def build(self, request: BuildDataset) -> DatasetJob:
         """Order a build; it sees what was recorded before now, or before the selection's own end.
 
+        A repeat with the same id gives the same build, with the end that was fixed then.
+
         Raises:
             ServiceError: `invalid_value`, `missing_field`, `storage_unavailable`.
         """
-        check(request.selection)
+        known = await self._known(request.id)
+        if known is not None:
+            return known
+        check_selection(request.selection)
         now_ms = clock.unix_ms()
         job = DatasetJob(
-            id=f"job_{clock.new_request_id()}",
+            id=request.id or f"job_{clock.new_request_id()}",
             state="queued",
             selection=pinned(request.selection, now_ms),
             author=request.author,
             created_ms=now_ms,
         )
         async with self._database.begin() as connection:
-            await jobs.add(connection, job, dry_run=request.dry_run)
+            job = await jobs.add(connection, job, dry_run=request.dry_run)
         self._wake.set()
         return job
+
+    async def _known(self, job_id: str) -> DatasetJob | None:
+        if not job_id:
+            return None
+        if _ID.fullmatch(job_id) is None:
+            raise ServiceError("invalid_value", "`id` must be `job_` and 24 hex digits.", param="id")
+        async with self._database.begin() as connection:
+            return await jobs.find(connection, job_id)
 
     async def show(self, request: JobId) -> DatasetJob:
         """One build and how far it is.

@@ -13,7 +13,7 @@ from libs.contracts.training import JobState, TrainingPlan
 from libs.kit.errors import ServiceError
 from libs.kit.modelfiles import ADAPTER_CONFIG
 from libs.kit.publish import Description
-from services.trainer.domain.plans import check_shape, shape_of_row
+from libs.kit.training_plans import check_shape, shape_of_row
 from services.trainer.repository import jobs
 from services.trainer.running.checkpoints import Checkpoints
 from services.trainer.running.context import Attempt

@@ -11,7 +11,7 @@ from libs.contracts.training import Job, JobKind, JobState, OrderEvaluation, Ord
 from libs.kit import clock
 from libs.kit.errors import ServiceError
 from libs.kit.postgres import Database
-from services.trainer.domain.plans import check_evaluation, check_training
+from libs.kit.training_plans import check_evaluation, check_training
 from services.trainer.repository import jobs
 from services.trainer.service.resolving import Resolver
 

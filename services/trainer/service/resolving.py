@@ -12,7 +12,7 @@ from libs.contracts.training import TrainingPlan
 from libs.contracts.versions import full_reference
 from libs.kit.errors import ServiceError
 from libs.kit.registry_client import Registry
-from services.trainer.domain.plans import check_shape
+from libs.kit.training_plans import check_shape
 
 _SUFFIX: Final = ".jsonl"
 

@@ -107,6 +107,22 @@ async def _one_event(ground: FeedbackGround) -> DatasetBuilt:
     return event
 
 
+async def test_a_build_that_is_ordered_again_is_the_same_build(
+    ground: FeedbackGround, desk: FeedbackDesk, models: RegistryDesk
+) -> None:
+    await store(ground.database, judged_rows(50))
+    order = BuildDataset(selection=selection(), author="ann", id="job_" + "a" * 24)
+    first, at_once = await asyncio.gather(desk.call("dataset_build", order), desk.call("dataset_build", order))
+    assert first == at_once
+    done = await _end(desk, first)
+    assert (done.state, done.error) == ("succeeded", "")
+    assert await desk.call("dataset_build", order) == done, "its end is the one that was fixed at first"
+    assert len((await desk.call("dataset_list", ListJobs())).jobs) == 1
+    with pytest.raises(ServiceError) as caught:
+        await desk.call("dataset_build", BuildDataset(selection=selection(), author="ann", id="mine"))
+    assert (caught.value.code, caught.value.param) == ("invalid_value", "id")
+
+
 async def test_a_build_is_published_recorded_and_announced(
     ground: FeedbackGround, desk: FeedbackDesk, models: RegistryDesk, rows: Rows
 ) -> None:

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from libs.contracts.datasets import Quarantine, Selection, Shape
 from libs.contracts.feedback import SignalKind, Source
 from libs.kit.errors import ServiceError
+from libs.kit.selections import check_selection
 from libs.testkit.judged import START_MS, judgement, row, selection
 from services.feedback.datasets.labels import judge
 from services.feedback.datasets.normalise import each_text, normalise
@@ -18,7 +19,6 @@ from services.feedback.datasets.quality import flaw, plain
 from services.feedback.datasets.rows import Example, Judgement, Label
 from services.feedback.datasets.select import considered, current, is_selected, pinned
 from services.feedback.datasets.split import split_of
-from services.feedback.datasets.validate import check
 
 UP, DOWN = ((SignalKind.THUMB, value) for value in (True, False))
 signals = st.lists(
@@ -269,11 +269,11 @@ def test_every_stratum_is_split_by_the_same_shares(stratum: str) -> None:
 )
 def test_what_cannot_be_built_is_refused_at_once(changes: dict[str, object], param: str) -> None:
     with pytest.raises(ServiceError) as caught:
-        check(msgspec.structs.replace(selection(), **changes))
+        check_selection(msgspec.structs.replace(selection(), **changes))
     assert caught.value.param == param
     assert caught.value.code in ("invalid_value", "missing_field")
 
 
 @pytest.mark.parametrize("shape", Shape)
 def test_a_plain_selection_is_accepted(shape: Shape) -> None:
-    check(Selection(name="helpdesk", shape=shape, tenant="acme"))
+    check_selection(Selection(name="helpdesk", shape=shape, tenant="acme"))

@@ -1,16 +1,17 @@
-"""Which selections can be built at all; said at once, not after a million rows."""
+"""Which selections of a data set can be built at all; said at once, not after a million rows."""
 
 import math
+from collections.abc import Mapping
 
 from libs.contracts.datasets import Selection
 from libs.contracts.versions import NAME
 from libs.kit.errors import ServiceError
-from services.feedback.datasets.split import check_splits
 
 _MOST_NAMES = 1_000
+_MOST_SPLITS = 16
 
 
-def check(selection: Selection) -> None:
+def check_selection(selection: Selection) -> None:
     """Accept a selection.
 
     Raises:
@@ -28,7 +29,7 @@ def check(selection: Selection) -> None:
         if len(getattr(selection, name)) > _MOST_NAMES:
             raise _bad(name, f"must not have more than {_MOST_NAMES} entries")
     _check_numbers(selection)
-    check_splits(selection.splits)
+    _check_splits(selection.splits)
 
 
 def _check_numbers(selection: Selection) -> None:
@@ -53,6 +54,20 @@ def _check_numbers(selection: Selection) -> None:
     ):
         if number < least:
             raise _bad(f"quarantine.{name}", f"must be at least {least}")
+
+
+def _check_splits(splits: Mapping[str, float]) -> None:
+    """Names that can be file names, and positive shares that add up to 1."""
+    if not 0 < len(splits) <= _MOST_SPLITS:
+        raise ServiceError("invalid_value", f"Give 1 to {_MOST_SPLITS} splits.", param="splits")
+    for name, share in splits.items():
+        if not (name.isascii() and name.isidentifier() and name.islower() and len(name) <= 32):
+            text = f"The split `{name[:40]}` needs a name of at most 32 lower-case letters, digits and `_`."
+            raise ServiceError("invalid_value", text, param="splits")
+        if not 0 < share <= 1:
+            raise ServiceError("invalid_value", f"The share of {name} must be more than 0, at most 1.", param="splits")
+    if abs(sum(splits.values()) - 1) > 1e-6:
+        raise ServiceError("invalid_value", "The shares of the splits must add up to 1.", param="splits")
 
 
 def _bad(field: str, what: str) -> ServiceError:
