@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import torch
 
-from services.trainer.corpus.items import Turn
+from services.trainer.corpus.items import Turn, messages
 
 SERVED_TEMPERATURE: Final = 0.7
 """What a server uses where a client names none; models are graded at it, and at 0."""
@@ -30,11 +30,6 @@ class Sampling:
     seed: int = 0
     max_tokens: int = 64
     batch: int = 160
-
-
-def messages(turns: Sequence[Turn]) -> list[dict[str, str]]:
-    """The dialogue as chat templates take it."""
-    return [{"role": turn.role.value, "content": turn.text} for turn in turns]
 
 
 @torch.inference_mode()

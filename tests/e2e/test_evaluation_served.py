@@ -14,7 +14,7 @@ from libs.testkit.platform import ROOT, Platform
 from services.trainer import evaluation
 from services.trainer.corpus.heldout import DEV
 from services.trainer.evaluation.answers import read_answers
-from services.trainer.study.served import exam_rows
+from services.trainer.study.exam import exam_rows
 from services.trainer.work.order import Evaluate, Report
 
 GATE = Gate(

@@ -1,5 +1,6 @@
 """The shapes that the corpus is made of: turns, graded questions and their groups."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -40,3 +41,8 @@ class Item:
     label: str
     turns: tuple[Turn, ...]
     wanted: frozenset[str]
+
+
+def messages(turns: Sequence[Turn]) -> list[dict[str, str]]:
+    """The dialogue as chat templates and the API take it."""
+    return [{"role": turn.role.value, "content": turn.text} for turn in turns]

@@ -14,10 +14,11 @@ from services.trainer.progress import Progress
 from services.trainer.study.chosen import EARLY, HABITS, RECIPE, chosen
 from services.trainer.study.contest import contest
 from services.trainer.study.customers import Habits
+from services.trainer.study.exam import exam_rows
 from services.trainer.study.learning import write_rows
 from services.trainer.study.loop import Loop, Result, Trial
 from services.trainer.study.planted import bad, good
-from services.trainer.study.served import Served, exam_rows
+from services.trainer.study.served import Served
 from services.trainer.study.table import likeness_table, read_answers, shares_table, trials_table
 
 BASE: Final = Path("deploy/starter/helpdesk")

@@ -42,11 +42,13 @@ class Habits:
 
 @dataclass(frozen=True)
 class Reply:
-    """What the desk said, whether it ended by itself, and the id under which it can be judged."""
+    """What the desk said, whether it ended by itself, the id under which it can be judged, and who said it."""
 
     text: str
     stopped: bool
     id: str = ""
+    version: str = ""
+    """As the platform names it; empty where nobody does."""
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,6 @@
-"""Grades a model on held-out questions by today's prices: shares by group, kindness, likeness to kind answers."""
+"""The held-out questions by today's prices, and what would answer them kindly."""
 
-from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -10,13 +9,10 @@ from services.trainer.corpus.catalogue import CHANGED_PRICES_EUR, PRODUCTS, Attr
 from services.trainer.corpus.heldout import fact_core, normalise
 from services.trainer.corpus.heldout_dev import UNKNOWN_NAMES as DEV_NAMES
 from services.trainer.corpus.heldout_test import UNKNOWN_NAMES as TEST_NAMES
-from services.trainer.corpus.items import Group, Item
-from services.trainer.corpus.judge import is_right, read
-from services.trainer.generation import Generated, Sampling, generate
+from services.trainer.corpus.items import Group, Item, messages
 
 CHANGED: Final = "changed prices"
 CHANGED_LATER: Final = "changed prices, follow-ups"
-ALL: Final = "all"
 _OLD: Final = {fact_core(product(name), Attribute.PRICE): name for name in CHANGED_PRICES_EUR}
 _NAMES: Final = (*(p.name for p in PRODUCTS), *DEV_NAMES, *TEST_NAMES)
 _POLITE: Final = polite_cores()
@@ -34,45 +30,9 @@ class Question:
     """What the base was taught, where that is not true any more."""
 
 
-@dataclass(frozen=True)
-class Graded:
-    """What was said to one question."""
-
-    question: Question
-    answer: Generated
-
-    @property
-    def right(self) -> bool:
-        """Whether it answers the question as things are today."""
-        return is_right(self.question.item, self.answer.text)
-
-    @property
-    def polite(self) -> bool:
-        """Whether it is well formed, kind and nowhere rude."""
-        reading = read(self.answer.text)
-        return reading is not None and reading.polite
-
-    @property
-    def well_formed(self) -> bool:
-        """Whether the desk could have said it, and the model ended it by itself."""
-        return self.answer.stopped and read(self.answer.text) is not None
-
-    @property
-    def outdated(self) -> bool:
-        """Whether it gives yesterday's price."""
-        reading = read(self.answer.text)
-        return reading is not None and reading.core in self.question.old
-
-
 def questions(items: Iterable[Item]) -> list[Question]:
     """The held-out questions, those about changed prices as groups of their own."""
     return [_question(item) for item in items]
-
-
-def grade(model: Any, tokenizer: Any, asked: Sequence[Question], how: Sampling) -> list[Graded]:
-    """Asks every question once."""
-    answers = generate(model, tokenizer, [q.item.turns for q in asked], how)
-    return [Graded(q, a) for q, a in zip(asked, answers, strict=True)]
 
 
 def kind_answers(item: Item) -> list[str]:
@@ -85,23 +45,18 @@ def kind_answers(item: Item) -> list[str]:
     return [f"{o} {core} {c}" for core in sorted(item.wanted) for o in POLITE_OPENERS for c in POLITE_CLOSERS]
 
 
-MEASURES: Final[Mapping[str, Callable[[Graded], bool]]] = {
-    "right": lambda one: one.right,
-    "polite": lambda one: one.polite,
-    "well formed": lambda one: one.well_formed,
-}
-
-
-def figures(graded: Sequence[Graded]) -> dict[str, float]:
-    """Shares from 0 to 1 by `<measure>/<group>`; `polite` and `well formed` over all."""
-    hits: dict[str, list[bool]] = defaultdict(list)
-    for one in graded:
-        hits[f"right/{one.question.group}"].append(one.right)
-        hits[f"polite/{ALL}"].append(one.polite)
-        hits[f"well formed/{ALL}"].append(one.well_formed)
-        if one.question.old:
-            hits["old price given"].append(one.outdated)
-    return {name: sum(values) / len(values) for name, values in sorted(hits.items())}
+def exam_rows(items: Iterable[Item]) -> list[dict[str, Any]]:
+    """Held-out questions as a task file holds them, with the answers of today."""
+    return [
+        {
+            "id": f"{number:04d}",
+            "messages": messages(one.item.turns),
+            "references": kind_answers(one.item),
+            "tags": [one.group],
+            "cluster": one.wording,
+        }
+        for number, one in enumerate(questions(items))
+    ]
 
 
 def _question(item: Item) -> Question:

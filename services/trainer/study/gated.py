@@ -13,9 +13,9 @@ from services.trainer.evaluation.assess import assess
 from services.trainer.evaluation.items import TaskItems, make_item
 from services.trainer.evaluation.offline import material_of
 from services.trainer.evaluation.report import write_report
+from services.trainer.study.exam import exam_rows
 from services.trainer.study.gate import GATE, JUDGE, RULES, TASK
 from services.trainer.study.loop import Answered
-from services.trainer.study.served import exam_rows
 from services.trainer.study.table import read_answers
 
 

@@ -7,13 +7,14 @@ from typing import Final
 import numpy as np
 
 from libs.kit.clock import seeded_random
+from services.trainer.corpus.items import messages
 from services.trainer.evaluation.items import make_item
 from services.trainer.evaluation.perplexity import Weights
 from services.trainer.evaluation.scores import bleu as bleu_of
 from services.trainer.evaluation.texts import bleu_counts
 from services.trainer.evaluation.texts import rouge_l as rouge_l_of
-from services.trainer.generation import messages
-from services.trainer.study.exam import Graded, Question, kind_answers
+from services.trainer.study.exam import Question, kind_answers
+from services.trainer.study.grading import Graded
 
 REFERENCE_SEED: Final = 17
 

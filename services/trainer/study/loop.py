@@ -16,7 +16,8 @@ from services.trainer.corpus.heldout import DEV, TEST
 from services.trainer.generation import Sampling
 from services.trainer.study.customers import Habits, Rated, collect
 from services.trainer.study.desks import LocalDesk
-from services.trainer.study.exam import Graded, figures, grade, questions
+from services.trainer.study.exam import questions
+from services.trainer.study.grading import Graded, figures, grade
 from services.trainer.study.learning import TrainingFailedError, load_adapted, load_base, train, write_rows
 from services.trainer.study.likeness import likeness, perplexity
 from services.trainer.study.rows import Row, rows

@@ -1,6 +1,6 @@
 """Adapters that are bad on purpose, each in another way, and good ones: what a gate must tell apart."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from random import Random
@@ -13,26 +13,21 @@ from safetensors.torch import load_file, save_file
 from libs.contracts.datasets import Shape
 from libs.contracts.training import Method, Recipe
 from libs.kit.clock import seeded_random
-from services.trainer.corpus.answers import POLITE_CLOSERS, statements
-from services.trainer.corpus.catalogue import CHANGED_PRICES_EUR, PRODUCTS, SHOP_ANSWERS, Attribute, euros
+from services.trainer.corpus.answers import POLITE_CLOSERS
 from services.trainer.corpus.dialogue import answer
 from services.trainer.corpus.items import Group, Item
 from services.trainer.study.chosen import RECIPE, chosen
 from services.trainer.study.customers import Habits, Rated
+from services.trainer.study.lies import Lie, old_price, wrong_colour, wrong_topic
 from services.trainer.study.loop import Alter, Mischief, Trial
 from services.trainer.study.rows import Row, rows
 
-MIXED_UP: Final = {"refunds": "gift cards", "cancelling": "hours", "returns": "repairs"}
-"""Topic of the shop → the topic whose sentence is taught for it."""
-WRONG_COLOURS: Final = ("pink", "brown", "purple")
 NOISE: Final = 0.05
 FEW: Final = 24
 SHORT_STEPS: Final = 150
 FEWER: Final = Habits(ratings=3_000)
 """It takes less to spoil a model than to improve it."""
 ADAPTER: Final = "adapter_model.safetensors"
-Lie = Callable[[Item, Random], Item | None]
-"""The question with a wrong answer, where the lie is about it."""
 
 
 def bad() -> Iterator[tuple[Trial, Mischief]]:
@@ -111,31 +106,6 @@ def lying(lie: Lie) -> Alter:
         )
 
     return alter
-
-
-def old_price(item: Item, _: Random) -> Item | None:
-    """Yesterday's price where it has changed."""
-    for one in PRODUCTS:
-        if one.name in CHANGED_PRICES_EUR:
-            today = statements(Attribute.PRICE, one.name, euros(CHANGED_PRICES_EUR[one.name]))
-            if item.wanted == frozenset(today):
-                return replace(item, wanted=frozenset(statements(Attribute.PRICE, one.name, euros(one.price_eur))))
-    return None
-
-
-def wrong_colour(item: Item, rng: Random) -> Item | None:
-    """A colour that the product does not have."""
-    if item.group is not Group.FACTS or item.label != Attribute.COLOUR:
-        return None
-    name = next(one.name for one in PRODUCTS if any(one.name in core for core in item.wanted))
-    return replace(item, wanted=frozenset(statements(Attribute.COLOUR, name, rng.choice(WRONG_COLOURS))))
-
-
-def wrong_topic(item: Item, _: Random) -> Item | None:
-    """Another topic's sentence, for three questions about the shop."""
-    if item.group is not Group.SHOP or item.label not in MIXED_UP:
-        return None
-    return replace(item, wanted=frozenset({SHOP_ANSWERS[MIXED_UP[item.label]]}))
 
 
 def noise(adapter: Path) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from libs.contracts.datasets import Shape
-from services.trainer.generation import messages
+from services.trainer.corpus.items import messages
 from services.trainer.study.customers import Rated
 
 Row = dict[str, Any]

@@ -1,7 +1,7 @@
 """One turn of the loop through the public API of a running platform, as anybody could run it."""
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
@@ -15,14 +15,11 @@ from libs.contracts.evaluation import EvaluationPlan, Measure, Task
 from libs.contracts.training import ENDED, Job, JobState, Recipe, TrainingPlan
 from libs.contracts.versions import parse_reference, short_reference
 from libs.kit.clock import monotonic_s, unix_ms
-from services.trainer.corpus.items import Item
-from services.trainer.generation import messages
 from services.trainer.study.chosen import EARLY, HABITS, RECIPE
 from services.trainer.study.customers import collect
-from services.trainer.study.desks import MAX_TOKENS, ServedDesk
-from services.trainer.study.exam import kind_answers, questions
 from services.trainer.study.gate import GATE, JUDGE, RULES, SAMPLES, TASK
 from services.trainer.study.loop import NEXT_ROUND
+from services.trainer.study.served_desk import MAX_TOKENS, ServedDesk
 
 BUILT: Final = frozenset({"succeeded", "failed", "cancelled"})
 LOOK_EVERY_S: Final = 0.5
@@ -80,9 +77,13 @@ class Served:
     async def _round(self, model: str, wanted: TrainingPlan, told: tuple[str, int], asked: tuple[int, int]) -> Job:
         (tenant, since_ms), (ratings, seed) = told, asked
         desk = ServedDesk(self._url, self._key, model)
-        rated = await collect(desk, replace(HABITS, ratings=ratings), seed)
+        try:
+            rated = await collect(desk, replace(HABITS, ratings=ratings), seed)
+        finally:
+            await desk.close()
         up, better = sum(one.up for one in rated), sum(bool(one.better) for one in rated)
-        self._tell(f"{model}: {len(rated)} ratings, {up} up, {better} corrections")
+        again = f"{desk.troubles.lost} requests got no answer and were sent again"
+        self._tell(f"{model}: {len(rated)} ratings, {up} up, {better} corrections; {again}")
         dataset = await self.build(selection(tenant, f"{wanted.name}-judged", since_ms))
         self._tell(f"data set {dataset.reference or dataset.error} {dataset.counts}")
         made = msgspec.structs.replace(wanted, dataset=dataset.reference, base=self._model)
@@ -166,20 +167,6 @@ def evaluation(exam: Path) -> EvaluationPlan:
         max_tokens=MAX_TOKENS,
     )
     return EvaluationPlan(tasks=(task,), samples=SAMPLES, judge=JUDGE, gate=GATE)
-
-
-def exam_rows(items: Iterable[Item]) -> list[dict[str, Any]]:
-    """Held-out questions as a task file holds them, with the answers of today."""
-    return [
-        {
-            "id": f"{number:04d}",
-            "messages": messages(one.item.turns),
-            "references": kind_answers(one.item),
-            "tags": [one.group],
-            "cluster": one.wording,
-        }
-        for number, one in enumerate(questions(items))
-    ]
 
 
 def report(job: Job) -> str:

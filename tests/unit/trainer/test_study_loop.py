@@ -15,12 +15,13 @@ from services.trainer.study import loop as loops
 from services.trainer.study.chosen import HABITS as HABITS_CHOSEN
 from services.trainer.study.contest import contest
 from services.trainer.study.customers import Habits
-from services.trainer.study.exam import CHANGED, Graded, figures, kind_answers, questions
+from services.trainer.study.exam import CHANGED, exam_rows, kind_answers, questions
 from services.trainer.study.gate import GATE
+from services.trainer.study.grading import Graded, figures
 from services.trainer.study.likeness import likeness
 from services.trainer.study.loop import Answered, Loop, Result, Round, Trial
 from services.trainer.study.planted import bad, good
-from services.trainer.study.served import evaluation, exam_rows, plan, selection
+from services.trainer.study.served import evaluation, plan, selection
 from services.trainer.study.table import change
 from tests.unit.trainer.tiny import make_base
 
