@@ -12,17 +12,20 @@ from libs.kit.bus import BusClient
 from libs.kit.bus.events import EventPublisher
 from libs.kit.feedback_client import BusFeedback
 from libs.kit.registry_client import BusRegistry
+from libs.kit.rollout_client import BusRollout
 from libs.kit.trainer_client import BusTrainer
 from services.gateway.admin import build_admin
 from services.gateway.endpoint import Endpoint
 from services.gateway.fleet import Fleet
 from services.gateway.identity import KeyFileError, Keyring, read_keys
 from services.gateway.metrics import Metrics
+from services.gateway.mirror import Mirror
 from services.gateway.relay import Relay
 from services.gateway.reports import Reports
 from services.gateway.routes.api import PREFIX, build_api
 from services.gateway.settings import Settings
 from services.gateway.signals import Signals
+from services.gateway.splits import Divider
 from services.gateway.watch import Watch
 
 log = structlog.get_logger(__name__)
@@ -59,6 +62,15 @@ class Gateway:
         )
         self._watch = Watch(self.bus, self.instance, self.fleet, self.relay, settings)
         reports = Reports(self.events, self.metrics)
+        self.divider = Divider(self.fleet)
+        self.mirror = Mirror(
+            settings,
+            instance=self.instance,
+            fleet=self.fleet,
+            relay=self.relay,
+            reports=reports,
+            metrics=self.metrics,
+        )
         self.endpoint = Endpoint(
             settings,
             instance=self.instance,
@@ -67,6 +79,8 @@ class Gateway:
             relay=self.relay,
             watch=self._watch,
             reports=reports,
+            divider=self.divider,
+            mirror=self.mirror,
         )
         signals = Signals(self.bus, max_body_bytes=settings.max_body_bytes, body_timeout_s=settings.body_timeout_s)
         self._admin = build_admin(
@@ -77,6 +91,7 @@ class Gateway:
                 "registry": BusRegistry(self.bus),
                 "feedback": BusFeedback(self.bus),
                 "trainer": BusTrainer(self.bus),
+                "rollout": BusRollout(self.bus),
             },
             keyring=keyring,
             admins=load_admins(settings),
@@ -95,17 +110,20 @@ class Gateway:
     def begin_drain(self) -> None:
         """Refuse new requests from now on; safe in a signal handler."""
         self._watch.draining = True
+        self.mirror.closed = True
 
     async def start(self) -> None:
         """Connect when the bus answers; until then `/readyz` says what is missing."""
         self.relay.start()
         self._watch.start()
+        self.divider.start(self.bus)
         self.events.start()
         await self.bus.connect_when_possible()
         log.info("gateway started", instance=self.instance, host=self.settings.host, port=self.settings.port)
 
     async def stop(self) -> None:
         """Let the last events be acknowledged, then leave the bus."""
+        await self.mirror.stop()
         await self._watch.stop()
         await self.events.close()
         await self.bus.close()
@@ -127,6 +145,7 @@ class Gateway:
     def _add_gauges(self) -> None:
         gauge = self.metrics.gauge
         gauge("in_flight", "Requests in flight.", lambda: len(self.relay))
+        gauge("mirrors_in_flight", "Of these, mirrored ones, whose answers nobody sees.", lambda: len(self.mirror))
         gauge("bus_connected", "1 while the bus is connected.", lambda: self.bus.connected)
         gauge("bus_reconnects", "Reconnects since the start.", lambda: self.bus.reconnects)
         gauge("events_pending", "Events not yet acknowledged.", lambda: self.events.pending)

@@ -1,4 +1,4 @@
-"""Keeps the text of a request and its answer until it is announced; only where the operator wants text to be kept."""
+"""Keeps the text of a request and its answer: until it is announced, where the operator wants that, or compared."""
 
 from typing import Final
 
@@ -19,31 +19,36 @@ _encode = msgspec.json.Encoder().encode
 class Capture:
     """The text of one exchange; an answer beyond `MAX_RESPONSE_BYTES` is cut."""
 
-    __slots__ = ("_parts", "_request", "_room_bytes", "_truncated")
+    __slots__ = ("_parts", "_room_bytes", "announced", "request", "truncated")
 
-    def __init__(self, request: bytes) -> None:
-        """Begin with the client's body, which must be JSON."""
-        self._request = request
+    def __init__(self, request: bytes, *, announced: bool = True) -> None:
+        """Begin with the client's body, which must be JSON; what is not `announced` is kept for a comparison only."""
+        self.request = request
+        self.announced = announced
         self._parts: list[bytes] = []
         self._room_bytes = MAX_RESPONSE_BYTES
-        self._truncated = False
+        self.truncated = False
 
     def add(self, body: bytes) -> None:
         """Keep bytes that the client was sent."""
         if len(body) > self._room_bytes:
-            self._truncated = True
+            self.truncated = True
             body = body[: self._room_bytes]
         if body:
             self._room_bytes -= len(body)
             self._parts.append(body)
 
+    @property
+    def answer(self) -> str:
+        """What has come so far."""
+        return b"".join(self._parts).decode(errors="replace")
+
     def event(self, completed: RequestCompleted) -> bytes:
         """The event; without the answer, then without the request, if it would not fit into a message."""
-        answer = b"".join(self._parts).decode(errors="replace")
-        whole = _captured(completed, self._request, answer, truncated=self._truncated)
+        whole = _captured(completed, self.request, self.answer, truncated=self.truncated)
         if len(whole) <= _MAX_MESSAGE_BYTES:
             return whole
-        question = _captured(completed, self._request, "", truncated=True)
+        question = _captured(completed, self.request, "", truncated=True)
         return question if len(question) <= _MAX_MESSAGE_BYTES else _captured(completed, b"", "", truncated=True)
 
 

@@ -16,9 +16,11 @@ from services.gateway.exchange import Connection, Exchange
 from services.gateway.fleet import Fleet
 from services.gateway.identity import Keyring, Principal
 from services.gateway.inflight import InFlight
+from services.gateway.mirror import Mirror
 from services.gateway.relay import Relay
 from services.gateway.reports import Reports
 from services.gateway.settings import Settings
+from services.gateway.splits import Divider
 from services.gateway.watch import Watch
 
 log = structlog.get_logger(__name__)
@@ -70,6 +72,8 @@ class Endpoint:
         relay: Relay,
         watch: Watch,
         reports: Reports,
+        divider: Divider,
+        mirror: Mirror,
     ) -> None:
         """Join the parts."""
         self._settings = settings
@@ -79,6 +83,8 @@ class Endpoint:
         self._relay = relay
         self._watch = watch
         self._reports = reports
+        self._divider = divider
+        self._mirror = mirror
 
     async def serve(self, request: Request) -> None:
         """Answer one request and announce its end, whatever happens."""
@@ -88,7 +94,7 @@ class Endpoint:
             inflight = await self._admit(exchange, request)
             self._relay.submit(inflight)
             request.watch(inflight.on_client_gone)
-            await self._answer(exchange, inflight)
+            await replies.send(exchange, inflight)
         except ServiceError as error:
             await replies.send_error(exchange, error)
         except ClientGoneError:
@@ -105,6 +111,8 @@ class Endpoint:
             if inflight is not None:
                 self._relay.forget(inflight)
             self._reports.finish(exchange, inflight)
+            if exchange.division is not None and inflight is not None:
+                self._mirror.offer(exchange, inflight, exchange.division)
 
     async def _admit(self, exchange: Exchange, request: Request) -> InFlight:
         """Everything between the headers and the queue.
@@ -140,6 +148,8 @@ class Endpoint:
             exchange.capture = capture.Capture(body)
         exchange.service_class = _service_class(headers.get(b"x-llmos-class", b""), fields)
         envelope = self._envelope(exchange, principal, fields, headers.get(b"traceparent", b""))
+        if exchange.division is not None and exchange.division.mirrored and exchange.capture is None:
+            exchange.capture = capture.Capture(body, announced=False)
         return InFlight(
             exchange,
             envelope,
@@ -152,12 +162,15 @@ class Endpoint:
         path = exchange.route.path
         request_id = exchange.request_id
         now_ms = clock.unix_ms()
+        target = self._fleet.target(fields.model, path)
+        if self._divider.by_name:
+            target = self._divider.divide(exchange, target)
         return Envelope(
             request_id=request_id,
             reply=subjects.gateway_reply(self._instance, request_id),
             route=path,
-            model=fields.model,
-            pool=self._fleet.target(fields.model, path).pool,
+            model=target.model,
+            pool=target.pool,
             service_class=exchange.service_class,
             tenant=principal.tenant,
             start_by_ms=now_ms + int(self._settings.queue_timeout_s * 1000),
@@ -168,23 +181,6 @@ class Endpoint:
             cache_salt=principal.cache_salt,
             traceparent=traceparent.decode() if _TRACEPARENT.fullmatch(traceparent) else "",
         )
-
-    async def _answer(self, exchange: Exchange, inflight: InFlight) -> None:
-        """Relay what arrives until the answer, or the client, has ended.
-
-        Raises:
-            ServiceError: the request failed before its first byte.
-        """
-        await inflight.news()
-        if inflight.client_gone:
-            exchange.cancelled()
-            return
-        if inflight.error is not None:
-            raise inflight.error
-        if inflight.streamed:
-            await replies.send_stream(exchange, inflight)
-        else:
-            await replies.send_whole(exchange, inflight)
 
 
 def _episode(header: bytes) -> str:

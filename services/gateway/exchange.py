@@ -9,6 +9,7 @@ from libs.kit import clock
 from libs.kit.errors import ServiceError
 from services.gateway.capture import Capture
 from services.gateway.dialects import Dialect, dialect_of
+from services.gateway.division import Division
 from services.gateway.identity import Principal
 
 
@@ -48,6 +49,7 @@ class Exchange:
         "client_request_id",
         "connection",
         "dialect",
+        "division",
         "episode_id",
         "error_code",
         "first_byte_s",
@@ -81,7 +83,9 @@ class Exchange:
         """What the client says belongs together, for example one conversation."""
         self.user = ""
         self.capture: Capture | None = None
-        """Keeps the text, where the operator wants it kept."""
+        """Keeps the text, where the operator wants it kept or another version's answer is compared with it."""
+        self.division: Division | None = None
+        """How a running split took it, if one did."""
         self.stream = False
         self.service_class = ServiceClass.STANDARD
         self.status = 0

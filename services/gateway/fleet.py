@@ -75,6 +75,13 @@ class Fleet:
             raise ServiceError("unsupported_route", f"The model `{model}` cannot answer {route}.", param="model")
         return target
 
+    def ready(self, model: str, route: str) -> Target | None:
+        """Where a request for `model` goes if a ready worker can answer it there; else None."""
+        target = self._targets.get(model)
+        if target is None or not target.ready_workers or (target.routes and route not in target.routes):
+            return None
+        return target
+
     def hear(self, beat: WorkerBeat) -> None:
         """Take a worker's beat."""
         now_s = clock.monotonic_s()

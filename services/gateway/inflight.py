@@ -19,6 +19,7 @@ _LAST: Final = int(Flag.LAST)
 _ERROR: Final = int(Flag.ERROR)
 _CANCELLED: Final = int(Flag.CANCELLED)
 _WORKER_GONE: Final = frozenset(("worker_lost", "shutting_down"))
+_NOT_SERVED: Final = "model_not_found"
 _ENDS_BADLY: Final = _ERROR | _CANCELLED
 
 
@@ -36,6 +37,8 @@ class Verdict(IntEnum):
     """The execution ended without an answer, through no fault of the request."""
     OVERFLOW = 5
     """More waits for the client than may."""
+    WITHDRAWN = 6
+    """The version that a split chose is served no more."""
 
 
 class InFlight:
@@ -188,6 +191,8 @@ class InFlight:
         if frame.flags & _CANCELLED or meta.code in _WORKER_GONE:
             # Nobody here called it off: the worker is being stopped, or its engine died.
             return Verdict.LOST
+        if meta.code == _NOT_SERVED and self.exchange.division is not None and self.attempt == UNPINNED:
+            return Verdict.WITHDRAWN
         self.fail(ServiceError(meta.code, meta.message or "The engine failed.", param=meta.param or None))
         return Verdict.TAKEN
 

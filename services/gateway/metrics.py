@@ -68,6 +68,8 @@ class Metrics(Collector):
         self.retries = self._counter("retries", "Requests submitted again.")
         self.foreign_frames = self._counter("foreign_frames", "Frames of executions that do not answer.")
         self.slow_clients = self._counter("slow_clients", "Clients cut off because they did not read.")
+        self.mirrors_dropped = self._counter("mirrors_dropped", "Requests that should have been mirrored and were not.")
+        self.unobserved = self._counter("unobserved", "Divided or mirrored requests that are evidence for no version.")
 
     def gauge(self, name: str, text: str, read: Callable[[], float]) -> None:
         """Show a value that is read only when Prometheus asks."""

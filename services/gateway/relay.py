@@ -109,6 +109,15 @@ class Relay:
         else:
             self._resubmit(inflight)
 
+    def undivide(self, inflight: InFlight) -> None:
+        """The version that a split chose is served no more, before anybody took the request: ask for the name."""
+        exchange = inflight.exchange
+        if inflight.ended or exchange.division is None:
+            return
+        pool, exchange.division = exchange.division.pool, None
+        inflight.envelope = msgspec.structs.replace(inflight.envelope, model=exchange.model, pool=pool)
+        self._resubmit(inflight)
+
     def resend_unconfirmed(self) -> None:
         """After a reconnect: repeat submissions that may never have arrived; the stream removes duplicates."""
         for inflight in self.requests():
@@ -209,6 +218,8 @@ class Relay:
             self.call_off(request_id, frame.attempt)
         elif verdict is Verdict.LOST:
             self.lose(inflight, "ended by the worker", dead=frame.meta.code == "worker_lost")
+        elif verdict is Verdict.WITHDRAWN:
+            self.undivide(inflight)
         elif inflight.streamed:
             self.cut_off(inflight, "fell too far behind")
         else:

@@ -21,6 +21,24 @@ _CAPACITY: Final = (503, 529)
 _ENGINE_FAULT: Final = 500
 
 
+async def send(exchange: Exchange, inflight: InFlight) -> None:
+    """Relay what arrives until the answer, or the client, has ended.
+
+    Raises:
+        ServiceError: the request failed before its first byte.
+    """
+    await inflight.news()
+    if inflight.client_gone:
+        exchange.cancelled()
+        return
+    if inflight.error is not None:
+        raise inflight.error
+    if inflight.streamed:
+        await send_stream(exchange, inflight)
+    else:
+        await send_whole(exchange, inflight)
+
+
 async def send_whole(exchange: Exchange, inflight: InFlight) -> None:
     """Send an answer that is complete.
 

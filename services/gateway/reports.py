@@ -9,9 +9,11 @@ from libs.contracts import subjects
 from libs.contracts.inference import RequestCompleted
 from libs.kit import clock
 from libs.kit.bus.events import EventPublisher
+from services.gateway.division import Division
 from services.gateway.exchange import Exchange
 from services.gateway.inflight import InFlight
 from services.gateway.metrics import Metrics
+from services.gateway.observations import observed
 
 log = structlog.get_logger(__name__)
 
@@ -35,13 +37,31 @@ class Reports:
         if exchange.principal is not None:
             event = _event(exchange, inflight, total_s)
             self._events.publish(subjects.COMPLETED, event.id, _encode(event), time_ms=event.time_ms)
-            if exchange.capture is not None and exchange.work_began:
+            if exchange.capture is not None and exchange.capture.announced and exchange.work_began:
                 captured = exchange.capture.event(event)
                 self._events.publish(
                     subjects.CAPTURED, f"{exchange.request_id}-captured", captured, time_ms=event.time_ms
                 )
+            if exchange.division is not None:
+                self.observe(exchange, inflight, exchange.division)
         if exchange.outcome != "ok":
             _log(exchange, inflight, total_s)
+
+    def observe(
+        self,
+        exchange: Exchange,
+        inflight: InFlight | None,
+        division: Division,
+        *,
+        mirror: bool = False,
+        agreement: float | None = None,
+    ) -> None:
+        """Announce how a divided or mirrored request ended, if that is evidence for the version that was chosen."""
+        found = observed(exchange, inflight, division, mirror=mirror, agreement=agreement)
+        if found is None:
+            self._metrics.unobserved.inc()
+            return
+        self._events.publish(subjects.OBSERVED, found.id, _encode(found), time_ms=found.time_ms)
 
 
 def _event(exchange: Exchange, inflight: InFlight | None, total_s: float) -> RequestCompleted:

@@ -50,6 +50,9 @@ class Settings(BaseSettings):
     max_retries: int = Field(default=1, ge=0, le=250)
     """How often a request whose worker died is submitted again; then it is quarantined."""
 
+    mirror_at_once: int = Field(default=32, ge=0)
+    """Requests that a rollout's shadow step may have running here at the same time; beyond it they are dropped."""
+
     beat_s: float = Field(default=1.0, gt=0)
     missed_beats: int = Field(default=3, ge=1)
     """A worker silent for this many beats is lost."""

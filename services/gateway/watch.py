@@ -143,6 +143,8 @@ class Watch:
         elif inflight.attempt == UNPINNED and now_ms > envelope.start_by_ms + self._settings.queue_slack_s * 1000:
             busy = "No worker became free in time. Try again later."
             self._relay.end(inflight, ServiceError("queue_timeout", busy, retry_after_s=QUEUE_RETRY_S))
+        elif self._is_withdrawn(inflight):
+            self._relay.undivide(inflight)
         elif (
             inflight.express
             and inflight.attempt == UNPINNED
@@ -150,6 +152,13 @@ class Watch:
             and now_ms > envelope.submitted_ms + _EXPRESS_TIMEOUT_MS
         ):
             self._relay.store(inflight)
+
+    def _is_withdrawn(self, inflight: InFlight) -> bool:
+        """Whether it waits for a version that a split chose and that nobody can answer under any more."""
+        if inflight.exchange.division is None or inflight.attempt != UNPINNED:
+            return False
+        envelope = inflight.envelope
+        return self._fleet.ready(envelope.model, envelope.route) is None
 
     def _drain_is_over(self, now_s: float) -> bool:
         if not self.draining:
