@@ -12,7 +12,7 @@ from libs.kit.bus import BusClient
 from libs.kit.bus.events import EventPublisher
 from libs.kit.feedback_client import BusFeedback
 from libs.kit.registry_client import BusRegistry
-from libs.kit.rollout_client import BusRollout
+from libs.kit.rollout_client import BusRollouts
 from libs.kit.trainer_client import BusTrainer
 from services.gateway.admin import build_admin
 from services.gateway.endpoint import Endpoint
@@ -91,7 +91,7 @@ class Gateway:
                 "registry": BusRegistry(self.bus),
                 "feedback": BusFeedback(self.bus),
                 "trainer": BusTrainer(self.bus),
-                "rollout": BusRollout(self.bus),
+                "rollout": BusRollouts(self.bus),
             },
             keyring=keyring,
             admins=load_admins(settings),
