@@ -22,6 +22,7 @@ REMEDIES: Final = {
     "feedback_unavailable": "See: ./llmos status, ./llmos logs feedback",
     "interaction_not_found": "It may have been too long ago, or not yet been recorded: ./llmos feedback list",
     "trainer_unavailable": "See: ./llmos status, ./llmos logs trainer",
+    "rollout_unavailable": "See: ./llmos status, ./llmos logs rollout",
     "job_not_found": "What there is: ./llmos jobs list",
     "bus_unavailable": "See: ./llmos status, ./llmos logs nats",
     "storage_unavailable": "See: ./llmos logs objects. Then repeat the command: what has arrived is not sent again.",

@@ -12,6 +12,7 @@ from libs.contracts.calls import Reply
 from libs.contracts.feedback import ListDeadLetters
 from libs.contracts.inference import WorkerBeat, WorkerState
 from libs.contracts.registry import ListVersions
+from libs.contracts.rollouts import FindRollouts
 from libs.contracts.training import FindJobs
 from libs.kit.bus import BusClient, BusError, BusOptions, Message
 from libs.kit.clock import monotonic_s
@@ -104,3 +105,8 @@ def trainer_ready(fleet: Fleet) -> CallReady:
 def feedback_ready(fleet: Fleet) -> CallReady:
     """Ready when feedback answers."""
     return CallReady(fleet, subjects.feedback_call("dead_letter_list"), ListDeadLetters(limit=1))
+
+
+def rollout_ready(fleet: Fleet) -> CallReady:
+    """Ready when a rollout process answers."""
+    return CallReady(fleet, subjects.rollout_call("rollout_list"), FindRollouts(limit=1))

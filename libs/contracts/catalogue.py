@@ -5,7 +5,7 @@ from typing import Final
 
 import msgspec
 
-from libs.contracts import calls, datasets, evaluation, feedback, inference, registry, subjects, training
+from libs.contracts import calls, datasets, evaluation, feedback, inference, registry, rollouts, subjects, training
 from libs.contracts.topology import (
     CMD_FEEDBACK,
     CMD_INFERENCE,
@@ -13,6 +13,7 @@ from libs.contracts.topology import (
     EVT_FEEDBACK,
     EVT_INFERENCE,
     EVT_REGISTRY,
+    EVT_ROLLOUT,
     EVT_TRAINER,
     Stream,
 )
@@ -53,6 +54,13 @@ CATALOGUE: Final = (
         message=inference.RequestCompleted,
         said_by=("gateway",),
         heard_by=("provisioner", "feedback"),
+        stream=EVT_INFERENCE,
+    ),
+    Entry(
+        subject=subjects.OBSERVED,
+        message=rollouts.RequestObserved,
+        said_by=("gateway",),
+        heard_by=("rollout", "provisioner"),
         stream=EVT_INFERENCE,
     ),
     Entry(
@@ -137,7 +145,7 @@ CATALOGUE: Final = (
         subject=subjects.registry_call("<operation>"),
         message=None,
         payload="the operation's request; answered with a Reply (see Registry operations)",
-        said_by=("gateway", "feedback", "trainer", "provisioner"),
+        said_by=("gateway", "feedback", "trainer", "rollout", "provisioner"),
         heard_by=("registry",),
     ),
     Entry(
@@ -149,7 +157,7 @@ CATALOGUE: Final = (
     Entry(
         subject=subjects.call_inbox("gateway", "<token>"),
         message=calls.Reply,
-        said_by=("registry", "feedback", "trainer"),
+        said_by=("registry", "feedback", "trainer", "rollout"),
         heard_by=("gateway",),
     ),
     Entry(
@@ -210,7 +218,7 @@ CATALOGUE: Final = (
         subject=subjects.SIGNAL_RECORDED,
         message=feedback.SignalRecorded,
         said_by=("feedback",),
-        heard_by=("provisioner",),
+        heard_by=("rollout", "provisioner"),
         stream=EVT_FEEDBACK,
     ),
     Entry(
@@ -238,7 +246,7 @@ CATALOGUE: Final = (
         subject=subjects.feedback_call("<operation>"),
         message=None,
         payload="the operation's request; answered with a Reply (see Feedback operations)",
-        said_by=("gateway", "provisioner"),
+        said_by=("gateway", "rollout", "provisioner"),
         heard_by=("feedback",),
     ),
     Entry(
@@ -258,8 +266,35 @@ CATALOGUE: Final = (
         subject=subjects.trainer_call("<operation>"),
         message=None,
         payload="the operation's request; answered with a Reply (see Trainer operations)",
-        said_by=("gateway", "provisioner"),
+        said_by=("gateway", "rollout", "provisioner"),
         heard_by=("trainer",),
+    ),
+    Entry(
+        subject=subjects.ROLLOUT_CHANGED,
+        message=rollouts.RolloutChanged,
+        said_by=("rollout",),
+        heard_by=("provisioner",),
+        stream=EVT_ROLLOUT,
+    ),
+    Entry(
+        subject=subjects.TURN_CHANGED,
+        message=rollouts.TurnChanged,
+        said_by=("rollout",),
+        heard_by=("provisioner",),
+        stream=EVT_ROLLOUT,
+    ),
+    Entry(
+        subject=subjects.SPLITS,
+        message=rollouts.Splits,
+        said_by=("rollout",),
+        heard_by=("gateway", "provisioner"),
+    ),
+    Entry(
+        subject=subjects.rollout_call("<operation>"),
+        message=None,
+        payload="the operation's request; answered with a Reply (see Rollout operations)",
+        said_by=("gateway", "provisioner"),
+        heard_by=("rollout",),
     ),
 )
 
@@ -315,6 +350,21 @@ STRUCTS: Final[tuple[type[msgspec.Struct], ...]] = (
     evaluation.Rule,
     evaluation.Verdict,
     evaluation.Finding,
+    rollouts.RequestObserved,
+    rollouts.Splits,
+    rollouts.Split,
+    *(struct for pair in rollouts.OPERATIONS.values() for struct in pair),
+    rollouts.RolloutPlan,
+    rollouts.Step,
+    rollouts.Margin,
+    rollouts.RolloutChange,
+    rollouts.Decision,
+    rollouts.Found,
+    rollouts.RolloutChanged,
+    rollouts.Loop,
+    rollouts.Trigger,
+    rollouts.Budget,
+    rollouts.TurnChanged,
 )
 
 

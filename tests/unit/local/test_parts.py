@@ -69,6 +69,7 @@ def test_other_peoples_servers_do_not_see_the_callers_environment(parts: Mapping
         "feedback",
         "gateway",
         "registry",
+        "rollout",
         "scheduler",
         "trainer",
         "inference-0",

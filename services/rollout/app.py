@@ -1,0 +1,130 @@
+"""Puts one rollout process together: database, bus, calls, rounds, shutdown."""
+
+import asyncio
+from typing import Final
+
+import structlog
+
+from libs.contracts import subjects
+from libs.contracts.calls import Empty
+from libs.contracts.rollouts import OPERATIONS
+from libs.kit import clock
+from libs.kit.broker import insist, make_broker, stop_broker
+from libs.kit.bus import BusClient
+from libs.kit.bus.stored import StoredPublisher
+from libs.kit.errors import ServiceError
+from libs.kit.feedback_client import BusFeedback
+from libs.kit.postgres import Database
+from libs.kit.registry_client import BusRegistry
+from libs.kit.rounds import Rounds
+from libs.kit.serving import Desk, Operation
+from libs.kit.trainer_client import BusTrainer
+from services.rollout.ground import Ground
+from services.rollout.leader import Leader
+from services.rollout.loops.part import Loops
+from services.rollout.migrations import migrate
+from services.rollout.relay import Relay
+from services.rollout.service.looking import Looking
+from services.rollout.settings import Settings
+
+log = structlog.get_logger(__name__)
+
+_DESK: Final = Desk(name="rollout", contract=OPERATIONS, subject=subjects.rollout_call)
+_SOURCE: Final = "llmos/rollout"
+_RENEWALS: Final = 5
+"""Of the lead, in its length."""
+
+
+class RolloutService:
+    """One process; several may serve the same database, one of them leads."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.instance = clock.new_instance_id("o")
+        self._settings = settings
+        self.database = Database(settings.database)
+        self.broker = make_broker(settings.nats, service="rollout", instance=self.instance)
+        options = settings.nats.options(f"rollout.{self.instance}.calls", inbox_prefix=f"_INBOX.{self.instance}")
+        self._bus = BusClient(options, on_state=self._on_bus)
+        self._publisher = StoredPublisher(self._bus, source=_SOURCE, inbox=f"_INBOX.{self.instance}.said")
+        self.leader = Leader(self.database, self.instance, lease_s=settings.lease_s)
+        self.ground = Ground(
+            instance=self.instance,
+            settings=settings,
+            database=self.database,
+            leader=self.leader,
+            registry=BusRegistry(self._bus),
+            feedback=BusFeedback(self._bus),
+            trainer=BusTrainer(self._bus),
+        )
+        self._loops = Loops(self.ground)
+        self._rounds = self._make_rounds()
+        _DESK.subscribe(self.broker, self._operations())
+
+    async def start(self) -> None:
+        """Bring the schema up to date, then listen and work.
+
+        Raises:
+            ServiceError: `storage_unavailable`, the database did not answer in time.
+            BusError, NatsError, OSError: the bus did not.
+        """
+        deadline_s = clock.monotonic_s() + self._settings.start_timeout_s
+        await insist(lambda: migrate(self.database), deadline_s)
+        await insist(self._bus.connect, deadline_s)
+        # While the bus is away the client tries for ever; a process that cannot serve should rather end and say why.
+        async with asyncio.timeout(self._settings.start_timeout_s):
+            await insist(self.broker.start, deadline_s)
+            # Subscriptions are on their way only; whoever reads that we started may call at once.
+            await self.broker.connection.flush()
+        self._publisher.start()
+        for rounds in self._rounds:
+            rounds.start()
+        log.info("rollout started", instance=self.instance)
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Serve until `stop` is set."""
+        try:
+            await self.start()
+            await stop.wait()
+        finally:
+            await self.stop()
+
+    async def stop(self) -> None:
+        """Finish the calls that run, give the lead away, then close everything."""
+        for rounds in self._rounds:
+            await rounds.stop()
+        await self.leader.resign()
+        await stop_broker(self.broker)
+        await self._bus.close()
+        await self.database.close()
+        log.info("rollout stopped", instance=self.instance)
+
+    def _operations(self) -> dict[str, Operation]:
+        looking = Looking(self.ground)
+        return {
+            **dict.fromkeys((name for name in OPERATIONS if name.startswith("rollout_")), _absent),
+            "rollout_list": looking.list,
+            **self._loops.operations(),
+        }
+
+    def _make_rounds(self) -> tuple[Rounds, ...]:
+        settings, ground = self._settings, self.ground
+        relay = Relay(self.database, self._publisher)
+        return (
+            Rounds("lead", self.leader.check, pause_s=settings.lease_s / _RENEWALS),
+            Rounds("relay", relay.send, pause_s=settings.retry_s, wake=ground.told),
+            *self._loops.rounds(),
+        )
+
+    def _on_bus(self, connected: bool) -> None:  # noqa: FBT001 - the bus's own callback
+        if connected:
+            self.ground.told.set()
+            self.ground.spoken.set()
+
+
+async def _absent(_: object) -> Empty:
+    raise ServiceError("rollout_unavailable", "This process cannot do that.")
+
+
+def build_app(settings: Settings) -> RolloutService:
+    """Everything wired, nothing started."""
+    return RolloutService(settings)

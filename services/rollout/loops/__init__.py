@@ -1,0 +1,1 @@
+"""Loops: how a served name improves by itself, turn by turn."""

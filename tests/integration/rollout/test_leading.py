@@ -1,0 +1,52 @@
+"""One process leads at a time, under an epoch that grows with each leader."""
+
+import signal
+
+from libs.contracts.rollouts import FindRollouts
+from libs.kit.postgres import Database
+from libs.testkit.rollout import RolloutDesk, RolloutGround
+from libs.testkit.wait import until
+from services.rollout.leader import Leader, LostError
+from services.rollout.migrations import migrate
+
+
+async def test_the_lead_passes_on_and_the_epoch_grows(ground: RolloutGround, desk: RolloutDesk) -> None:
+    async with ground.service() as first, ground.service() as second:
+        await until(lambda: first.leader.leads or second.leader.leads)
+        leading, other = (first, second) if first.leader.leads else (second, first)
+        assert not other.leader.leads
+        assert leading.leader.epoch == 1
+        await leading.leader.resign()
+        await until(lambda: first.leader.leads or second.leader.leads)
+        assert max(first.leader.epoch, second.leader.epoch) == 2
+        assert (await desk.call("rollout_list", FindRollouts())).rollouts == ()
+
+
+async def test_who_was_killed_is_succeeded(ground: RolloutGround) -> None:
+    async with ground.started_process() as process:
+        await until(lambda: '"event": "leads"' in process.log.read_text(), timeout_s=30)
+        await process.end(signal.SIGKILL)
+        async with ground.service() as app:
+            await until(lambda: app.leader.leads, timeout_s=30)
+            assert app.leader.epoch == 2
+
+
+async def test_who_slept_through_its_lease_may_write_nothing(ground: RolloutGround) -> None:
+    door = Database(ground.database)
+    await migrate(door)
+    slept, awake = (Leader(door, name, lease_s=0.5) for name in ("slept", "awake"))
+    await slept.check()
+    async with door.begin() as connection:
+        await slept.fence(connection)
+    while not awake.leads:
+        await awake.check()
+    lost = False
+    async with door.begin() as connection:
+        try:
+            await slept.fence(connection)
+        except LostError:
+            lost = True
+        await awake.fence(connection)
+    assert lost
+    assert (slept.epoch, awake.epoch) == (1, 2)
+    await door.close()
