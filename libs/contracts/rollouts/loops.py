@@ -109,6 +109,10 @@ class Turn(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     since_ms: int = 0
     until_ms: int = 0
     """Of the selection."""
+    base: str = ""
+    """What is taught, as a full reference fixed when the turn began; so is the next."""
+    baseline: str = ""
+    """The champion that the version made is compared to."""
     dataset_job: str = ""
     dataset: str = ""
     job: str = ""
