@@ -10,6 +10,7 @@ from typing import Any, Final
 import httpx2
 import msgspec
 
+from libs.contracts import subjects
 from libs.contracts.inference import RequestCompleted
 from libs.contracts.topology import EVT_INFERENCE
 from libs.testkit.nats_server import NatsServer
@@ -80,4 +81,8 @@ async def running(settings: Settings) -> AsyncIterator[Front]:
 async def stored_events(server: NatsServer) -> list[RequestCompleted]:
     """Every completed request that the stream of events holds, oldest first."""
     found = await stream_messages(server, EVT_INFERENCE.name)
-    return [msgspec.json.decode(message.data or b"", type=RequestCompleted) for message in found]
+    return [
+        msgspec.json.decode(message.data or b"", type=RequestCompleted)
+        for message in found
+        if message.subject == subjects.COMPLETED
+    ]

@@ -69,10 +69,10 @@ class Work:
         self.double.worker_bus.publish(self.envelope.reply, payload)
         self.seq += 1
 
-    def accept(self, worker: str = "w1") -> None:
-        """The request is taken."""
+    def accept(self, worker: str = "w1", *, version: str = VERSION) -> None:
+        """The request is taken, by `version`."""
         self.send(
-            Flag.ACCEPTED, meta=FrameMeta(worker=worker, worker_name="worker-0", model_version=VERSION, queue_ms=7)
+            Flag.ACCEPTED, meta=FrameMeta(worker=worker, worker_name="worker-0", model_version=version, queue_ms=7)
         )
 
     def head(self, body: bytes = b"", content_type: str = EVENTS, status: int = 200) -> None:
@@ -91,11 +91,11 @@ class Work:
         """The answer ends badly."""
         self.send(Flag.ERROR | Flag.LAST, status=500, meta=FrameMeta(code=code, message=message, param=param))
 
-    def answer(self, body: bytes = b'{"ok":true}') -> None:
+    def answer(self, body: bytes = b'{"ok":true}', *, version: str = VERSION, status: int = 200) -> None:
         """A whole answer, as a worker sends it for a request that is not streamed."""
-        self.accept()
+        self.accept(version=version)
         meta = FrameMeta(content_type="application/json", usage=USAGE)
-        self.send(Flag.HEAD | Flag.LAST, body, status=200, meta=meta)
+        self.send(Flag.HEAD | Flag.LAST, body, status=status, meta=meta)
 
 
 @dataclass
