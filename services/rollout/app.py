@@ -7,7 +7,7 @@ import structlog
 
 from libs.contracts import subjects
 from libs.contracts.calls import Empty
-from libs.contracts.rollouts import OPERATIONS
+from libs.contracts.rollouts import OPERATIONS, RolloutPlan
 from libs.kit import clock
 from libs.kit.broker import insist, make_broker, stop_broker
 from libs.kit.bus import BusClient
@@ -56,7 +56,8 @@ class RolloutService:
             feedback=BusFeedback(self._bus),
             trainer=BusTrainer(self._bus),
         )
-        self._loops = Loops(self.ground)
+        self._rollouts = self._rollout_operations()
+        self._loops = Loops(self.ground, self._rollouts, check_rollout)
         self._rounds = self._make_rounds()
         _DESK.subscribe(self.broker, self._operations())
 
@@ -99,11 +100,13 @@ class RolloutService:
         log.info("rollout stopped", instance=self.instance)
 
     def _operations(self) -> dict[str, Operation]:
+        return {**self._rollouts, **self._loops.operations()}
+
+    def _rollout_operations(self) -> dict[str, Operation]:
         looking = Looking(self.ground)
         return {
             **dict.fromkeys((name for name in OPERATIONS if name.startswith("rollout_")), _absent),
             "rollout_list": looking.list,
-            **self._loops.operations(),
         }
 
     def _make_rounds(self) -> tuple[Rounds, ...]:
@@ -123,6 +126,10 @@ class RolloutService:
 
 async def _absent(_: object) -> Empty:
     raise ServiceError("rollout_unavailable", "This process cannot do that.")
+
+
+def check_rollout(_: RolloutPlan) -> None:
+    """Nothing is refused."""
 
 
 def build_app(settings: Settings) -> RolloutService:
