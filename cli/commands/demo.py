@@ -1,5 +1,6 @@
 """`./llmos demo`."""
 
+import asyncio
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from importlib import import_module
@@ -10,6 +11,8 @@ import typer
 from rich.text import Text
 
 from cli import bring_up, settings, ui
+from cli.rest import root_of
+from deploy.local.client import Stack
 from deploy.local.errors import StackError
 from deploy.local.options import STARTER_NAME, options_from
 from deploy.local.state import StackState
@@ -29,14 +32,18 @@ ANYONE: Final = ("Hello! What can you help me with?", "Name three primary colour
 
 def run(
     *,
-    once: Annotated[
-        bool, typer.Option("--once", help="Stop everything after the questions; status 0 if all went well.")
+    once: Annotated[bool, typer.Option("--once", help="Stop everything at the end; status 0 if all is well.")] = False,
+    short: Annotated[
+        bool, typer.Option("--short", help="Leave out the two bad versions that are to be stopped.")
     ] = False,
-    model: Annotated[str | None, typer.Option(help="A model directory, or a name on Hugging Face.")] = None,
+    ask: Annotated[bool, typer.Option("--ask", help="Only ask some questions: nothing is learned.")] = False,
+    model: Annotated[
+        str | None, typer.Option(help="A model directory, or a name on Hugging Face; it is only asked.")
+    ] = None,
     port: Annotated[int | None, typer.Option(help="Port of the gateway; else a free one.")] = None,
     workers: Annotated[int | None, typer.Option(help="Number of inference workers.")] = None,
 ) -> None:
-    """Start, ask, show; then stay up unless told otherwise."""
+    """Start, ask, learn from customers, roll out, ask again; then stay up unless told otherwise."""
     stack = settings.stack()
     ours = not stack.is_running
     with ThreadPoolExecutor(1) as pool:
@@ -48,7 +55,10 @@ def run(
             ui.say(f"{ui.WELL} Already up; asking that one.")
             state = bring_up.join(stack)
         try:
-            _ask_all(talk_module, state, stack.api_key())
+            if ask or state.model != STARTER_NAME:
+                _ask_all(talk_module, state, stack.api_key())
+            else:
+                _learn(talk_module, stack, state, is_short=short, must_learn=once)
         except BaseException:
             if ours:
                 bring_up.take_down(stack)
@@ -61,8 +71,39 @@ def run(
         bring_up.stay(stack)
 
 
+def _learn(
+    talk_module: "Future[ModuleType]", stack: Stack, state: StackState, *, is_short: bool, must_learn: bool
+) -> None:
+    """The whole loop on the starter model; a desk that has learned already is only asked.
+
+    Raises:
+        StackError: a step did not come to what it must, or it was to learn and has learned already.
+    """
+    # Half a second that other forms of the command need not pay.
+    from cli.mission import mission  # noqa: PLC0415
+
+    talk: Talk = talk_module.result().Talk(state, stack.api_key())
+    place = mission.Place(
+        url=root_of(state.base_url),
+        keys=(stack.api_key(), stack.admin_key()),
+        name=state.model,
+        folder=stack.home.root / "demo",
+        ask=lambda question: _ask(talk, question, streamed=True),
+    )
+    if is_short:
+        ui.say("\n  Short form: the two bad versions, which gate and canary are to stop, are left out.")
+    if asyncio.run(mission.play(place, is_short=is_short)):
+        return
+    text = f"{state.model} has learned already: its champion is {state.model_version}."
+    remedy = "To see it learn from the beginning: LLMOS_HOME=<an empty directory> ./llmos demo"
+    if must_learn:
+        raise StackError(text, remedy)
+    ui.say(f"  {text} It is only asked. [dim]{remedy}[/dim]")
+    _ask_all(talk_module, state, stack.api_key())
+
+
 def _ask_all(talk_module: "Future[ModuleType]", state: StackState, api_key: str) -> None:
-    """Every question twice over: the first answered in one piece, the others streamed.
+    """Every question, the first answered in one piece, the others streamed.
 
     Raises:
         StackError: an answer was empty, or did not come.
@@ -71,18 +112,28 @@ def _ask_all(talk_module: "Future[ModuleType]", state: StackState, api_key: str)
     version = f" ({state.model_version})" if state.model_version else ""
     ui.say(f"\n  Asking [bold]{state.model}[/bold]{version} through the OpenAI Python SDK\n")
     for number, question in enumerate(questions(state.model)):
-        messages: Messages = [{"role": "user", "content": question}]
-        ui.out.print(Text.assemble(("  > ", "cyan"), question))
-        ui.out.print(_INDENT, end="")
-        if number == 0:
-            answer = talk.ask(messages)
-            _print_piece(answer.text.strip())
-        else:
-            answer = talk.stream(messages, _print_piece)
-        if not answer.text.strip():
-            raise StackError(f"The model answered nothing to {question!r}.", "See: ./llmos logs")
-        ui.out.print()
-        ui.out.print(Text(f"{_INDENT}{_figures(answer)}\n", style="dim"), soft_wrap=True)
+        _ask(talk, question, streamed=number > 0)
+
+
+def _ask(talk: "Talk", question: str, *, streamed: bool) -> str:
+    """The answer to one question, shown as it comes.
+
+    Raises:
+        StackError: it was empty, or did not come.
+    """
+    messages: Messages = [{"role": "user", "content": question}]
+    ui.out.print(Text.assemble(("  > ", "cyan"), question))
+    ui.out.print(_INDENT, end="")
+    if streamed:
+        answer = talk.stream(messages, _print_piece)
+    else:
+        answer = talk.ask(messages)
+        _print_piece(answer.text.strip())
+    if not answer.text.strip():
+        raise StackError(f"The model answered nothing to {question!r}.", "See: ./llmos logs")
+    ui.out.print()
+    ui.out.print(Text(f"{_INDENT}{_figures(answer)}\n", style="dim"), soft_wrap=True)
+    return answer.text
 
 
 def questions(model: str) -> Sequence[str]:
