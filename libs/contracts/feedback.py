@@ -283,11 +283,52 @@ class DeadLetterPage(msgspec.Struct, frozen=True, omit_defaults=True):
     next: str = ""
 
 
+class ShowOrigin(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Ask what a data set was built from."""
+
+    reference: str
+    """`<name>@sha256:<at least 12 hex>`."""
+    limit: int = 20
+    """Most judgements that are listed."""
+
+
+class DatasetOrigin(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
+    """What a data set was built from; all zero for one that was not built here."""
+
+    reference: str
+    job: datasets.DatasetJob | None = None
+    """The build that published it."""
+    interactions: int = 0
+    signals: int = 0
+    """Judgements of them that held when it was built, and that its selection let decide."""
+    shown: tuple[Signal, ...] = ()
+    """The oldest of these."""
+
+
+class ShowReach(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Ask where a judgement went."""
+
+    id: str
+    """Of the signal."""
+
+
+class SignalReach(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
+    """A judgement, and the published data sets in which it held."""
+
+    signal: Signal
+    interactions: int = 0
+    """That it is about: those of its episode, else one."""
+    datasets: tuple[str, ...] = ()
+    """References, oldest first."""
+
+
 OPERATIONS: Final[dict[str, tuple[type[msgspec.Struct], type[msgspec.Struct]]]] = {
     "signal_record": (RecordSignal, Signal),
     "interaction_list": (ListInteractions, InteractionPage),
     "interaction_show": (ShowInteraction, Interaction),
     "statistics": (StatisticsQuery, Statistics),
+    "dataset_origin": (ShowOrigin, DatasetOrigin),
+    "signal_reach": (ShowReach, SignalReach),
     "erase": (Erase, Erasure),
     "dead_letter_list": (ListDeadLetters, DeadLetterPage),
     **datasets.OPERATIONS,

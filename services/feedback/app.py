@@ -27,6 +27,7 @@ from services.feedback.service.erasing import Erasing
 from services.feedback.service.expiring import Expiring
 from services.feedback.service.interactions import Interactions
 from services.feedback.service.letters import Undertaker
+from services.feedback.service.lineage import Lineage
 from services.feedback.service.reading import Reading
 from services.feedback.service.signals import Signals
 from services.feedback.service.statistics import Counting
@@ -130,9 +131,12 @@ class Feedback:
 
     def _operations(self) -> dict[str, Operation]:
         reading = Reading(self.database)
+        lineage = Lineage(self.database)
         return {
             **self._datasets.operations(),
             "statistics": self._counting.statistics,
+            "dataset_origin": lineage.origin,
+            "signal_reach": lineage.reach,
             "erase": Erasing(self.database).erase,
             "signal_record": self.signals.record,
             "interaction_list": reading.list,

@@ -148,13 +148,17 @@ FEEDBACK_SAMPLES: Final[dict[str, msgspec.Struct]] = {
     "StatisticsQuery": f.StatisticsQuery(by=("tag", "day"), tenant="t1", model_version=VERSION, since_ms=1, until_ms=2),
     "Statistics": f.Statistics((ROW,)),
     "StatisticsUpdated": f.StatisticsUpdated(id="e1", time_ms=2, row=ROW),
+    "ShowOrigin": f.ShowOrigin("faq@sha256:0123456789ab", 7),
+    "DatasetOrigin": f.DatasetOrigin(
+        reference="faq@sha256:0123456789ab", job=JOB, interactions=3, signals=4, shown=(SIGNAL,)
+    ),
+    "ShowReach": f.ShowReach(SIGNAL_ID),
+    "SignalReach": f.SignalReach(signal=SIGNAL, interactions=2, datasets=("faq@sha256:0123456789ab",)),
     "Erase": f.Erase(tenant="t1", request_id=REQUEST, user="u1", author="root"),
     "Erasure": f.Erasure("era_1", 1, 2, ("faq@sha256:0123456789ab",)),
     "ListDeadLetters": f.ListDeadLetters(3, "b"),
     "DeadLetterPage": f.DeadLetterPage((LETTER,), "1-x"),
-    "BuildDataset": d.BuildDataset(
-        selection=SELECTION, author="root", dry_run=True, id="job_0123456789abcdef01234567"
-    ),
+    "BuildDataset": d.BuildDataset(selection=SELECTION, author="root", dry_run=True, id="job_0123456789abcdef01234567"),
     "JobId": d.JobId("j1"),
     "ListJobs": d.ListJobs(5),
     "JobList": d.JobList((JOB,)),

@@ -73,7 +73,9 @@ SAMPLES: Final[dict[str, msgspec.Struct]] = {
         published=VERSION,
     ),
     "CommitUpload": r.CommitUpload("u1"),
-    "ListVersions": r.ListVersions(name="helpdesk", kind=r.Kind.MODEL, before="17", limit=10),
+    "ListVersions": r.ListVersions(
+        name="helpdesk", kind=r.Kind.MODEL, dataset="faq@sha256:0123456789ab", before="17", limit=10
+    ),
     "VersionPage": r.VersionPage((VERSION,), next="17"),
     "Resolve": r.Resolve("helpdesk@champion"),
     "VersionDetails": r.VersionDetails(version=VERSION, manifest=MANIFEST, card="# Card"),

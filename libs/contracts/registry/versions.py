@@ -38,6 +38,8 @@ class ListVersions(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True
     name: str = ""
     """Empty: of all names."""
     kind: Kind | None = None
+    dataset: str = ""
+    """Only those made from this data set: an exact reference, short or full."""
     before: str = ""
     """`next` of the page before."""
     limit: int = 100

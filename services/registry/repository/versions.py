@@ -79,14 +79,17 @@ async def by_digest(connection: AsyncConnection, digest: str) -> Row[Any] | None
 
 
 async def page(
-    connection: AsyncConnection, *, name: str, kind: Kind | None, before: int | None, limit: int
+    connection: AsyncConnection, *, name: str, kind: Kind | None, dataset: str, before: int | None, limit: int
 ) -> list[Row[Any]]:
-    """Newest first, at most `limit`, older than the sequence `before`."""
+    """Newest first, at most `limit`, older than the sequence `before`; `dataset` is what its reference begins with."""
     query: Select[Any] = select(versions).order_by(versions.c.sequence.desc()).limit(limit)
     if name:
         query = query.where(versions.c.name == name)
     if kind is not None:
         query = query.where(versions.c.kind == kind.value)
+    if dataset:
+        made_from = versions.c.manifest["lineage"]["dataset"].astext
+        query = query.where(made_from.startswith(dataset, autoescape=True))
     if before is not None:
         query = query.where(versions.c.sequence < before)
     return list(await connection.execute(query))

@@ -21,7 +21,7 @@ from libs.contracts.registry import (
     VersionDetails,
     VersionPage,
 )
-from libs.contracts.versions import blob_key, short_reference
+from libs.contracts.versions import BadReferenceError, blob_key, parse_reference, short_reference
 from libs.kit import clock
 from libs.kit.errors import ServiceError
 from libs.kit.objects import ObjectStore
@@ -60,7 +60,12 @@ class Catalogue:
         before = int(request.before) if request.before else None
         async with self.database.begin() as connection:
             rows = await versions.page(
-                connection, name=request.name, kind=request.kind, before=before, limit=request.limit + 1
+                connection,
+                name=request.name,
+                kind=request.kind,
+                dataset=_exact(request.dataset),
+                before=before,
+                limit=request.limit + 1,
             )
             shown = rows[: request.limit]
             messages = await versions.to_messages(connection, shown)
@@ -153,6 +158,19 @@ class Catalogue:
             return ""
         content = await FileReader(self.store, manifest.files)(CARD, 0, min(card.size_bytes, _MAX_CARD_BYTES))
         return content.decode("utf-8", errors="replace")
+
+
+def _exact(reference: str) -> str:
+    """What the short and the full form of an exact reference begin with; empty where none is asked for."""
+    if not reference:
+        return ""
+    try:
+        parsed = parse_reference(reference)
+    except BadReferenceError as error:
+        raise ServiceError("invalid_value", str(error), param="dataset") from error
+    if not parsed.digest:
+        raise ServiceError("invalid_value", "`dataset` must be exact: `<name>@sha256:<digest>`.", param="dataset")
+    return f"{parsed.name}@sha256:{parsed.digest}"
 
 
 async def _users(connection: AsyncConnection, digest: str) -> list[str]:
