@@ -107,9 +107,8 @@ async def _one_event(ground: FeedbackGround) -> DatasetBuilt:
     return event
 
 
-async def test_a_build_that_is_ordered_again_is_the_same_build(
-    ground: FeedbackGround, desk: FeedbackDesk, models: RegistryDesk
-) -> None:
+@pytest.mark.usefixtures("models")
+async def test_a_build_that_is_ordered_again_is_the_same_build(ground: FeedbackGround, desk: FeedbackDesk) -> None:
     await store(ground.database, judged_rows(50))
     order = BuildDataset(selection=selection(), author="ann", id="job_" + "a" * 24)
     first, at_once = await asyncio.gather(desk.call("dataset_build", order), desk.call("dataset_build", order))

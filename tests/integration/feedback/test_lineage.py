@@ -56,8 +56,9 @@ async def _reach(desk: FeedbackDesk, number: int) -> tuple[str, ...]:
     return found.datasets
 
 
+@pytest.mark.usefixtures("models")
 async def test_a_data_set_names_the_judgements_that_decided_it_and_each_of_them_names_the_data_set(
-    ground: FeedbackGround, desk: FeedbackDesk, models: RegistryDesk
+    ground: FeedbackGround, desk: FeedbackDesk
 ) -> None:
     rows = [
         row(1, "What is a kite?", "A toy that flies.", [judgement(1, UP, True, "ann")]),
@@ -101,7 +102,8 @@ async def test_a_data_set_names_the_judgements_that_decided_it_and_each_of_them_
     assert [await _reach(desk, number) for number in (4, 7, 8)] == [()] * 3
 
 
-async def test_what_nobody_knows_is_said(desk: FeedbackDesk, models: RegistryDesk) -> None:
+@pytest.mark.usefixtures("models")
+async def test_what_nobody_knows_is_said(desk: FeedbackDesk) -> None:
     origin: DatasetOrigin = await desk.call("dataset_origin", ShowOrigin("elsewhere@sha256:0123456789ab"))
     assert (origin.job, origin.interactions, origin.signals) == (None, 0, 0)
     for operation, request, code, param in (

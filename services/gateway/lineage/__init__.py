@@ -1,0 +1,1 @@
+"""Lineage, both ways: asks the services that own its parts, and puts the answers together."""
