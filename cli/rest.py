@@ -104,6 +104,18 @@ def at(*parts: str) -> str:
     return "/" + "/".join(quote(part, safe="@:") for part in parts)
 
 
+def query(asked: msgspec.Struct) -> dict[str, str]:
+    """The fields that say something, as parameters."""
+    fields = msgspec.structs.asdict(asked)
+    return {name: _text(value) for name, value in fields.items() if value}
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return ",".join(value) if isinstance(value, tuple) else str(value)
+
+
 class _Problem(msgspec.Struct):
     """What the admin API says of a failure."""
 

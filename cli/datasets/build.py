@@ -1,22 +1,17 @@
 """`datasets build` and `datasets cancel`."""
 
-import asyncio
 from pathlib import Path
 from typing import Annotated, Any, Final
 
 import typer
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from cli import show, ui
+from cli import following, show, ui
 from cli.datasets import declare, tables
 from cli.feedback.rest import RestFeedback
 from cli.feedback.session import AUTHOR, with_feedback
+from cli.following import Seen
 from libs.contracts.datasets import BuildDataset, DatasetJob, DeclaredSelection, JobId, Shape
-from libs.kit.errors import ServiceError
 
-_LOOK_EVERY_S: Final = 0.3
-_PATIENCE: Final = 100
-"""Looks in a row that may fail while somebody waits: services restart."""
 _OVER: Final = ("succeeded", "failed", "cancelled")
 
 
@@ -90,23 +85,14 @@ async def _followed(feedback: RestFeedback, job: DatasetJob) -> DatasetJob:
     Raises:
         ServiceError: nobody could say for too long.
     """
-    bar = Progress(
-        TextColumn("  {task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[step]}"),
-        TimeElapsedColumn(), console=ui.err, transient=True, disable=not ui.err.is_terminal,
-    )  # fmt: skip
-    failures = 0
-    with bar:
-        task = bar.add_task(job.state, total=None, step="")
-        while job.state not in _OVER:
-            last = list(job.counts.items())[-1:]
-            step = "".join(f"{rows} {name}" for name, rows in last)
-            bar.update(task, description=job.state, completed=job.rows_read, total=job.rows_total or None, step=step)
-            await asyncio.sleep(_LOOK_EVERY_S)
-            try:
-                job = await feedback.call("dataset_show", JobId(job.id))
-                failures = 0
-            except ServiceError as error:
-                failures += 1
-                if not error.spec.retryable or failures > _PATIENCE:
-                    raise
-    return job
+
+    async def again() -> DatasetJob:
+        found: DatasetJob = await feedback.call("dataset_show", JobId(job.id))
+        return found
+
+    return await following.followed(job, again=again, is_over=lambda found: found.state in _OVER, seen=_seen)
+
+
+def _seen(job: DatasetJob) -> Seen:
+    last = list(job.counts.items())[-1:]
+    return Seen(job.state, job.rows_read, job.rows_total, "".join(f"{rows} {name}" for name, rows in last))

@@ -8,6 +8,7 @@ from typing import Any, Final
 import msgspec
 import typer
 
+from cli.declared import read
 from deploy.local.errors import StackError
 from libs.contracts.datasets import DeclaredSelection
 
@@ -22,14 +23,7 @@ def from_file(path: Path) -> DeclaredSelection:
     Raises:
         StackError: it cannot be read, or says something that is not understood.
     """
-    try:
-        declared = msgspec.yaml.decode(path.read_bytes())
-    except OSError as error:
-        raise StackError(f"{path} cannot be read: {error.strerror}.") from error
-    except (msgspec.DecodeError, RecursionError) as error:
-        raise StackError(f"{path} is not YAML: {error}") from error
-    if not isinstance(declared, dict):
-        raise StackError(f"{path} must hold names and values, for example `shape: sft`.")
+    declared = read(path, "shape: sft")
     try:
         return selection(declared)
     except ValueError as error:
@@ -42,14 +36,23 @@ def selection(declared: Mapping[str, Any]) -> DeclaredSelection:
     Raises:
         ValueError: a field is missing, unknown, or not what it must be.
     """
-    fields: dict[str, Any] = {**_DEFAULTS, **declared}
+    return msgspec.convert(fields(declared), DeclaredSelection)
+
+
+def fields(declared: Mapping[str, Any]) -> dict[str, Any]:
+    """The contract's fields, with times made of dates.
+
+    Raises:
+        ValueError: a time is none, or is said twice.
+    """
+    found: dict[str, Any] = {**_DEFAULTS, **declared}
     for name in _TIMES:
-        if name not in fields:
+        if name not in found:
             continue
-        if f"{name}_ms" in fields:
+        if f"{name}_ms" in found:
             raise ValueError(f"say either `{name}` or `{name}_ms`")
-        fields[f"{name}_ms"] = _time_ms(name, fields.pop(name))
-    return msgspec.convert(fields, DeclaredSelection)
+        found[f"{name}_ms"] = _time_ms(name, found.pop(name))
+    return found
 
 
 def splits(texts: list[str]) -> dict[str, float]:

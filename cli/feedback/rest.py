@@ -3,9 +3,7 @@
 from collections.abc import Callable
 from typing import Any, Final
 
-import msgspec
-
-from cli.rest import Offer, RestCaller, Wanted, at
+from cli.rest import Offer, RestCaller, Wanted, at, query
 from libs.contracts.datasets import BuildDataset, JobId, ListJobs
 from libs.contracts.feedback import (
     OPERATIONS,
@@ -25,20 +23,8 @@ class RestFeedback(RestCaller):
         super().__init__(url, key, _FEEDBACK)
 
 
-def _query(asked: msgspec.Struct) -> dict[str, str]:
-    """The fields that say something, as parameters."""
-    fields = msgspec.structs.asdict(asked)
-    return {name: _text(value) for name, value in fields.items() if value}
-
-
-def _text(value: Any) -> str:
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    return ",".join(value) if isinstance(value, tuple) else str(value)
-
-
 def _interactions(asked: ListInteractions) -> Wanted:
-    return Wanted("GET", at("interactions"), query=_query(asked))
+    return Wanted("GET", at("interactions"), query=query(asked))
 
 
 def _interaction(asked: ShowInteraction) -> Wanted:
@@ -46,11 +32,11 @@ def _interaction(asked: ShowInteraction) -> Wanted:
 
 
 def _statistics(asked: StatisticsQuery) -> Wanted:
-    return Wanted("GET", at("feedback", "statistics"), query=_query(asked))
+    return Wanted("GET", at("feedback", "statistics"), query=query(asked))
 
 
 def _letters(asked: ListDeadLetters) -> Wanted:
-    return Wanted("GET", at("feedback", "dead-letters"), query=_query(asked))
+    return Wanted("GET", at("feedback", "dead-letters"), query=query(asked))
 
 
 def _erase(asked: Erase) -> Wanted:
@@ -63,7 +49,7 @@ def _build(asked: BuildDataset) -> Wanted:
 
 
 def _jobs(asked: ListJobs) -> Wanted:
-    return Wanted("GET", at("datasets"), query=_query(asked))
+    return Wanted("GET", at("datasets"), query=query(asked))
 
 
 def _job(asked: JobId) -> Wanted:

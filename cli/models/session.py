@@ -1,29 +1,16 @@
-"""How the asynchronous part of a verb is run beside a registry."""
+"""How the asynchronous part of a verb is run beside the registry."""
 
-import asyncio
 from collections.abc import Awaitable, Callable
-from typing import Final, TypeVar
+from typing import TypeVar
 
-from cli import address
 from cli.models.rest import RestRegistry
-from deploy.local.home import OPERATOR
+from cli.session import AUTHOR, run_with
+
+__all__ = ["AUTHOR", "with_registry"]
 
 T = TypeVar("T")
-AUTHOR: Final = OPERATOR
-"""Overruled by the gateway, which records the admin key's name."""
 
 
 def with_registry(work: Callable[[RestRegistry], Awaitable[T]]) -> T:
-    """Run `work` with the registry that is meant: `LLMOS_BASE_URL` and `LLMOS_ADMIN_KEY`, else the local stack's.
-
-    Raises:
-        StackError: there is none to talk to.
-        ServiceError: what the registry, or the way there, says.
-    """
-    url, key = address.admin()
-
-    async def run() -> T:
-        async with RestRegistry(url, key) as registry:
-            return await work(registry)
-
-    return asyncio.run(run())
+    """Run `work` with the registry that is meant, as `cli.session.run_with` says."""
+    return run_with(RestRegistry, work)

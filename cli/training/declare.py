@@ -6,11 +6,12 @@ from typing import Any, Final, TypeVar
 import msgspec
 import typer
 
-from deploy.local.errors import StackError
+from cli.declared import converted, locate_tasks, read
 from libs.contracts.evaluation import DeclaredEvaluationPlan
 from libs.contracts.training import DeclaredTrainingPlan
 
 T = TypeVar("T", DeclaredTrainingPlan, DeclaredEvaluationPlan)
+_EXAMPLE: Final = "dataset: lessons"
 _SEE: Final = "The fields are those of a plan: see services/trainer/README.md."
 
 
@@ -20,9 +21,9 @@ def training(path: Path) -> DeclaredTrainingPlan:
     Raises:
         StackError: it cannot be read, or says something that is not understood.
     """
-    declared = _read(path)
-    _locate(declared.get("evaluation"), path.parent)
-    return _converted(declared, DeclaredTrainingPlan, str(path))
+    declared = read(path, _EXAMPLE)
+    locate_tasks(declared.get("evaluation"), path.parent)
+    return converted(declared, DeclaredTrainingPlan, path, _SEE)
 
 
 def evaluation(path: Path) -> DeclaredEvaluationPlan:
@@ -31,9 +32,9 @@ def evaluation(path: Path) -> DeclaredEvaluationPlan:
     Raises:
         StackError: as `training`.
     """
-    declared = _read(path)
-    _locate(declared, path.parent)
-    return _converted(declared, DeclaredEvaluationPlan, str(path))
+    declared = read(path, _EXAMPLE)
+    locate_tasks(declared, path.parent)
+    return converted(declared, DeclaredEvaluationPlan, path, _SEE)
 
 
 def from_options(declared: dict[str, Any], kind: type[T]) -> T:
@@ -61,30 +62,3 @@ def task(source: str, measures: list[str], rules: list[str]) -> dict[str, Any]:
     else:
         place = {"name": source.partition("@")[0], "dataset": source}
     return {**place, **({"measures": measures} if measures else {}), **({"rules": rules} if rules else {})}
-
-
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        declared = msgspec.yaml.decode(path.read_bytes())
-    except OSError as error:
-        raise StackError(f"{path} cannot be read: {error.strerror}.") from error
-    except (msgspec.DecodeError, RecursionError) as error:
-        raise StackError(f"{path} is not YAML: {error}") from error
-    if not isinstance(declared, dict):
-        raise StackError(f"{path} must hold names and values, for example `dataset: lessons`.")
-    return declared
-
-
-def _locate(evaluation: Any, folder: Path) -> None:
-    """Files of tasks are named from where the plan is, and the trainer is elsewhere."""
-    tasks = evaluation.get("tasks") if isinstance(evaluation, dict) else None
-    for each in tasks if isinstance(tasks, list) else ():
-        if isinstance(each, dict) and isinstance(each.get("file"), str):
-            each["file"] = str((folder / Path(each["file"]).expanduser()).resolve())
-
-
-def _converted(declared: dict[str, Any], kind: type[T], where: str) -> T:
-    try:
-        return msgspec.convert(declared, kind)
-    except msgspec.ValidationError as error:
-        raise StackError(f"{where}: {error}", _SEE) from error

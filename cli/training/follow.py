@@ -1,21 +1,15 @@
 """Looks on while a job is carried out; to stop looking does not stop the job."""
 
-import asyncio
-from typing import Any, Final
+from typing import Any
 
 import typer
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
-from cli import show, ui
+from cli import following, show, ui
+from cli.following import Seen
 from cli.training import tables
 from cli.training.rest import RestTrainer
 from cli.training.session import with_trainer
 from libs.contracts.training import ENDED, Job, JobRef, JobState
-from libs.kit.errors import ServiceError
-
-_LOOK_EVERY_S: Final = 0.5
-_PATIENCE: Final = 100
-"""Looks in a row that may fail: services restart."""
 
 
 def order(operation: str, request: Any, *, detach: bool, as_json: bool) -> None:
@@ -45,30 +39,20 @@ async def followed(trainer: RestTrainer, job: Job) -> Job:
     Raises:
         ServiceError: nobody could say for too long.
     """
-    bar = Progress(
-        TextColumn("  {task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[note]}"),
-        TimeElapsedColumn(), console=ui.err, transient=True, disable=not ui.err.is_terminal,
-    )  # fmt: skip
-    failures = 0
-    with bar:
-        task = bar.add_task(job.state, total=None, note="")
-        while job.state not in ENDED and job.state is not JobState.PAUSED:
-            _show(bar, task, job)
-            await asyncio.sleep(_LOOK_EVERY_S)
-            try:
-                job = await trainer.call("job_show", JobRef(job.id))
-                failures = 0
-            except ServiceError as error:
-                failures += 1
-                if not error.spec.retryable or failures > _PATIENCE:
-                    raise
-    return job
+
+    async def again() -> Job:
+        found: Job = await trainer.call("job_show", JobRef(job.id))
+        return found
+
+    return await following.followed(
+        job, again=again, is_over=lambda found: found.state in ENDED or found.state is JobState.PAUSED, seen=_seen
+    )
 
 
-def _show(bar: Progress, task: TaskID, job: Job) -> None:
+def _seen(job: Job) -> Seen:
     progress = job.progress
     loss = "" if progress.loss is None else f"loss {progress.loss:.3f}  "
     speed = f"{progress.tokens_per_s:.0f} tokens/s  " if progress.tokens_per_s else ""
     left = "" if progress.eta_s is None else f"{progress.eta_s:.0f} s left  "
     note = loss + speed + left + show.short(progress.note or job.error)
-    bar.update(task, description=job.state.value, completed=progress.step, total=progress.steps or None, note=note)
+    return Seen(job.state.value, progress.step, progress.steps, note)

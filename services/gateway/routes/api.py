@@ -11,7 +11,8 @@ from starlette.exceptions import HTTPException
 from libs.kit.calls import Caller
 from libs.kit.errors import ServiceError
 from services.gateway.identity import Keyring
-from services.gateway.routes import aliases, deployments, feedback, training, versions
+from services.gateway.lineage.desk import LineageDesk
+from services.gateway.routes import aliases, deployments, feedback, lineage, loops, rollouts, training, versions
 from services.gateway.routes.endpoints import Asked, Endpoint, read_body, read_conditions, read_query
 from services.gateway.routes.openapi import Describer
 from services.gateway.routes.problems import (
@@ -31,6 +32,9 @@ ENDPOINTS: Final = (
     *deployments.ENDPOINTS,
     *feedback.ENDPOINTS,
     *training.ENDPOINTS,
+    *rollouts.ENDPOINTS,
+    *loops.ENDPOINTS,
+    *lineage.ENDPOINTS,
 )
 _JSON: Final = "application/json"
 
@@ -58,6 +62,7 @@ def build_api(
     app.add_exception_handler(Exception, _broken)
     if admins is None:
         return app
+    services = {**services, "lineage": LineageDesk(services)}
     describer = Describer(ENDPOINTS)
     for endpoint in ENDPOINTS:
         app.add_api_route(

@@ -65,7 +65,7 @@ class Endpoint:
     select: Callable[[Asked, Any], Any] | None = None
     answer: type[msgspec.Struct] | None = None
     conditional: bool = False
-    service: Literal["registry", "feedback", "trainer"] = "registry"
+    service: Literal["registry", "feedback", "trainer", "rollout", "lineage"] = "registry"
 
 
 def read_query(kind: type[msgspec.Struct], given: Mapping[str, str]) -> Any:

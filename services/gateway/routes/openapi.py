@@ -8,11 +8,17 @@ import msgspec
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
-from libs.contracts import feedback, registry, training
+from libs.contracts import feedback, lineage, registry, rollouts, training
 from services.gateway.routes.endpoints import Endpoint
 from services.gateway.routes.problems import MEDIA_TYPE, Problem
 
-_OPERATIONS: Final = {"registry": registry.OPERATIONS, "feedback": feedback.OPERATIONS, "trainer": training.OPERATIONS}
+_OPERATIONS: Final = {
+    "registry": registry.OPERATIONS,
+    "feedback": feedback.OPERATIONS,
+    "trainer": training.OPERATIONS,
+    "rollout": rollouts.OPERATIONS,
+    "lineage": lineage.OPERATIONS,
+}
 _TEMPLATE: Final = "#/components/schemas/{name}"
 _PLACEHOLDER: Final = re.compile(r"{(\w+)}")
 _TEXT: Final = {"type": "string"}

@@ -1,0 +1,112 @@
+"""Endpoints for loops, which improve a served name by themselves, and for their turns."""
+
+from typing import Final
+
+import msgspec
+
+from libs.contracts.calls import Empty
+from libs.contracts.rollouts import ApplyLoop, DeclaredLoop, FindTurns, LoopName, TurnRef
+from libs.kit.errors import ServiceError
+from services.gateway.routes.endpoints import Asked, Endpoint
+
+
+class TurnFilter(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Which turns."""
+
+    loop: str = ""
+    version: str = ""
+    dataset: str = ""
+    before: str = ""
+    limit: int = 100
+
+
+def _apply(asked: Asked) -> ApplyLoop:
+    if asked.body.name != asked.path["name"]:
+        raise ServiceError("invalid_value", "`name` must be the one in the path.", param="name")
+    return ApplyLoop(loop=asked.body, author=asked.author)
+
+
+def _name(asked: Asked) -> LoopName:
+    return LoopName(asked.path["name"], asked.author)
+
+
+def _turn(asked: Asked) -> TurnRef:
+    return TurnRef(asked.path["id"], asked.author)
+
+
+def _steer(verb: str, summary: str, status: int = 200) -> Endpoint:
+    return Endpoint(
+        service="rollout",
+        method="POST",
+        path=f"/loops/{{name}}/{verb}",
+        operation=f"loop_{verb}",
+        summary=summary,
+        call=_name,
+        status=status,
+    )
+
+
+ENDPOINTS: Final = (
+    Endpoint(
+        service="rollout",
+        method="PUT",
+        path="/loops/{name}",
+        operation="loop_apply",
+        summary="Declare a loop, or declare it anew; a turn that is under way keeps what it began with.",
+        body=DeclaredLoop,
+        call=_apply,
+    ),
+    Endpoint(
+        service="rollout",
+        method="GET",
+        path="/loops",
+        operation="loop_list",
+        summary="Every loop and what it waits for.",
+        call=lambda _: Empty(),
+    ),
+    Endpoint(
+        service="rollout",
+        method="GET",
+        path="/loops/{name}",
+        operation="loop_show",
+        summary="One loop, its newest turn, and what it waits for.",
+        call=_name,
+    ),
+    Endpoint(
+        service="rollout",
+        method="DELETE",
+        path="/loops/{name}",
+        operation="loop_remove",
+        summary="Forget a loop; its turns stay on record.",
+        call=_name,
+        status=204,
+    ),
+    _steer("pause", "Begin no turn, and take no step of one that is under way."),
+    _steer("resume", "Go on."),
+    _steer("turn", "Begin a turn at once, whatever the trigger says.", status=202),
+    Endpoint(
+        service="rollout",
+        method="GET",
+        path="/turns",
+        operation="turn_list",
+        summary="Turns of loops, newest first; `next` of one page is `before` of the following one.",
+        query=TurnFilter,
+        call=lambda asked: msgspec.convert(asked.query, FindTurns, from_attributes=True),
+    ),
+    Endpoint(
+        service="rollout",
+        method="GET",
+        path="/turns/{id}",
+        operation="turn_show",
+        summary="One turn: which judgements led to which data set, job, report and rollout.",
+        call=_turn,
+    ),
+    Endpoint(
+        service="rollout",
+        method="POST",
+        path="/turns/{id}/cancel",
+        operation="turn_cancel",
+        summary="Call a turn off, with whatever of it still runs.",
+        call=_turn,
+    ),
+)
