@@ -6,25 +6,32 @@ from typing import Final
 import structlog
 
 from libs.contracts import subjects
-from libs.contracts.calls import Empty
-from libs.contracts.rollouts import OPERATIONS, RolloutPlan
+from libs.contracts.rollouts import OPERATIONS, SPLITS_EVERY_S
+from libs.contracts.topology import ROLLOUT_OBSERVED, ROLLOUT_SIGNALS, Consumer
 from libs.kit import clock
 from libs.kit.broker import insist, make_broker, stop_broker
 from libs.kit.bus import BusClient
+from libs.kit.bus.batches import BatchConsumer
 from libs.kit.bus.stored import StoredPublisher
-from libs.kit.errors import ServiceError
 from libs.kit.feedback_client import BusFeedback
 from libs.kit.postgres import Database
 from libs.kit.registry_client import BusRegistry
 from libs.kit.rounds import Rounds
 from libs.kit.serving import Desk, Operation
 from libs.kit.trainer_client import BusTrainer
+from services.rollout.domain.validating import check_plan
 from services.rollout.ground import Ground
+from services.rollout.intake import Intake, Record
 from services.rollout.leader import Leader
 from services.rollout.loops.part import Loops
 from services.rollout.migrations import migrate
 from services.rollout.relay import Relay
+from services.rollout.running.carrying import Carrying
+from services.rollout.running.speaking import Speaking
 from services.rollout.service.looking import Looking
+from services.rollout.service.observing import Observing
+from services.rollout.service.ordering import Ordering
+from services.rollout.service.steering import Steering
 from services.rollout.settings import Settings
 
 log = structlog.get_logger(__name__)
@@ -57,7 +64,12 @@ class RolloutService:
             trainer=BusTrainer(self._bus),
         )
         self._rollouts = self._rollout_operations()
-        self._loops = Loops(self.ground, self._rollouts, check_rollout)
+        self._loops = Loops(self.ground, self._rollouts, check_plan)
+        self._observing = Observing(self.database, keep_days=settings.keep_days)
+        self._intakes = (
+            self._intake(ROLLOUT_OBSERVED, self._observing.observed),
+            self._intake(ROLLOUT_SIGNALS, self._observing.said),
+        )
         self._rounds = self._make_rounds()
         _DESK.subscribe(self.broker, self._operations())
 
@@ -79,6 +91,8 @@ class RolloutService:
         self._publisher.start()
         for rounds in self._rounds:
             rounds.start()
+        for intake in self._intakes:
+            intake.start()
         log.info("rollout started", instance=self.instance)
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -91,6 +105,8 @@ class RolloutService:
 
     async def stop(self) -> None:
         """Finish the calls that run, give the lead away, then close everything."""
+        for intake in self._intakes:
+            await intake.stop()
         for rounds in self._rounds:
             await rounds.stop()
         await self.leader.resign()
@@ -105,8 +121,10 @@ class RolloutService:
     def _rollout_operations(self) -> dict[str, Operation]:
         looking = Looking(self.ground)
         return {
-            **dict.fromkeys((name for name in OPERATIONS if name.startswith("rollout_")), _absent),
+            "rollout_order": Ordering(self.ground).order,
             "rollout_list": looking.list,
+            "rollout_show": looking.show,
+            **Steering(self.ground).operations(),
         }
 
     def _make_rounds(self) -> tuple[Rounds, ...]:
@@ -115,21 +133,30 @@ class RolloutService:
         return (
             Rounds("lead", self.leader.check, pause_s=settings.lease_s / _RENEWALS),
             Rounds("relay", relay.send, pause_s=settings.retry_s, wake=ground.told),
+            Rounds("rollouts", Carrying(ground).look, pause_s=settings.look_s, wake=ground.wake),
+            Rounds("splits", Speaking(ground, self._bus).speak, pause_s=SPLITS_EVERY_S, wake=ground.spoken),
+            Rounds("expire", self._observing.expire, pause_s=settings.expire_s),
             *self._loops.rounds(),
         )
 
+    def _intake(self, consumer: Consumer, record: Record) -> Intake:
+        puller = BatchConsumer(
+            self._bus,
+            stream=consumer.stream,
+            durable=consumer.durable,
+            inbox=f"_INBOX.{self.instance}.{consumer.durable}",
+            lease_s=consumer.ack_wait_s,
+            batch=self._settings.batch,
+            retry_s=self._settings.retry_s,
+        )
+        return Intake(puller, record, retry_s=self._settings.retry_s)
+
     def _on_bus(self, connected: bool) -> None:  # noqa: FBT001 - the bus's own callback
         if connected:
+            for intake in self._intakes:
+                intake.reconnected()
             self.ground.told.set()
             self.ground.spoken.set()
-
-
-async def _absent(_: object) -> Empty:
-    raise ServiceError("rollout_unavailable", "This process cannot do that.")
-
-
-def check_rollout(_: RolloutPlan) -> None:
-    """Nothing is refused."""
 
 
 def build_app(settings: Settings) -> RolloutService:

@@ -2,7 +2,7 @@
 
 from typing import Final, Literal
 
-from libs.contracts.rollouts import Decision, Guard, RolloutPlan, Step
+from libs.contracts.rollouts import Decision, Guard, RolloutPlan
 from services.rollout.domain.evidence import Evidence, Question, is_as_good, questions, together, unheard_tags
 
 SILENCE: Final = 20.0
@@ -13,10 +13,9 @@ def decide(plan: RolloutPlan, number: int, step_age_s: float, evidence: Evidence
     """What to do in step `number`, which has lasted `step_age_s`, on what has been counted since the rollout began."""
     step = plan.steps[number]
     asked = questions(plan, evidence)
-    if harm := [one for one in asked if one.harm]:
-        return _decided("abort", " ".join(_told(one) for one in harm), asked)
-    if silent := _silent(step, evidence):
-        return _decided("abort", silent, asked)
+    ratio = step.share if step.shadow else step.share / (1 - step.share)
+    if trouble := _trouble(asked, evidence, ratio, is_shadow=step.shadow):
+        return _decided("abort", trouble, asked)
     if missing := _missing(plan, number, step_age_s, evidence):
         if step_age_s < step.max_s:
             # Without the numbers, which cost more than the decision: this is what most looks come to.
@@ -27,6 +26,33 @@ def decide(plan: RolloutPlan, number: int, step_age_s: float, evidence: Evidence
     return _decided("promote", "It was shown to be as good, and no harm was found.", asked)
 
 
+def stand_by(plan: RolloutPlan, number: int, evidence: Evidence) -> Decision:
+    """What to do in step `number` while no step is to be taken: only harm and silence matter."""
+    step = plan.steps[number]
+    asked = questions(plan, evidence)
+    ratio = step.share if step.shadow else step.share / (1 - step.share)
+    if trouble := _trouble(asked, evidence, ratio, is_shadow=step.shadow):
+        return _decided("abort", trouble, asked)
+    return Decision(action="wait", reason="It is paused.")
+
+
+def watch(plan: RolloutPlan, age_s: float, evidence: Evidence) -> Decision:
+    """What to do with a promoted version that has been watched for `age_s`: only harm and silence matter."""
+    asked = questions(plan, evidence)
+    if trouble := _trouble(asked, evidence, (1 - plan.holdback) / plan.holdback, is_shadow=False):
+        return _decided("abort", trouble, asked)
+    if age_s < plan.watch_s:
+        return Decision(action="wait", reason=f"{plan.watch_s - age_s:.0f} s")
+    return _decided("promote", f"No harm was found in {plan.watch_s:g} s after the promotion.", asked)
+
+
+def _trouble(asked: tuple[Question, ...], evidence: Evidence, ratio: float, *, is_shadow: bool) -> str:
+    """What speaks against the candidate, which gets `ratio` times the last good version's traffic; empty if nothing."""
+    if harm := [one for one in asked if one.harm]:
+        return " ".join(_told(one) for one in harm)
+    return _silent(evidence, ratio, is_shadow=is_shadow)
+
+
 def _decided(action: Literal["advance", "promote", "abort"], reason: str, asked: tuple[Question, ...]) -> Decision:
     return Decision(action=action, reason=reason, findings=tuple(one.found() for one in asked))
 
@@ -34,8 +60,8 @@ def _decided(action: Literal["advance", "promote", "abort"], reason: str, asked:
 def _missing(plan: RolloutPlan, number: int, step_age_s: float, evidence: Evidence) -> str:
     """What the step still lacks; empty if nothing."""
     step = plan.steps[number]
-    requests = evidence.total(Guard.ERROR).candidate.total
-    signals = evidence.total(Guard.DISAPPROVAL).candidate.total
+    requests = evidence.here(Guard.ERROR).candidate.total
+    signals = evidence.here(Guard.DISAPPROVAL).candidate.total
     lacks = []
     if step_age_s < step.min_s:
         lacks.append(f"{step.min_s - step_age_s:.0f} s")
@@ -51,11 +77,10 @@ def _missing(plan: RolloutPlan, number: int, step_age_s: float, evidence: Eviden
     return ", ".join(lacks)
 
 
-def _silent(step: Step, evidence: Evidence) -> str:
+def _silent(evidence: Evidence, ratio: float, *, is_shadow: bool) -> str:
     """Which metric of the candidate does not come although it should; empty if all do."""
-    ratio = step.share if step.shadow else step.share / (1 - step.share)
     for guard, strata in evidence.guards.items():
-        if step.shadow and guard is Guard.DISAPPROVAL:
+        if is_shadow and guard is Guard.DISAPPROVAL:
             continue
         here = strata[-1]
         if here.candidate.total == 0 and here.baseline.total * ratio > SILENCE:

@@ -22,9 +22,10 @@ class Evidence:
     tags: Mapping[str, Sequence[Arms]]
     """Disapproval by tag, in the order in which the tags first appeared."""
 
-    def total(self, guard: Guard) -> Arms:
-        """All strata of a guard together."""
-        return together(self.guards.get(guard, ()))
+    def here(self, guard: Guard) -> Arms:
+        """The stratum of the present step."""
+        strata = self.guards.get(guard, ())
+        return strata[-1] if strata else Arms(Counts(), Counts())
 
 
 def together(strata: Sequence[Arms]) -> Arms:

@@ -48,7 +48,9 @@ async def running_on(connection: AsyncConnection, name: str) -> Row[Any] | None:
 
 async def unsettled(connection: AsyncConnection) -> list[Row[Any]]:
     """Rollouts that have not ended, or have left something to tidy up; oldest first."""
-    return list(await connection.execute(select(rollouts).where(~rollouts.c.settled).order_by(rollouts.c.sequence)))
+    # One that is taken back long after its end is settled, and runs.
+    query = select(rollouts).where(~rollouts.c.settled | rollouts.c.state.not_in(_ENDED)).order_by(rollouts.c.sequence)
+    return list(await connection.execute(query))
 
 
 async def page(connection: AsyncConnection, wanted: FindRollouts, before: int | None) -> list[Row[Any]]:

@@ -2,16 +2,28 @@
 
 from typing import Any, Final
 
+import msgspec
 from sqlalchemy import Row
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from libs.contracts.rollouts import FindRollouts, RolloutPage
+from libs.contracts.rollouts import (
+    Decision,
+    FindRollouts,
+    RolloutPage,
+    RolloutRef,
+    RolloutState,
+    RolloutStatus,
+)
+from libs.kit import clock
 from libs.kit.errors import ServiceError
+from services.rollout.domain.deciding import decide, stand_by, watch
+from services.rollout.domain.evidence import questions
 from services.rollout.ground import Ground
-from services.rollout.repository import rollouts
+from services.rollout.repository import evidence, rollouts
 
 _MOST: Final = 200
 _MOST_ID: Final = 80
+_LOOKED_AT: Final = frozenset({RolloutState.RUNNING, RolloutState.PAUSED, RolloutState.WATCHING})
 
 
 class Looking:
@@ -39,6 +51,37 @@ class Looking:
             rollouts=tuple(rollouts.rollout_of(row) for row in shown),
             next=str(shown[-1].sequence) if len(rows) > request.limit else "",
         )
+
+    async def show(self, request: RolloutRef) -> RolloutStatus:
+        """One rollout, what one look would say of it, and its history.
+
+        Raises:
+            ServiceError: `not_found`, `storage_unavailable`.
+        """
+        async with self._ground.database.begin() as connection:
+            row = await found(connection, request.id)
+            return RolloutStatus(
+                rollout=rollouts.rollout_of(row),
+                now=await _now(connection, row),
+                history=await rollouts.history(connection, row.id),
+                agreement=await evidence.agreement(connection, row.id),
+            )
+
+
+async def _now(connection: AsyncConnection, row: Row[Any]) -> Decision | None:
+    """What one look would come to, with its numbers; None where nothing is looked at."""
+    state, plan = RolloutState(row.state), rollouts.plan_of(row)
+    if state not in _LOOKED_AT:
+        return None
+    counted = await evidence.gather(connection, row.id, plan, row.step)
+    age_s = max(0, clock.unix_ms() - row.step_began_ms) / 1_000
+    if state is RolloutState.WATCHING:
+        decision = watch(plan, age_s, counted)
+    elif state is RolloutState.PAUSED:
+        decision = stand_by(plan, row.step, counted)
+    else:
+        decision = decide(plan, row.step, age_s, counted)
+    return msgspec.structs.replace(decision, findings=tuple(one.found() for one in questions(plan, counted)))
 
 
 async def found(connection: AsyncConnection, rollout_id: str, *, lock: bool = False) -> Row[Any]:

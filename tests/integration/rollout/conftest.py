@@ -11,6 +11,7 @@ from libs.testkit.nats_server import NatsServer
 from libs.testkit.registry import RegistryDesk, RegistryGround
 from libs.testkit.rollout import RolloutDesk, RolloutGround
 from libs.testkit.stores import ObjectServer, PostgresServer
+from tests.integration.rollout.world import World, world
 
 
 @pytest.fixture
@@ -36,3 +37,9 @@ async def models(registry_ground: RegistryGround) -> AsyncIterator[RegistryDesk]
 async def desk(ground: RolloutGround) -> AsyncIterator[RolloutDesk]:
     async with ground.desk() as asking:
         yield asking
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def around(ground: RolloutGround, models: RegistryDesk) -> AsyncIterator[World]:
+    async with world(ground, models) as surroundings:
+        yield surroundings

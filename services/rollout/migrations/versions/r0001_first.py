@@ -87,7 +87,9 @@ def _rollouts() -> None:
         """
     )
     op.execute(f"create unique index rollouts_one_per_name on rollout.rollouts (name) where state not in ({_ENDED})")
-    op.execute("create index rollouts_unsettled on rollout.rollouts (sequence) where not settled")
+    op.execute(
+        f"create index rollouts_unsettled on rollout.rollouts (sequence) where not settled or state not in ({_ENDED})"
+    )
     op.execute(
         """
         create table rollout.changes (
