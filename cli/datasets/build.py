@@ -47,7 +47,7 @@ def build(  # noqa: PLR0913 - one per option
     async def work(feedback: RestFeedback) -> DatasetJob:
         request = BuildDataset(selection=wanted, author=AUTHOR, dry_run=dry_run)
         job: DatasetJob = await feedback.call("dataset_build", request)
-        return await _followed(feedback, job) if wait else job
+        return await followed(feedback, job) if wait else job
 
     job = with_feedback(work)
     if as_json:
@@ -79,7 +79,7 @@ def _from_options(options: dict[str, Any]) -> DeclaredSelection:
         raise typer.BadParameter(str(error)) from error
 
 
-async def _followed(feedback: RestFeedback, job: DatasetJob) -> DatasetJob:
+async def followed(feedback: RestFeedback, job: DatasetJob) -> DatasetJob:
     """The build when it is over; what it does meanwhile is shown. Interrupting this does not interrupt the build.
 
     Raises:
