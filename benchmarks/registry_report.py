@@ -13,7 +13,7 @@ _WHAT: Final = {
     "publish": "publish: hash, send what is missing, checked by the store as it comes, commit",
     "obstore up": "plain copy by obstore",
     "minio up": "plain copy by the minio client",
-    "load": "load: fetch by presigned URLs, every byte checked, whole or not at all",
+    "load": "load: fetch by presigned URLs into the cache, every byte checked, whole or not at all",
     "obstore down": "plain copy by obstore",
     "minio down": "plain copy by the minio client",
 }

@@ -1,11 +1,13 @@
 """Versions on this host's disk, shared by all its workers: fetched once, checked, kept while used, bounded in size.
 
 `<root>/<digest>/files` is the version as published, `manifest.json` beside it is written last and says that it is
-whole, `size` holds its bytes, and when that file was touched is when it was last asked for. Locks are the kernel's
-(`flock`), so they end with the process that holds them: exclusive to fetch or remove, shared to use.
+whole, `size` holds its bytes, and when that file was touched is when it was last asked for. What is true after a crash
+of the machine is in `vouching`. Locks are the kernel's (`flock`), so they end with the process that holds them:
+exclusive to fetch or remove, shared to use.
 """
 
 import asyncio
+import dataclasses
 import fcntl
 import os
 from collections.abc import Iterator
@@ -22,6 +24,7 @@ from libs.contracts.versions import canonical, is_digest
 from libs.kit.errors import ServiceError
 from libs.kit.fetch import FetchOptions, Pages, check_manifest, fetch_version, remove_tree
 from libs.kit.fetch.verify import differences
+from libs.kit.fetch.vouching import Vouchers
 
 log = structlog.get_logger(__name__)
 
@@ -63,7 +66,13 @@ class Cache:
     """The versions below one directory."""
 
     def __init__(
-        self, root: Path, max_bytes: int, *, rehash: bool = False, options: FetchOptions | None = None
+        self,
+        root: Path,
+        max_bytes: int,
+        *,
+        rehash: bool = False,
+        options: FetchOptions | None = None,
+        vouchers: Vouchers | None = None,
     ) -> None:
         """Prepare; nothing is made before the first use.
 
@@ -72,11 +81,13 @@ class Cache:
             max_bytes: what all versions together may take.
             rehash: read every byte again whenever a version is asked for.
             options: how to fetch.
+            vouchers: know what is still true of versions that are here.
         """
         self._root = root
         self._max_bytes = max_bytes
         self._rehash = rehash
-        self._options = options or FetchOptions()
+        self._vouchers = vouchers or Vouchers()
+        self._options = dataclasses.replace(options or FetchOptions(), durable=not self._vouchers.is_lazy)
 
     async def acquire(self, digest: str, ask: Pages) -> Lease:
         """The version `digest`, from here or fetched; waits while another process fetches it.
@@ -94,6 +105,7 @@ class Cache:
                     lease = await self._use(digest, lock)
                     if lease is not None:
                         kept = True
+                        self._vouchers.sync_later(lease.directory)
                         return lease
                 # Not shared-to-exclusive in one step: two processes that both do that wait for each other.
                 fcntl.flock(lock, fcntl.LOCK_UN)
@@ -107,6 +119,10 @@ class Cache:
                     os.close(lock)
             await asyncio.sleep(_POLL_S)
 
+    async def settled(self) -> None:
+        """Wait until the disk holds what this process has brought."""
+        await self._vouchers.settled()
+
     def digests(self) -> list[str]:
         """Versions that are here whole, sorted."""
         return sorted(entry.digest for entry in self._entries() if (self._root / entry.digest / _MARKER).exists())
@@ -117,6 +133,12 @@ class Cache:
             manifest = _decode((folder / _MARKER).read_bytes())
             os.utime(folder / _SIZE)
         except FileNotFoundError:
+            return None
+        except msgspec.MsgspecError:
+            log.warning("a marker in the cache cannot be read, its version is checked again", digest=digest)
+            (folder / _MARKER).unlink(missing_ok=True)
+            return None
+        if not self._vouchers.holds(folder / _FILES):
             return None
         if self._rehash:
             changed = await asyncio.to_thread(differences, folder / _FILES, manifest)
@@ -135,7 +157,7 @@ class Cache:
     async def _bring(self, digest: str, ask: Pages) -> None:
         """Fetch it, with its lock held, unless another process has meanwhile."""
         folder = self._root / digest
-        if (folder / _MARKER).exists():
+        if (folder / _MARKER).exists() and self._vouchers.holds(folder / _FILES):
             return
         first = await ask(0)
         check_manifest(first.manifest, digest)
@@ -144,7 +166,8 @@ class Cache:
             await asyncio.to_thread(_drop_unfinished, folder / _FILES, first.manifest)
             if not (folder / _FILES).exists():
                 await fetch_version(_from(first, ask), folder / _FILES, digest=digest, options=self._options)
-            await asyncio.to_thread(_write_marker, folder / _MARKER, canonical(first.manifest))
+            self._vouchers.vouch(folder / _FILES)
+            _write_marker(folder / _MARKER, canonical(first.manifest))
         except ServiceError:
             await asyncio.to_thread(_drop_empty, folder)
             raise
@@ -231,7 +254,7 @@ def _from(first: Fetch, ask: Pages) -> Pages:
 
 
 def _drop_unfinished(files: Path, manifest: Manifest) -> None:
-    """A process that died between the rename and the marker left files that nothing vouches for: they are read."""
+    """A process that died before the marker, or a crash of the machine, left files that must be read again."""
     if files.exists() and differences(files, manifest):
         remove_tree(files)
 
@@ -244,13 +267,5 @@ def _drop_empty(folder: Path) -> None:
 
 def _write_marker(marker: Path, data: bytes) -> None:
     draft = marker.with_name(f".{marker.name}")
-    with draft.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
+    draft.write_bytes(data)
     draft.rename(marker)
-    folder = os.open(marker.parent, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)

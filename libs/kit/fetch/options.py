@@ -28,5 +28,7 @@ class FetchOptions:
     connect_timeout_s: float = 5.0
     read_timeout_s: float = 10.0
     """Longest silence in the middle of a blob; it may also pass before a cancelled fetch has ended."""
+    durable: bool = True
+    """Have the disk hold every byte before anything is visible; else that is the caller's to do."""
     read_only: bool = True
     """Take the right to write from every file and directory at the end."""

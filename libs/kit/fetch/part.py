@@ -114,15 +114,16 @@ class PartDirectory:
         """Have the disk hold what was written to one file so far."""
         os.fdatasync(self._files[path])
 
-    def publish(self, *, read_only: bool) -> None:
+    def publish(self, *, read_only: bool, durable: bool = True) -> None:
         """Rename it to its target; from here on it is complete for everybody.
 
         Raises:
             ServiceError: `conflict`: the target is there and not empty.
         """
         folders = sorted(path for path in self.path.rglob("*") if path.is_dir())
-        for folder in (*folders, self.path):
-            _sync_directory(folder)
+        if durable:
+            for folder in (*folders, self.path):
+                _sync_directory(folder)
         if read_only:
             for fd in self._files.values():
                 os.fchmod(fd, 0o444)
@@ -134,7 +135,8 @@ class PartDirectory:
             raise ServiceError("conflict", f"{self._target} is there already and is not empty.") from error
         if read_only:
             self._target.chmod(0o555)
-        _sync_directory(self._target.parent)
+        if durable:
+            _sync_directory(self._target.parent)
 
 
 def remove_tree(directory: Path) -> None:

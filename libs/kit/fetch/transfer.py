@@ -47,7 +47,7 @@ class Transfer:
         )
 
     async def run(self, progress: Progress | None) -> None:
-        """Bring every blob, checked, and have the disk hold it.
+        """Bring every blob, checked, and have the disk hold it if that is asked for.
 
         Raises:
             ServiceError: as `fetch_version`.
@@ -76,8 +76,9 @@ class Transfer:
         except ExceptionGroup as errors:
             # The first failure ended the others.
             raise errors.exceptions[0] from errors
-        for file in self._manifest.files:
-            await self._in_thread(self._part.sync, file.path)
+        if self._options.durable:
+            for file in self._manifest.files:
+                await self._in_thread(self._part.sync, file.path)
 
     async def _bring_in_turn(self, pieces: Iterator[Piece], begun: set[str]) -> None:
         for piece in pieces:
@@ -85,7 +86,7 @@ class Transfer:
                 self._count(piece.size_bytes)
             else:
                 await self._bring(piece)
-            if piece.size_bytes >= _SYNC_BYTES:
+            if self._options.durable and piece.size_bytes >= _SYNC_BYTES:
                 # While others are on their way; at the end little is left to be waited for.
                 await self._in_thread(self._part.sync, piece.places[0][0])
 

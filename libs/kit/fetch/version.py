@@ -46,7 +46,7 @@ async def fetch_version(
             await asyncio.sleep(_LOCK_PAUSE_S)
         part.check_target()
         await Transfer(ask, first, part, options).run(progress)
-        await asyncio.to_thread(part.publish, read_only=options.read_only)
+        await asyncio.to_thread(part.publish, read_only=options.read_only, durable=options.durable)
     except OSError as error:
         if error.errno in _NO_ROOM:
             part.discard()

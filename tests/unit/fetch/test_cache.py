@@ -15,6 +15,7 @@ import pytest
 from libs.kit.errors import ServiceError
 from libs.kit.fetch import Pages
 from libs.kit.fetch.cache import Cache
+from libs.kit.fetch.vouching import Vouchers
 from libs.testkit.blob_store import BlobStore, Stored
 from libs.testkit.platform import ROOT
 from libs.testkit.processes import die_with_parent
@@ -137,6 +138,90 @@ async def test_reading_again_finds_what_changed_on_disk(store: BlobStore, tmp_pa
     again = await careful.acquire(stored.digest, ask)
     assert contents(again.directory) == {"model.safetensors": data(5_000, 1)}
     again.release()
+
+
+class Boots:
+    """A machine that can be started again."""
+
+    def __init__(self, directory: Path) -> None:
+        self._file = directory / "boot_id"
+        self.root = directory / "cache"
+        self.again("first")
+
+    def again(self, name: str) -> None:
+        self._file.write_text(name)
+
+    def cache(self) -> Cache:
+        return Cache(self.root, 1 << 30, options=QUICK, vouchers=Vouchers(self._file))
+
+
+@pytest.fixture
+def boots(tmp_path: Path) -> Boots:
+    return Boots(tmp_path)
+
+
+async def test_after_a_crash_of_the_machine_what_was_not_synced_is_read_again(
+    store: BlobStore, boots: Boots, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Vouchers, "sync_later", lambda *_: None)
+    stored, ask = of(store, 5_000, 1)
+    lease = await boots.cache().acquire(stored.digest, ask)
+    lease.release()
+    boots.again("second")
+    store.served.clear()
+    (await boots.cache().acquire(stored.digest, ask)).release()
+    assert store.served == [], "what is whole is kept"
+    spoil(lease.directory / "model.safetensors")
+    boots.again("third")
+    (await boots.cache().acquire(stored.digest, ask)).release()
+    assert contents(lease.directory) == {"model.safetensors": data(5_000, 1)}
+
+
+async def test_what_the_disk_holds_is_not_read_again(
+    store: BlobStore, boots: Boots, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stored, ask = of(store, 5_000, 1)
+    cache = boots.cache()
+    (await cache.acquire(stored.digest, ask)).release()
+    await cache.settled()
+    boots.again("second")
+    store.served.clear()
+    monkeypatch.setattr("libs.kit.fetch.cache.differences", lambda *_: pytest.fail("it was read again"))
+    (await boots.cache().acquire(stored.digest, ask)).release()
+    assert store.served == []
+
+
+async def test_what_was_true_of_a_directory_is_not_true_of_its_successor(store: BlobStore, boots: Boots) -> None:
+    stored, ask = of(store, 5_000, 1)
+    cache = boots.cache()
+    lease = await cache.acquire(stored.digest, ask)
+    lease.release()
+    await cache.settled()
+    lease.directory.rename(boots.root / "elsewhere")
+    lease.directory.mkdir()
+    (lease.directory / "model.safetensors").write_bytes(bytes(5_000))
+    (await boots.cache().acquire(stored.digest, ask)).release()
+    assert contents(lease.directory) == {"model.safetensors": data(5_000, 1)}
+
+
+async def test_where_boots_cannot_be_told_apart_the_disk_is_waited_for(store: BlobStore, tmp_path: Path) -> None:
+    vouchers = Vouchers(tmp_path / "absent")
+    assert not vouchers.is_lazy
+    stored, ask = of(store, 5_000, 1)
+    lease = await Cache(tmp_path / "cache", 1 << 30, options=QUICK, vouchers=vouchers).acquire(stored.digest, ask)
+    lease.release()
+    assert Vouchers(tmp_path / "absent").holds(lease.directory)
+
+
+async def test_a_marker_that_a_crash_left_empty_is_made_again(store: BlobStore, boots: Boots) -> None:
+    stored, ask = of(store, 5_000, 1)
+    (await boots.cache().acquire(stored.digest, ask)).release()
+    marker = boots.root / stored.digest / "manifest.json"
+    marker.write_bytes(b"")
+    store.served.clear()
+    (await boots.cache().acquire(stored.digest, ask)).release()
+    assert store.served == []
+    assert marker.read_bytes()
 
 
 def spoil(path: Path) -> None:
