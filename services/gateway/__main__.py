@@ -4,7 +4,7 @@ import sys
 
 from pydantic import ValidationError
 
-from libs.kit.process import BAD_SETTINGS, refused
+from libs.kit.process import BAD_SETTINGS, refused, spare_collector
 from libs.kit.telemetry import configure_logging
 from services.gateway.app import build_app
 from services.gateway.identity import KeyFileError
@@ -24,7 +24,9 @@ def main() -> int:
     except (KeyFileError, OSError) as error:
         print(f"gateway: {error}", file=sys.stderr)  # noqa: T201 - logging is not configured yet
         return BAD_SETTINGS
-    Server(gateway).run()
+    server = Server(gateway)
+    spare_collector()
+    server.run()
     return 0
 
 

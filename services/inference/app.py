@@ -2,7 +2,6 @@
 
 import asyncio
 import dataclasses
-import gc
 import importlib
 import signal
 from typing import Any, Final
@@ -14,6 +13,7 @@ from libs.contracts.registry import Deployment
 from libs.kit import clock
 from libs.kit.bus import BusClient, BusOptions
 from libs.kit.fetch.cache import Cache, Lease
+from libs.kit.process import spare_collector
 from services.inference.beginning import first_base, order
 from services.inference.deployment import Follower
 from services.inference.engine import Engine, EngineFactory
@@ -103,9 +103,7 @@ class App:
             await bus.close()
 
     async def _serve(self, engine: Engine, bus: BusClient) -> int:
-        # What was built so far lives as long as the process: the collector need not walk it again and again.
-        gc.collect()
-        gc.freeze()
+        spare_collector()
         self._worker = worker = self._make_worker(engine, bus)
         worker.start()
         if self._follower is not None:
