@@ -9,14 +9,13 @@ import msgspec
 
 from cli.feedback.rest import RestFeedback
 from cli.models.rest import RestRegistry
-from cli.rest import Offer, RestCaller, Wanted, at
+from cli.rollouts.rest import RestRollouts
 from cli.training.rest import RestTrainer
 from deploy.local.home import OPERATOR
 from libs.contracts.datasets import BuildDataset, DatasetJob, JobId, Selection
 from libs.contracts.evaluation import EvaluationPlan
 from libs.contracts.registry import DEFAULT_ALIAS, Resolve, Version, VersionDetails
 from libs.contracts.rollouts import (
-    OPERATIONS,
     ROLLOUT_ENDED,
     OrderRollout,
     Rollout,
@@ -26,7 +25,6 @@ from libs.contracts.rollouts import (
 )
 from libs.contracts.training import ENDED, Job, JobRef, OrderEvaluation, OrderTraining, TrainingPlan
 from libs.kit.errors import ServiceError
-from libs.kit.rollout_client import TIMEOUT_S
 
 LOOK_EVERY_S: Final = 0.5
 PATIENCE: Final = 60
@@ -35,15 +33,6 @@ BUILT: Final = ("succeeded", "failed", "cancelled")
 Seen = Callable[[int, int, str], None]
 """Hears how far an order is: done, of how many, and what it does."""
 T = TypeVar("T", bound=msgspec.Struct)
-_ROLLOUTS: Final = Offer(
-    name="rollout",
-    operations=OPERATIONS,
-    routes={
-        "rollout_order": lambda asked: Wanted("POST", at("rollouts"), {"plan": asked.plan, "id": asked.id}),
-        "rollout_show": lambda asked: Wanted("GET", at("rollouts", asked.id)),
-    },
-    timeout_s=lambda _: TIMEOUT_S,
-)
 
 
 def unseen(_done: int, _total: int, _note: str) -> None:
@@ -57,7 +46,7 @@ class Platform:
         self._feedback = RestFeedback(url, admin_key)
         self._trainer = RestTrainer(url, admin_key)
         self._registry = RestRegistry(url, admin_key)
-        self._rollouts = RestCaller(url, admin_key, _ROLLOUTS)
+        self._rollouts = RestRollouts(url, admin_key)
 
     async def __aenter__(self) -> Self:
         return self

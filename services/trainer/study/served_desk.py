@@ -15,7 +15,7 @@ MAX_TOKENS: Final = 64
 
 def topic(item: Item) -> str:
     """What a question is about, as judgements are tagged: for facts what is asked of the product, else the group."""
-    return item.label if item.group is Group.FACTS else item.group.value
+    return str(item.label if item.group is Group.FACTS else item.group.value)
 
 
 class ServedDesk:
