@@ -6,17 +6,23 @@ from typing import Any
 
 import msgspec
 
-from libs.contracts import feedback, registry, subjects, training
+from libs.contracts import feedback, registry, rollouts, subjects, training
 from libs.contracts.calls import Fault, Reply
 from libs.kit.bus import BusClient, Message
 from libs.testkit.nats_server import NatsServer
 
 Answer = msgspec.Struct | Fault | bytes | None
-OPERATIONS = {"registry": registry.OPERATIONS, "feedback": feedback.OPERATIONS, "trainer": training.OPERATIONS}
+OPERATIONS = {
+    "registry": registry.OPERATIONS,
+    "feedback": feedback.OPERATIONS,
+    "trainer": training.OPERATIONS,
+    "rollout": rollouts.OPERATIONS,
+}
 CALLS = {
     "registry": subjects.ALL_REGISTRY_CALLS,
     "feedback": subjects.ALL_FEEDBACK_CALLS,
     "trainer": subjects.ALL_TRAINER_CALLS,
+    "rollout": subjects.ALL_ROLLOUT_CALLS,
 }
 
 

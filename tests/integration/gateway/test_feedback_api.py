@@ -1,12 +1,9 @@
 """The admin API of feedback, and the command line's way through it: each endpoint is one call on the bus."""
 
-from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
-import pytest_asyncio
 
 from cli.feedback.rest import RestFeedback
 from libs.contracts.calls import Empty, Fault
@@ -35,8 +32,8 @@ from libs.testkit.front import KEY, Front
 from libs.testkit.nats_server import NatsServer
 from libs.testkit.ports import free_port
 from services.gateway.routes.api import ENDPOINTS
+from tests.integration.gateway.admin_scene import ADMIN, ask, check_forwarded, check_refused
 from tests.integration.gateway.registry_double import ServiceDouble
-from tests.integration.gateway.test_registry_api import ADMIN, ask
 
 REQUEST = "ab" * 12
 ANSWER = f"chatcmpl-{REQUEST}"
@@ -65,6 +62,8 @@ SELECTION = Selection(
 JOB = DatasetJob(id="j1", state="running", selection=SELECTION, author="ops", created_ms=1, rows_read=3, rows_total=9)
 LETTER = DeadLetter(id="l1", time_ms=1, code="interaction_not_found", reason="Never seen.", payload="{}")
 ROW = StatisticsRow(group={"tag": "a"}, interactions=2, thumbs_up=1, approval=1.0, approval_low=0.2, approval_high=1.0)
+SERVICE = "feedback"
+CLIENT = RestFeedback
 GOOD: dict[str, msgspec.Struct] = {
     "interaction_list": InteractionPage((INTERACTION,), "n2"),
     "interaction_show": INTERACTION,
@@ -79,24 +78,8 @@ GOOD: dict[str, msgspec.Struct] = {
 
 
 @pytest.fixture
-def overrides(tmp_path: Path) -> dict[str, Any]:
-    admins = tmp_path / "admins"
-    admins.write_text(f"ops:{ADMIN}\n", encoding="utf-8")
-    return {"admin_keys_file": admins}
-
-
-@pytest_asyncio.fixture(loop_scope="session")
-async def behind(nats: NatsServer) -> AsyncIterator[ServiceDouble]:
-    double = ServiceDouble(nats, dict(GOOD), service="feedback")
-    await double.start()
-    yield double
-    await double.stop()
-
-
-@pytest_asyncio.fixture(loop_scope="session")
-async def client(front: Front) -> AsyncIterator[RestFeedback]:
-    async with RestFeedback(f"http://127.0.0.1:{front.port}/v1", ADMIN) as client:
-        yield client
+def overrides(admin_keys: dict[str, Any]) -> dict[str, Any]:
+    return admin_keys
 
 
 FORWARDED = [
@@ -122,15 +105,7 @@ FORWARDED = [
 async def test_each_endpoint_is_one_call_and_answers_with_its_result(
     front: Front, behind: ServiceDouble, line: tuple[Any, ...]
 ) -> None:
-    method, path, body, status, operation, request = line
-    answer = await ask(front, method, path, body, x_request_id="mine")
-
-    assert behind.asked == [(operation, request)]
-    assert (answer.status_code, answer.headers["x-request-id"]) == (status, "mine"), answer.text
-    if status == 204:
-        assert not answer.content
-    else:
-        assert msgspec.json.decode(answer.content, type=OPERATIONS[operation][1]) == GOOD[operation]
+    await check_forwarded(front, behind, line)
 
 
 def test_every_operation_but_recording_has_an_endpoint_and_a_line_above() -> None:
@@ -160,10 +135,7 @@ def test_every_operation_but_recording_has_an_endpoint_and_a_line_above() -> Non
     ],
 )  # fmt: skip
 async def test_what_is_mistyped_goes_no_further(front: Front, behind: ServiceDouble, line: tuple[Any, ...]) -> None:
-    method, path, body, code, param = line
-    answer = await ask(front, method, path, body)
-    assert (answer.status_code, answer.json()["code"], answer.json()["param"]) == (ERRORS[code].status, code, param)
-    assert not behind.asked
+    await check_refused(front, behind, line)
 
 
 @pytest.mark.parametrize("code", ["interaction_not_found", "invalid_value", "storage_unavailable", "conflict"])

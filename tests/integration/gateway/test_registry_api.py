@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -48,9 +47,9 @@ from libs.testkit.front import KEY, Front
 from libs.testkit.nats_server import NatsServer
 from libs.testkit.wait import until
 from services.gateway.routes.api import ENDPOINTS
+from tests.integration.gateway.admin_scene import ADMIN, ask
 from tests.integration.gateway.registry_double import RegistryDouble
 
-ADMIN = "sk-admin-test"
 DIGEST = "ab" * 32
 REFERENCE = f"helpdesk@sha256:{DIGEST[:12]}"
 MANIFEST = Manifest(
@@ -93,10 +92,8 @@ NEW_DEPLOYMENT = {"base": "helpdesk", "adapters": ["a@1"], "engine_args": ["--x"
 
 
 @pytest.fixture
-def overrides(tmp_path: Path) -> dict[str, Any]:
-    admins = tmp_path / "admins"
-    admins.write_text(f"ops:{ADMIN}\n", encoding="utf-8")
-    return {"admin_keys_file": admins}
+def overrides(admin_keys: dict[str, Any]) -> dict[str, Any]:
+    return admin_keys
 
 
 @pytest_asyncio.fixture(loop_scope="session")
@@ -105,14 +102,6 @@ async def registry(nats: NatsServer) -> AsyncIterator[RegistryDouble]:
     await double.start()
     yield double
     await double.stop()
-
-
-async def ask(front: Front, method: str, path: str, body: Any = None, *, key: str = ADMIN, **headers: str) -> Any:
-    content = b"" if body is None else body if isinstance(body, bytes) else msgspec.json.encode(body)
-    named = {name.replace("_", "-"): value for name, value in headers.items()}
-    return await front.http.request(
-        method, f"/admin/v1{path}", content=content, headers={"authorization": f"Bearer {key}", **named}
-    )
 
 
 FORWARDED = [

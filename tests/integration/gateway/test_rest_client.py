@@ -1,7 +1,6 @@
 """The command line's way to the registry, through a real gateway: what goes in comes out on the bus, and back."""
 
 from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -31,8 +30,9 @@ from libs.kit.errors import ServiceError
 from libs.testkit.front import KEY, Front
 from libs.testkit.nats_server import NatsServer
 from libs.testkit.ports import free_port
+from tests.integration.gateway.admin_scene import ADMIN
 from tests.integration.gateway.registry_double import RegistryDouble
-from tests.integration.gateway.test_registry_api import ADMIN, DIGEST, GOOD, MANIFEST
+from tests.integration.gateway.test_registry_api import DIGEST, GOOD, MANIFEST
 
 MOVE = SetAlias(name="helpdesk", alias="champion", target="helpdesk@1", author="ops", reason="better")
 DEPLOY = Deploy(pool="default", base="helpdesk@1", author="ops", adapters=("a@1",), engine_args=("-x",), replicas=2)
@@ -61,10 +61,8 @@ REQUESTS: list[tuple[str, msgspec.Struct]] = [
 
 
 @pytest.fixture
-def overrides(tmp_path: Path) -> dict[str, Any]:
-    admins = tmp_path / "admins"
-    admins.write_text(f"ops:{ADMIN}\n", encoding="utf-8")
-    return {"admin_keys_file": admins}
+def overrides(admin_keys: dict[str, Any]) -> dict[str, Any]:
+    return admin_keys
 
 
 @pytest_asyncio.fixture(loop_scope="session")

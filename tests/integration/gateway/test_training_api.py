@@ -1,16 +1,12 @@
 """The admin API of the trainer, and the command line's way through it: each endpoint is one call on the bus."""
 
-from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
-import pytest_asyncio
 
 from cli.training.rest import RestTrainer
 from libs.contracts.calls import Fault
-from libs.contracts.errors import ERRORS
 from libs.contracts.training import (
     OPERATIONS,
     FindJobs,
@@ -26,12 +22,13 @@ from libs.contracts.training import (
 )
 from libs.kit.errors import ServiceError
 from libs.testkit.front import KEY, Front
-from libs.testkit.nats_server import NatsServer
 from services.gateway.routes.api import ENDPOINTS
 from tests.contract.training_samples import EVALUATION, ID, JOB, PLAN
+from tests.integration.gateway.admin_scene import ask, check_forwarded, check_refused
 from tests.integration.gateway.registry_double import ServiceDouble
-from tests.integration.gateway.test_registry_api import ADMIN, ask
 
+SERVICE = "trainer"
+CLIENT = RestTrainer
 GOOD: dict[str, msgspec.Struct] = {
     "training_order": JOB,
     "evaluation_order": JOB,
@@ -45,24 +42,8 @@ GOOD: dict[str, msgspec.Struct] = {
 
 
 @pytest.fixture
-def overrides(tmp_path: Path) -> dict[str, Any]:
-    admins = tmp_path / "admins"
-    admins.write_text(f"ops:{ADMIN}\n", encoding="utf-8")
-    return {"admin_keys_file": admins}
-
-
-@pytest_asyncio.fixture(loop_scope="session")
-async def behind(nats: NatsServer) -> AsyncIterator[ServiceDouble]:
-    double = ServiceDouble(nats, dict(GOOD), service="trainer")
-    await double.start()
-    yield double
-    await double.stop()
-
-
-@pytest_asyncio.fixture(loop_scope="session")
-async def client(front: Front) -> AsyncIterator[RestTrainer]:
-    async with RestTrainer(f"http://127.0.0.1:{front.port}/v1", ADMIN) as client:
-        yield client
+def overrides(admin_keys: dict[str, Any]) -> dict[str, Any]:
+    return admin_keys
 
 
 FORWARDED = [
@@ -85,11 +66,7 @@ FORWARDED = [
 async def test_each_endpoint_is_one_call_and_answers_with_its_result(
     front: Front, behind: ServiceDouble, line: tuple[Any, ...]
 ) -> None:
-    method, path, body, status, operation, request = line
-    answer = await ask(front, method, path, body)
-    assert behind.asked == [(operation, request)]
-    assert answer.status_code == status, answer.text
-    assert msgspec.json.decode(answer.content, type=OPERATIONS[operation][1]) == GOOD[operation]
+    await check_forwarded(front, behind, line)
 
 
 def test_every_operation_has_an_endpoint_and_a_line_above() -> None:
@@ -111,10 +88,7 @@ def test_every_operation_has_an_endpoint_and_a_line_above() -> None:
     ],
 )  # fmt: skip
 async def test_what_is_mistyped_goes_no_further(front: Front, behind: ServiceDouble, line: tuple[Any, ...]) -> None:
-    method, path, body, code, param = line
-    answer = await ask(front, method, path, body)
-    assert (answer.status_code, answer.json()["code"], answer.json()["param"]) == (ERRORS[code].status, code, param)
-    assert not behind.asked
+    await check_refused(front, behind, line)
 
 
 async def test_only_admin_keys_may_and_without_a_trainer_it_says_so(front: Front) -> None:
