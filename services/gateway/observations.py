@@ -5,10 +5,12 @@ from typing import Final
 from libs.contracts.errors import ERRORS
 from libs.contracts.rollouts import RequestObserved
 from libs.kit import clock
+from libs.kit.sticky import point
 from services.gateway import capture
 from services.gateway.division import Division
 from services.gateway.exchange import Exchange
 from services.gateway.inflight import InFlight
+from services.gateway.splits import sticky_of
 
 _OURS: Final = frozenset(("shutting_down", "bus_unavailable"))
 """Errors of this gateway, whichever version was chosen."""
@@ -42,6 +44,7 @@ def observed(
         request_id=exchange.request_id,
         rollout=division.split.rollout,
         step=division.split.step,
+        sticky=f"{point(division.split.rollout, sticky_of(exchange)):x}",
         arm=division.arm,
         model_version=answered_by,
         outcome="error" if refused else exchange.outcome,

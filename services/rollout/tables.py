@@ -79,6 +79,8 @@ outcomes: Final = Table(
     # In the order in which they came.
     Column("sequence", BigInteger, Identity(always=True), nullable=False),
     Column("step", Integer, nullable=False),
+    # What kept its version: episode, user or request.
+    Column("sticky", Text, nullable=False),
     Column("candidate", Boolean, nullable=False),
     Column("mirror", Boolean, nullable=False),
     Column("stream", Boolean, nullable=False),

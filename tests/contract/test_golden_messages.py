@@ -26,6 +26,7 @@ from libs.contracts.inference import (
 )
 from tests.contract.feedback_samples import FEEDBACK_SAMPLES
 from tests.contract.registry_samples import SAMPLES as REGISTRY_SAMPLES
+from tests.contract.rollout_samples import ROLLOUT_SAMPLES
 from tests.contract.training_samples import TRAINING_SAMPLES
 
 GOLDEN: Final = json.loads((Path(__file__).parent / "golden_messages.json").read_text(encoding="utf-8"))
@@ -107,6 +108,7 @@ SAMPLES: Final[dict[str, msgspec.Struct]] = {
     **REGISTRY_SAMPLES,
     **FEEDBACK_SAMPLES,
     **TRAINING_SAMPLES,
+    **ROLLOUT_SAMPLES,
 }
 
 

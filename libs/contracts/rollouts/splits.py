@@ -45,6 +45,8 @@ class RequestObserved(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=T
     request_id: str
     rollout: str
     step: int
+    sticky: str = ""
+    """Stands for what kept its version (an episode, a user, a request), so that it can be told how many there were."""
     arm: Literal["candidate", "baseline"]
     model_version: str
     """What answered; empty if nothing did."""

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from libs.contracts.rollouts import Found, Guard, RolloutPlan
@@ -21,6 +21,9 @@ class Evidence:
     guards: Mapping[Guard, Sequence[Arms]]
     tags: Mapping[str, Sequence[Arms]]
     """Disapproval by tag, in the order in which the tags first appeared."""
+    units: Mapping[Guard, int] = field(default_factory=dict)
+    """Of the last good version in the present step: how many episodes, users or requests its outcomes are of, where
+    that is known. What belongs to one of them goes to one version, so together they say no more than one."""
 
     def here(self, guard: Guard) -> Arms:
         """The stratum of the present step."""

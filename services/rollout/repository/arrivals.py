@@ -10,9 +10,9 @@ Connection = Any
 
 _BATCH: Final = 2_000
 _OUTCOME: Final = """
-insert into rollout.outcomes (rollout, request_id, step, candidate, mirror, stream, outcome, fault, first_token_ms,
-    total_ms, completion_tokens, agreement, time_ms)
-select id, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13 from rollout.rollouts where id = $1
+insert into rollout.outcomes (rollout, request_id, step, sticky, candidate, mirror, stream, outcome, fault,
+    first_token_ms, total_ms, completion_tokens, agreement, time_ms)
+select id, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14 from rollout.rollouts where id = $1
 on conflict do nothing
 """
 _THUMB: Final = """
@@ -69,6 +69,7 @@ def _outcome(one: RequestObserved) -> tuple[Any, ...]:
         one.rollout,
         one.request_id,
         one.step,
+        one.sticky or one.request_id,
         one.arm == "candidate",
         one.mirror,
         one.stream,

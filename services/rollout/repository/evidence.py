@@ -19,7 +19,7 @@ CALIBRATION: Final = 100
 # answer that does not come as a stream.
 _MEASURED: Final = """
 with counted as (
-    select step, candidate, sequence, outcome, fault,
+    select step, candidate, sequence, sticky, outcome, fault,
         case when stream and first_token_ms > 0 and step <> all(:shadow) then first_token_ms end as first_token,
         case
             when stream and first_token_ms > 0 and completion_tokens > 1
@@ -31,7 +31,7 @@ with counted as (
     from rollout.outcomes
     where rollout = :rollout and step <= :step and mirror = (candidate and step = any(:shadow))
 ), measured as (
-    select step, candidate, sequence, guard, value
+    select step, candidate, sequence, sticky, guard, value
     from counted cross join lateral (values
         ('slow_first_token', first_token::float8), ('slow_token', token), ('odd_length', length::float8)
     ) as one (guard, value)
@@ -61,13 +61,14 @@ on conflict do nothing
 _COUNT: Final = (
     _MEASURED  # noqa: S608 - constants alone
     + """
-select step, guard, candidate, count(*) as total, count(*) filter (where bad) as bad
+select step, guard, candidate, count(*) as total, count(*) filter (where bad) as bad,
+    count(distinct sticky) filter (where step = :step and not candidate) as units
 from (
-    select step, 'error' as guard, candidate, outcome = 'error' as bad
+    select step, 'error' as guard, candidate, sticky, outcome = 'error' as bad
     from counted
     where outcome = 'ok' or (outcome = 'error' and fault)
     union all
-    select step, guard, candidate, value < low or value > high or (guard = 'odd_length' and value = 0)
+    select step, guard, candidate, sticky, value < low or value > high or (guard = 'odd_length' and value = 0)
     from measured join rollout.thresholds using (step, guard)
     where thresholds.rollout = :rollout and (candidate or sequence > through)
 ) as judged
@@ -81,7 +82,7 @@ where outcomes.rollout = :rollout and not mirror and step <= :step and step <> a
 _SAID: Final = (
     """
 with said as (
-    select distinct on (request_id, rater) step, candidate, up, tags
+    select distinct on (request_id, rater) step, candidate, sticky, up, tags
 """
     + _HEARD
     + """
@@ -92,7 +93,8 @@ with said as (
 _THUMBS: Final = (
     _SAID
     + """
-select step, candidate, count(*) as total, count(*) filter (where not up) as bad
+select step, candidate, count(*) as total, count(*) filter (where not up) as bad,
+    count(distinct sticky) filter (where step = :step and not candidate) as units
 from said
 group by step, candidate
 """
@@ -132,15 +134,17 @@ async def gather(connection: AsyncConnection, rollout: str, plan: RolloutPlan, s
     values = _values(rollout, plan, step)
     guards: dict[Guard, _Tallies] = {guard: _Tallies(step + 1) for guard in Guard}
     for row in await connection.execute(text(_COUNT), values):
-        guards[Guard(row.guard)].put(row)
+        guards[Guard(row.guard)].put(row, row.units)
     for row in await connection.execute(text(_THUMBS), values):
-        guards[Guard.DISAPPROVAL].put(row)
+        guards[Guard.DISAPPROVAL].put(row, row.units)
     tags: defaultdict[str, _Tallies] = defaultdict(lambda: _Tallies(step + 1))
     for row in await connection.execute(text(_TAGGED), values):
         tags[row.tag].put(row)
     order = [row.tag for row in await connection.execute(text(_TAGS), values)]
     return Evidence(
-        {guard: tallies.arms() for guard, tallies in guards.items()}, {tag: tags[tag].arms() for tag in order}
+        guards={guard: tallies.arms() for guard, tallies in guards.items()},
+        tags={tag: tags[tag].arms() for tag in order},
+        units={guard: tallies.units for guard, tallies in guards.items()},
     )
 
 
@@ -155,9 +159,12 @@ class _Tallies:
 
     def __init__(self, steps: int) -> None:
         self._counts = [{True: Counts(), False: Counts()} for _ in range(steps)]
+        self.units = 0
+        """Of the last good version in the present step."""
 
-    def put(self, row: Any) -> None:
+    def put(self, row: Any, units: int = 0) -> None:
         """Note one group."""
+        self.units += units
         self._counts[row.step][row.candidate] = Counts(row.total, row.bad)
 
     def arms(self) -> Sequence[Arms]:

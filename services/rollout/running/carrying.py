@@ -48,6 +48,8 @@ class Carrying:
 
     async def _carry(self, row: Row[Any], *, is_succeeded: bool) -> int:
         """One rollout; what keeps it from going on does not keep the others."""
+        if not self._ground.leader.leads:
+            return 0
         scene = Scene(row, self._aliases, self._ground.registry, is_succeeded=is_succeeded)
         try:
             changed = await self._write(row, await self._step(scene))
@@ -76,7 +78,6 @@ class Carrying:
     async def _look_at(self, scene: Scene) -> Evidence:
         row, plan = scene.row, scene.plan
         async with self._ground.database.begin() as connection:
-            await self._ground.leader.fence(connection)
             await evidence.calibrate(connection, row.id, plan, row.step)
             return await evidence.gather(connection, row.id, plan, row.step)
 

@@ -106,7 +106,7 @@ async def _run(scene: Scene, look: Look) -> Then:
     await scene.keep_loaded(found)
     evidence = await look(scene)
     if scene.state is RolloutState.PAUSED:
-        decision = stand_by(plan, row.step, evidence)
+        decision = stand_by(plan, row.step, scene.step_age_s, evidence)
     else:
         decision = decide(plan, row.step, scene.step_age_s, evidence)
     if decision.action == "abort":

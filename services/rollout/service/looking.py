@@ -9,6 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from libs.contracts.rollouts import (
     Decision,
     FindRollouts,
+    Rollout,
     RolloutPage,
     RolloutRef,
     RolloutState,
@@ -16,7 +17,7 @@ from libs.contracts.rollouts import (
 )
 from libs.kit import clock
 from libs.kit.errors import ServiceError
-from services.rollout.domain.deciding import decide, stand_by, watch
+from services.rollout.domain.deciding import decide, stand_by, told, watch
 from services.rollout.domain.evidence import questions
 from services.rollout.ground import Ground
 from services.rollout.repository import evidence, rollouts
@@ -48,7 +49,7 @@ class Looking:
             rows = await rollouts.page(connection, request, int(request.before) if request.before else None)
         shown = rows[: request.limit]
         return RolloutPage(
-            rollouts=tuple(rollouts.rollout_of(row) for row in shown),
+            rollouts=tuple(_short(rollouts.rollout_of(row)) for row in shown),
             next=str(shown[-1].sequence) if len(rows) > request.limit else "",
         )
 
@@ -68,6 +69,13 @@ class Looking:
             )
 
 
+def _short(rollout: Rollout) -> Rollout:
+    """Without the numbers of its decision, so that many fit into a message."""
+    if rollout.decision is None:
+        return rollout
+    return msgspec.structs.replace(rollout, decision=msgspec.structs.replace(rollout.decision, findings=()))
+
+
 async def _now(connection: AsyncConnection, row: Row[Any]) -> Decision | None:
     """What one look would come to, with its numbers; None where nothing is looked at."""
     state, plan = RolloutState(row.state), rollouts.plan_of(row)
@@ -78,10 +86,10 @@ async def _now(connection: AsyncConnection, row: Row[Any]) -> Decision | None:
     if state is RolloutState.WATCHING:
         decision = watch(plan, age_s, counted)
     elif state is RolloutState.PAUSED:
-        decision = stand_by(plan, row.step, counted)
+        decision = stand_by(plan, row.step, age_s, counted)
     else:
         decision = decide(plan, row.step, age_s, counted)
-    return msgspec.structs.replace(decision, findings=tuple(one.found() for one in questions(plan, counted)))
+    return msgspec.structs.replace(decision, findings=told(questions(plan, counted)))
 
 
 async def found(connection: AsyncConnection, rollout_id: str, *, lock: bool = False) -> Row[Any]:

@@ -119,6 +119,7 @@ class Traffic:
             request_id=request,
             rollout=split.rollout,
             step=split.step,
+            sticky=request[:24],
             arm="candidate" if arm == "candidate" else "baseline",
             model_version=split.candidate if arm == "candidate" else split.baseline,
             outcome="error" if is_fault else "ok",

@@ -2,10 +2,11 @@
 
 from dataclasses import replace
 
+import msgspec
 import pytest
 
 from libs.contracts.rollouts import Guard, RolloutPlan, Step
-from services.rollout.domain.deciding import decide
+from services.rollout.domain.deciding import decide, stand_by, watch
 from services.rollout.domain.evidence import Evidence
 from services.rollout.domain.sequential import Arms, Counts
 from tests.unit.rollout.simulated import GOOD, TOPICS, roll_out
@@ -56,9 +57,49 @@ def test_harm_ends_it_at_once_and_names_its_numbers() -> None:
 
 
 def test_silence_where_answers_should_be_ends_it() -> None:
-    silent = decide(PLAN, 0, 1.0, _evidence(Counts(), Counts(270, 10)))
+    evidence = _evidence(Counts(), Counts(270, 10))
+    assert decide(PLAN, 0, 1.0, evidence).action == "wait", "its first answers may still come"
+    silent = decide(PLAN, 0, 30.0, evidence)
     assert silent.action == "abort"
     assert "Nothing is heard" in silent.reason
+    few = replace(evidence, units=dict.fromkeys(Guard, 4))
+    assert decide(PLAN, 0, 30.0, few).action == "wait", "four users may all belong to the last good version"
+
+
+def test_a_mirrored_request_may_wait_for_long() -> None:
+    plan = msgspec.structs.replace(PLAN, steps=(msgspec.structs.replace(PLAN.steps[0], shadow=True), *PLAN.steps[1:]))
+    evidence = _evidence(Counts(), Counts(900, 10))
+    assert decide(plan, 0, 599.0, evidence).action == "wait"
+    assert decide(plan, 0, 600.0, evidence).action == "abort"
+
+
+def test_a_paused_one_takes_no_step_and_harm_still_ends_it() -> None:
+    fine = _evidence(Counts(500, 25), Counts(4_500, 225))
+    assert decide(PLAN, 0, 700.0, fine).action == "advance"
+    assert stand_by(PLAN, 0, 700.0, fine).action == "wait"
+    assert stand_by(PLAN, 0, 700.0, _evidence(Counts(3, 0), Counts(27, 1))).action == "wait", "nothing is missing yet"
+    assert stand_by(PLAN, 0, 700.0, _evidence(Counts(), Counts(270, 10))).action == "abort"
+    assert stand_by(PLAN, 0, 1.0, _evidence(Counts(30, 25), Counts(270, 10))).action == "abort"
+
+
+def test_a_promoted_one_is_taken_back_for_harm_and_silence_alone() -> None:
+    plan = msgspec.structs.replace(PLAN, watch_s=100.0, holdback=0.1)
+    nothing = _evidence(Counts(), Counts())
+    assert watch(plan, 99.0, nothing).action == "wait"
+    assert watch(plan, 100.0, nothing).action == "promote"
+    assert watch(plan, 1.0, _evidence(Counts(270, 225), Counts(30, 1))).action == "abort"
+    silent = _evidence(Counts(), Counts(30, 1))
+    assert watch(plan, 1.0, silent).action == "wait"
+    assert watch(plan, 50.0, silent).action == "abort"
+
+
+def test_a_decision_fits_into_a_message_however_many_tags_there_are() -> None:
+    arms = [Arms(Counts(30, 0), Counts(30, 0))]
+    tags = {f"tag-{number}": arms for number in range(300)} | {"bad": [Arms(Counts(90, 90), Counts(90, 0))]}
+    decided = decide(PLAN, 0, 60.0, Evidence({Guard.ERROR: arms, Guard.DISAPPROVAL: arms}, tags))
+    assert decided.action == "abort"
+    assert len(decided.findings) < 30
+    assert [one.tag for one in decided.findings if one.harm] == ["bad"]
 
 
 def test_promotion_needs_every_tag_that_the_last_good_version_was_judged_on() -> None:

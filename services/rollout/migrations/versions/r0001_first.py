@@ -115,6 +115,7 @@ def _evidence() -> None:
             request_id text not null,
             sequence bigint generated always as identity,
             step integer not null,
+            sticky text not null,
             candidate boolean not null,
             mirror boolean not null,
             stream boolean not null,
