@@ -96,6 +96,7 @@ class Mirror:
     def _copy(self, shown: Exchange, said: Capture, envelope: Envelope, target: Target) -> InFlight:
         exchange = Exchange(shown.route, _NOBODY)
         exchange.model = target.model
+        exchange.episode_id, exchange.user = shown.episode_id, shown.user
         exchange.stream = shown.stream
         exchange.service_class = ServiceClass.BATCH
         exchange.capture = Capture(said.request, announced=False)
