@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Final
 
 STANDARD: Final = "standard"
-LONG_MARKERS: Final = ("slow", "stack")
+LONG_MARKERS: Final = ("slow", "stack", "demo")
 _STORES: Final = (
     "tests/e2e",
     "tests/integration/feedback",
@@ -39,6 +39,7 @@ SUITES: Final = {
     "checks": Suite("ruff, formatting, types and import rules only", with_checks=True, with_tests=False),
     "vllm": Suite("the real engine", ("-m", "vllm")),
     "stack": Suite("starts, kills and stops of the whole stack, again and again", ("-m", "stack")),
+    "demo": Suite("`./llmos demo --once`, all of it: ten minutes", ("-m", "demo")),
     "faults": Suite("kills and failures at random, under load", ("-m", "slow and not vllm")),
     "all": Suite("everything there is", with_checks=True),
 }

@@ -13,7 +13,7 @@ PROGRAM: Final = (
     "ip link set lo up 2>/dev/null || {python} -c "
     '\'import fcntl,socket,struct; s=socket.socket(); fcntl.ioctl(s,0x8914,struct.pack("16sh14x",b"lo",0x41))\'; '
     "{python} -c 'import socket; socket.create_connection((\"192.0.2.1\", 80), 1)' 2>/dev/null && exit 77; "
-    "exec {root}/llmos demo --once"
+    "exec {root}/llmos demo --once --ask"
 )
 
 

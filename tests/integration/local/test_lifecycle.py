@@ -79,7 +79,7 @@ def test_a_killed_worker_comes_back_and_answers(shared_stack: Commanded) -> None
 
 
 def test_the_demo_shows_answers_and_who_gave_them(shared_stack: Commanded) -> None:
-    shown = shared_stack.run("demo", "--once")
+    shown = shared_stack.run("demo", "--once", "--ask")
 
     assert shown.returncode == 0, shown.stdout + shown.stderr
     assert shown.stdout.count("worker-0") == 4
