@@ -4,7 +4,7 @@ from typing import Final
 
 COMMANDS: Final = {
     "up": "Start the whole stack and watch over it",
-    "demo": "Start the stack and ask the model some questions",
+    "demo": "See the whole loop: ask, learn from customers, roll out, ask again",
     "chat": "Talk to the model",
     "models": "Publish, fetch and deploy versions of models",
     "feedback": "Judge answers, and see how they were judged",

@@ -129,7 +129,7 @@ def rollout(name: str, candidate: str) -> RolloutPlan:
             Margin(guard=Guard.DISAPPROVAL, margin=0.05),
         ),
         promotion_margin=0.1,
-        min_tag_signals=8,
+        min_tag_signals=5,
         prepare_s=180,
         watch_s=10,
     )
