@@ -6,7 +6,7 @@ from typing import Final
 import structlog
 
 from libs.contracts.calls import Empty
-from libs.contracts.registry import DeploymentList, SetAlias
+from libs.contracts.registry import DeploymentList, DeploymentStatus, SetAlias
 from libs.contracts.versions import parse_reference, short_reference
 from libs.kit import clock
 from libs.kit.errors import ServiceError
@@ -28,13 +28,15 @@ class Stage:
         self._author = author
 
     async def enter(self, references: tuple[str, ...], timeout_s: float) -> None:
-        """Return when workers answer as each of these versions; those that are served already get no alias.
+        """Return when workers answer as each of these versions; a pool's base stays by itself and gets no alias.
 
         Raises:
             ServiceError: `deadline_exceeded`, they do not in time; or the registry is away.
         """
+        bases = {status.deployment.base.reference for status in await self._deployments()}
         for number, reference in enumerate(references):
-            if not await self._is_served(reference):
+            # Whatever else has it loaded may let go of it in the middle.
+            if model_of(reference) not in bases:
                 await self._set(alias_of(self._job_id, number), reference)
         deadline_s = clock.monotonic_s() + timeout_s
         waiting = list(references)
@@ -64,12 +66,16 @@ class Stage:
         moved = SetAlias(name=name, alias=alias, target=target, author=self._author, reason=self._job_id)
         await self._registry.call("alias_set", moved)
 
-    async def _is_served(self, reference: str) -> bool:
+    async def _deployments(self) -> tuple[DeploymentStatus, ...]:
         found: DeploymentList = await self._registry.call("deployment_list", Empty())
+        return found.deployments
+
+    async def _is_served(self, reference: str) -> bool:
+        """Whether a worker that has taken in the newest deployment answers so: an older one may be about to end it."""
         model = model_of(reference)
         return any(
-            worker.state == _READY and model in worker.models
-            for status in found.deployments
+            worker.state == _READY and worker.revision == status.deployment.revision and model in worker.models
+            for status in await self._deployments()
             for worker in status.workers
         )
 
