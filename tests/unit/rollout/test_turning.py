@@ -141,6 +141,7 @@ def test_what_came_of_it_is_kept() -> None:
     turn = _rolling_out()
     assert (turn.dataset, turn.version, turn.report) == (DATASET, VERSION, "r")
     assert (turn.signals, turn.declared) == (200, a_loop())
+    assert (turn.dataset_job, turn.job, turn.rollout) == ("job_1", "job_2", ""), "what has been ordered"
 
 
 @pytest.mark.parametrize(
