@@ -1,5 +1,6 @@
 """How a rollout is told of, and which ends the demo takes for right."""
 
+import itertools
 from collections.abc import Callable
 from typing import cast
 
@@ -63,9 +64,7 @@ def test_each_step_is_said_once_and_kept_with_its_time() -> None:
     assert said == [*expected, "champion, and still watched", "champion"]
     spans = scene.ledger.spans
     assert [one.title for one in spans] == said
-    assert all(
-        one.to_s == other.from_s or one.to_s <= other.from_s for one, other in zip(spans, spans[1:], strict=False)
-    )
+    assert all(one.to_s == other.from_s or one.to_s <= other.from_s for one, other in itertools.pairwise(spans))
 
 
 def test_only_a_promotion_is_a_promotion() -> None:
