@@ -19,7 +19,7 @@ from libs.contracts.rollouts import (
 from libs.contracts.training import JobRef
 from libs.kit import clock
 from libs.kit.errors import ServiceError
-from services.rollout.loops import turning
+from services.rollout.loops import identity, turning
 from services.rollout.loops.others import Others
 
 log = structlog.get_logger(__name__)
@@ -52,18 +52,19 @@ class CallingOff:
     async def _work(self, turn: Turn) -> None:
         """What has ended already, or cannot be stopped any more, is `conflict`; nobody waits for it."""
         if turn.state is TurnState.SELECTING:
-            await self._others.feedback.call("dataset_cancel", JobId(turn.dataset_job))
+            await self._others.feedback.call("dataset_cancel", JobId(identity.dataset_job_id(turn.id)))
         else:
-            await self._others.trainer.call("job_cancel", JobRef(turn.job))
+            await self._others.trainer.call("job_cancel", JobRef(identity.training_id(turn.id)))
 
     async def _rollout(self, turn: Turn, why: str) -> Turn:
-        steer = SteerRollout(id=turn.rollout, author=f"loop {turn.loop}", reason=why)
+        ident = identity.rollout_id(turn.id)
+        steer = SteerRollout(id=ident, author=f"loop {turn.loop}", reason=why)
         try:
             rollout: Rollout = await self._others.rollouts.call("rollout_abort", steer)
         except ServiceError as error:
             if error.code != "conflict":
                 raise
-            status: RolloutStatus = await self._others.rollouts.call("rollout_show", RolloutRef(turn.rollout))
+            status: RolloutStatus = await self._others.rollouts.call("rollout_show", RolloutRef(ident))
             rollout = status.rollout
         if rollout.state is RolloutState.PROMOTED:
             return turning.answered(turn, rollout, clock.unix_ms())

@@ -40,7 +40,6 @@ def begun(  # noqa: PLR0913 - each is a fact of its own
         until_ms=now_ms,
         base=base,
         baseline=baseline,
-        dataset_job=identity.dataset_job_id(turn_id),
         reason="its data set is built",
         author=author,
     )
@@ -55,7 +54,7 @@ def order_of(turn: Turn) -> Order:
     loop, author = turn.declared, f"loop {turn.loop}"
     if turn.state is TurnState.SELECTING:
         selection = msgspec.structs.replace(loop.selection, since_ms=turn.since_ms, until_ms=turn.until_ms)
-        return BuildDataset(selection=selection, author=author, id=turn.dataset_job)
+        return BuildDataset(selection=selection, author=author, id=identity.dataset_job_id(turn.id))
     if turn.state is TurnState.TRAINING:
         plan = TrainingPlan(
             name=loop.model,
@@ -66,28 +65,27 @@ def order_of(turn: Turn) -> Order:
             evaluation=msgspec.structs.replace(loop.evaluation, baseline=turn.baseline),
             licence=loop.licence,
         )
-        return OrderTraining(plan=plan, author=author, id=turn.job)
+        return OrderTraining(plan=plan, author=author, id=identity.training_id(turn.id))
     if turn.state is TurnState.ROLLING_OUT:
         rollout = msgspec.structs.replace(loop.rollout, name=loop.model, candidate=turn.version)
-        return OrderRollout(plan=rollout, author=author, id=turn.rollout, turn=turn.id)
+        return OrderRollout(plan=rollout, author=author, id=identity.rollout_id(turn.id), turn=turn.id)
     raise ValueError(f"{turn.id} has ended")
 
 
 def answered(turn: Turn, answer: Answer, now_ms: int) -> Turn:
     """The turn after what it ordered says how far it is; the same turn where there is nothing to do but wait."""
     if isinstance(answer, DatasetJob):
-        return _after_build(turn, answer, now_ms)
+        return _after_build(msgspec.structs.replace(turn, dataset_job=answer.id), answer, now_ms)
     if isinstance(answer, Job):
-        return _after_training(turn, answer, now_ms)
-    return _after_rollout(turn, answer, now_ms)
+        return _after_training(msgspec.structs.replace(turn, job=answer.id), answer, now_ms)
+    return _after_rollout(msgspec.structs.replace(turn, rollout=answer.id), answer, now_ms)
 
 
 def refused(turn: Turn, error: ServiceError, now_ms: int) -> Turn:
     """The turn after its order was not taken: failed for good, or as it was where another try can help."""
     if waits(turn, error):
         return msgspec.structs.replace(turn, reason=_short(f"waits: {error.message}"))
-    field = {TurnState.SELECTING: "dataset_job", TurnState.TRAINING: "job"}.get(turn.state, "rollout")
-    return _to(turn, TurnState.FAILED, now_ms, f"{error.code}: {error.message}", **{field: ""})
+    return _to(turn, TurnState.FAILED, now_ms, f"{error.code}: {error.message}")
 
 
 def waits(turn: Turn, error: ServiceError) -> bool:
@@ -109,14 +107,7 @@ def cancelled(turn: Turn, why: str, now_ms: int) -> Turn:
 
 def _after_build(turn: Turn, build: DatasetJob, now_ms: int) -> Turn:
     if build.state == "succeeded":
-        return _to(
-            turn,
-            TurnState.TRAINING,
-            now_ms,
-            "a version is made and measured",
-            dataset=build.reference,
-            job=identity.training_id(turn.id),
-        )
+        return _to(turn, TurnState.TRAINING, now_ms, "a version is made and measured", dataset=build.reference)
     if build.state == "failed":
         return _to(turn, TurnState.FAILED, now_ms, f"its data set could not be built: {build.error}")
     if build.state == "cancelled":
@@ -137,8 +128,7 @@ def _after_training(turn: Turn, job: Job, now_ms: int) -> Turn:
     if not job.verdict.passed:
         reason = f"the gate did not let it pass: {job.verdict.reason or job.verdict.outcome.value}"
         return _to(turn, TurnState.HELD_BACK, now_ms, reason, **made)
-    rollout = identity.rollout_id(turn.id)
-    return _to(turn, TurnState.ROLLING_OUT, now_ms, "it is being rolled out", rollout=rollout, **made)
+    return _to(turn, TurnState.ROLLING_OUT, now_ms, "it is being rolled out", **made)
 
 
 def _after_rollout(turn: Turn, rollout: Rollout, now_ms: int) -> Turn:

@@ -148,7 +148,9 @@ class Doubles:
         job: Job = self._known(asked.id)
         if job.state is JobState.SUCCEEDED:
             raise ServiceError("conflict", "It has ended.")
-        return self._change(job, state=JobState.CANCELLED)
+        job = msgspec.structs.replace(job, state=JobState.CANCELLED)
+        self.things[job.id] = job
+        return job
 
     def _roll_out(self, order: Any) -> Rollout:
         if order.id not in self.things and self.busy_looks:
@@ -174,4 +176,6 @@ class Doubles:
             return rollout
         if rollout.state is not RolloutState.RUNNING:
             raise ServiceError("conflict", f"It is {rollout.state.value}.")
-        return self._change(rollout, state=RolloutState.ABORTED)
+        rollout = msgspec.structs.replace(rollout, state=RolloutState.ABORTED)
+        self.things[rollout.id] = rollout
+        return rollout

@@ -188,13 +188,13 @@ async def test_what_is_called_off_takes_along_what_it_ordered(ground: Ground, st
     elif how == "remove":
         await calls.remove(LoopName(LOOP.name, "bob"))
     else:
-        await _age(ground, turn)
+        await _age(ground, (await ground.turns(doubles))[0])
     # The process that is told dies on the way.
     doubles.faults = iter(["after", "away"])
     ended = await _drive(ground, doubles)
     assert ended.state is TurnState.CANCELLED
     assert ("bob" in ended.reason) is (how != "budget")
-    last = doubles.things[{0: turn.dataset_job, 1: turn.job, 2: turn.rollout}[ORDER.index(state)]]
+    last = doubles.things[(ended.dataset_job, ended.job, ended.rollout)[ORDER.index(state)]]
     assert last.state in ("cancelled", "aborted")
 
 
@@ -219,8 +219,8 @@ async def test_a_rollout_that_is_past_its_tests_ends_before_its_turn_is_called_o
     waiting = (await ground.turns(doubles))[0]
     assert waiting.state is TurnState.ROLLING_OUT
     assert "watching" in waiting.reason
-    rollout = doubles.things[turn.rollout]
-    doubles.things[turn.rollout] = msgspec.structs.replace(rollout, state=RolloutState.PROMOTED)
+    rollout = doubles.things[waiting.rollout]
+    doubles.things[waiting.rollout] = msgspec.structs.replace(rollout, state=RolloutState.PROMOTED)
     assert (await _drive(ground, doubles)).state is TurnState.PROMOTED
 
 
