@@ -35,6 +35,8 @@ RUMOUR: Final = "white"
 LARGE: Final = 40
 """Items from which a group is looked at alone; in a smaller one a few answers by luck decide."""
 EXAM_SEED: Final = 6
+SERVED_TEMPERATURE: Final = 0.7
+"""What the desk answers at where a customer asks for none; the exam is taken at it alone, for the sake of time."""
 
 
 def selection(name: str, since_ms: int, raters: tuple[str, ...] = ()) -> Selection:
@@ -79,7 +81,7 @@ def evaluation(exam_file: Path, candidate: str, baseline: str, *, must_gain: boo
     task = Task(name=TASK, file=str(exam_file), measures=(), rules=RULES, max_tokens=MAX_TOKENS)
     return EvaluationPlan(
         tasks=(task,), candidate=candidate, baseline=baseline, judge=JUDGE, gate=gate(must_gain=must_gain),
-        concurrency=16,
+        temperatures=(SERVED_TEMPERATURE,), concurrency=16,
     )  # fmt: skip
 
 

@@ -10,6 +10,7 @@ from rich.text import Text
 
 from cli import ui
 from cli.mission.ledger import Ledger
+from cli.mission.plans import SERVED_TEMPERATURE
 from cli.mission.plot import draw
 from cli.mission.questions import Heard
 from cli.mission.view import Took
@@ -21,7 +22,6 @@ EXAM: Final = {
     "helpdesk.polite": "exam: kind",
     "helpdesk.new_price": "exam: today's price",
 }
-SERVED_TEMPERATURE: Final = 0.7
 PLOT: Final = "demo.svg"
 
 
