@@ -1,5 +1,6 @@
 """The admin API and the command line's way through it, with a service behind that answers as a test says."""
 
+from collections.abc import Iterable
 from typing import Any, Final
 
 import msgspec
@@ -20,22 +21,26 @@ async def ask(front: Front, method: str, path: str, body: Any = None, *, key: st
     )
 
 
-async def check_forwarded(front: Front, behind: ServiceDouble, line: tuple[Any, ...]) -> None:
-    """Ask as `line` says: method, path, body, then the status, the one operation and the request it must become."""
-    method, path, body, status, operation, request = line
-    answer = await ask(front, method, path, body, x_request_id="mine")
-    assert behind.asked == [(operation, request)]
-    assert (answer.status_code, answer.headers["x-request-id"]) == (status, "mine"), answer.text
-    if status == 204:
-        assert not answer.content
-    else:
-        kind = OPERATIONS[behind.service][operation][1]
-        assert msgspec.json.decode(answer.content, type=kind) == behind.answers[operation]
+async def check_forwarded(front: Front, behind: ServiceDouble, lines: Iterable[tuple[Any, ...]]) -> None:
+    """Ask as each line says: method, path, body, then the status, the one operation and the request it must become."""
+    for line in lines:
+        behind.asked.clear()
+        method, path, body, status, operation, request = line
+        answer = await ask(front, method, path, body, x_request_id="mine")
+        assert behind.asked == [(operation, request)], line
+        assert (answer.status_code, answer.headers["x-request-id"]) == (status, "mine"), (line, answer.text)
+        if status == 204:
+            assert not answer.content
+        else:
+            kind = OPERATIONS[behind.service][operation][1]
+            assert msgspec.json.decode(answer.content, type=kind) == behind.answers[operation], line
 
 
-async def check_refused(front: Front, behind: ServiceDouble, line: tuple[Any, ...]) -> None:
-    """Ask as `line` says: method, path, body, then the code and the field of the refusal; no service hears of it."""
-    method, path, body, code, param = line
-    answer = await ask(front, method, path, body)
-    assert (answer.status_code, answer.json()["code"], answer.json().get("param")) == (ERRORS[code].status, code, param)
-    assert not behind.asked
+async def check_refused(front: Front, behind: ServiceDouble, lines: Iterable[tuple[Any, ...]]) -> None:
+    """Ask as each line says: method, path, body, then the code and the field of the refusal; no service hears of it."""
+    for line in lines:
+        method, path, body, code, param = line
+        answer = await ask(front, method, path, body)
+        said = (answer.status_code, answer.json()["code"], answer.json().get("param"))
+        assert said == (ERRORS[code].status, code, param), line
+        assert not behind.asked, line
