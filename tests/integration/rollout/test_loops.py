@@ -10,7 +10,8 @@ import msgspec
 import pytest
 import pytest_asyncio
 
-from libs.contracts.datasets import ListJobs, Selection, Shape
+from cli.lineage.rest import RestLineage
+from libs.contracts.datasets import ListJobs, Quarantine, Selection, Shape
 from libs.contracts.evaluation import EvaluationPlan, Task
 from libs.contracts.registry import Kind, Resolve, VersionDetails
 from libs.contracts.rollouts import (
@@ -32,10 +33,17 @@ from libs.contracts.training import FindJobs, Job, JobKind, JobState, Recipe
 from libs.contracts.versions import full_reference
 from libs.kit.errors import ServiceError
 from libs.testkit.feedback import TENANT, FeedbackDesk, FeedbackGround, captured, completed, new_signal
+from libs.testkit.front import running, settings_for
 from libs.testkit.registry import RegistryDesk
 from libs.testkit.rollout import RolloutDesk, RolloutGround
 from libs.testkit.trainer import TrainerDesk, TrainerGround, write_dataset
 from libs.testkit.wait import eventually
+from tests.integration.rollout.lineage_checks import (
+    a_judgement_names_what_it_shaped,
+    every_answer_resolves,
+    it_can_be_made_again,
+    what_nobody_shaped_says_so,
+)
 from tests.integration.rollout.world import NAME, PLAN, World, without_shadow
 
 PATIENCE_S: Final = 240.0
@@ -56,9 +64,9 @@ class Platform:
     around: World
     loop: Loop
 
-    async def judge(self, count: int = JUDGED) -> None:
+    async def judge(self, numbers: range = range(JUDGED)) -> None:
         """Answers of the champion, each with a thumb up."""
-        for number in range(count):
+        for number in numbers:
             done = completed(model_version=self.around.champion.reference)
             said = captured(done, f"What costs article {number}?", f"It costs {number} euros and {number} cents.")
             thumb = new_signal(done.request_id, rater=f"user-{number}")
@@ -117,7 +125,14 @@ async def _platform(ground: RolloutGround, models: RegistryDesk, around: World) 
     loop = Loop(
         name="nightly",
         model=NAME,
-        selection=Selection(name="lessons", shape=Shape.SFT, tenant=TENANT, splits={"train": 1.0}),
+        selection=Selection(
+            name="lessons",
+            shape=Shape.SFT,
+            tenant=TENANT,
+            splits={"train": 1.0},
+            near_duplicates=0.0,
+            quarantine=Quarantine(enabled=False),
+        ),
         evaluation=EvaluationPlan(tasks=(Task(name="shop", dataset=tests.reference),)),
         recipe=Recipe(steps=6, checkpoint_steps=2),
         rollout=_inside(PLAN),
@@ -139,14 +154,14 @@ def _inside(plan: RolloutPlan) -> RolloutPlan:
     return msgspec.structs.replace(without_shadow(plan), name="", candidate="", watch_s=0.5)
 
 
-async def test_a_loop_turns_by_itself_from_judgements_to_the_champion(platform: Platform) -> None:
+async def test_a_loop_turns_by_itself_and_everything_names_what_shaped_it(platform: Platform) -> None:
     async with platform.ground.service():
         status = await platform.apply()
         assert (status.signals, status.waits_for) == (0, f"0 of {JUDGED} judgements")
-        await platform.judge(JUDGED - 1)
+        await platform.judge(range(JUDGED - 1))
         await eventually(lambda: _counts(platform, JUDGED - 1), timeout_s=PATIENCE_S, what="all but one are counted")
         assert await platform.turns() == ()
-        await platform.judge(1)
+        await platform.judge(range(JUDGED - 1, JUDGED))
         turn = await platform.reaches(TurnState.PROMOTED)
         await platform.has_made_one_of_each(turn)
         assert (turn.number, turn.signals, turn.author) == (1, JUDGED, "")
@@ -162,6 +177,19 @@ async def test_a_loop_turns_by_itself_from_judgements_to_the_champion(platform: 
         assert [one.id for one in found] == [turn.id]
         status = await platform.rollouts.call("loop_show", LoopName("nightly"))
         assert (status.turn, status.waits_for.partition(",")[0]) == (turn, "1 turns began in 24 hours")
+        await _lineage(platform, turn)
+
+
+async def _lineage(platform: Platform, turn: Turn) -> None:
+    feedback, around = platform.feedback, platform.around
+    admins = platform.ground.directory / "admins"
+    admins.write_text(f"ops:{KEY}\n")
+    settings = settings_for(platform.ground.nats, platform.ground.directory, admin_keys_file=admins)
+    async with running(settings) as front, RestLineage(f"http://127.0.0.1:{front.port}", KEY) as lineage:
+        await every_answer_resolves(lineage, feedback, turn, JUDGED)
+        await what_nobody_shaped_says_so(lineage, feedback, around.base.reference)
+        await a_judgement_names_what_it_shaped(lineage, feedback, turn, NAME)
+    await it_can_be_made_again(platform.models, feedback, platform.trainer, turn, around.champion.reference)
 
 
 async def _counts(platform: Platform, count: int) -> bool | None:
@@ -190,13 +218,9 @@ async def _is_killed_in(platform: Platform, state: TurnState) -> None:
         await process.end()
 
 
-async def test_a_process_that_is_killed_while_its_turn_trains_is_replaced(platform: Platform) -> None:
-    await _is_killed_in(platform, TurnState.TRAINING)
-
-
 @pytest.mark.slow
-@pytest.mark.parametrize("state", [TurnState.SELECTING, TurnState.ROLLING_OUT])
-async def test_a_process_that_is_killed_in_any_other_state_is_replaced(platform: Platform, state: TurnState) -> None:
+@pytest.mark.parametrize("state", [TurnState.SELECTING, TurnState.TRAINING, TurnState.ROLLING_OUT])
+async def test_a_process_that_is_killed_in_any_state_is_replaced(platform: Platform, state: TurnState) -> None:
     await _is_killed_in(platform, state)
 
 
