@@ -19,7 +19,7 @@ def fill(stack: Stack, state: StackState) -> StackState:
     """Put into `state` what the stack's first pool is to serve; unchanged where the registry does not say."""
     deployment = _deployment(stack, state) if state.from_registry and state.phase in _UP else None
     if deployment is not None:
-        state.model, state.model_version = shortest_name(deployment), deployment.base.reference
+        state.model, state.model_version = asked_as(deployment)
     return state
 
 
@@ -36,9 +36,14 @@ def _deployment(stack: Stack, state: StackState) -> Deployment | None:
         return None
 
 
-def shortest_name(deployment: Deployment) -> str:
-    """How clients ask for a deployment's base: by its bare name where the champion is what is deployed."""
-    reference = deployment.base.reference
-    name = parse_reference(reference).name
-    known = [each for each, target in deployment.names.items() if target == reference]
-    return min((each for each in known if parse_reference(each).name == name), key=len, default=reference)
+def asked_as(deployment: Deployment) -> tuple[str, str]:
+    """How clients ask for what a pool serves, and which version then answers.
+
+    The bare name of the base, whoever is its champion; where nobody is, the shortest name of the base itself.
+    """
+    base = deployment.base.reference
+    bare = parse_reference(base).name
+    if bare in deployment.names:
+        return bare, deployment.names[bare]
+    known = [name for name, target in deployment.names.items() if target == base and parse_reference(name).name == bare]
+    return min(known, key=len, default=base), base

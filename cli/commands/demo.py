@@ -10,14 +10,16 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 from rich.text import Text
 
-from cli import bring_up, settings, ui
+from cli import bring_up, served, settings, ui
 from cli.rest import root_of
 from deploy.local.client import Stack
 from deploy.local.errors import StackError
 from deploy.local.options import STARTER_NAME, options_from
 from deploy.local.state import StackState
+from libs.kit.clock import monotonic_s
 
 if TYPE_CHECKING:
+    from cli.mission.mission import Place
     from cli.talk import Answer, Messages, Talk
 
 SHOP: Final = (
@@ -45,7 +47,7 @@ def run(
 ) -> None:
     """Start, ask, learn from customers, roll out, ask again; then stay up unless told otherwise."""
     stack = settings.stack()
-    ours = not stack.is_running
+    ours, began_s = not stack.is_running, monotonic_s()
     with ThreadPoolExecutor(1) as pool:
         talk_module = pool.submit(import_module, "cli.talk")  # a second of imports, hidden behind the start
         if ours:
@@ -58,48 +60,57 @@ def run(
             if ask or state.model != STARTER_NAME:
                 _ask_all(talk_module, state, stack.api_key())
             else:
-                _learn(talk_module, stack, state, is_short=short, must_learn=once)
+                came_up_s = monotonic_s() - began_s if ours else 0.0
+                place = _place(talk_module, stack, state, came_up_s)
+                if not _learn(place, is_short=short, must_learn=once):
+                    _ask_all(talk_module, state, stack.api_key())
         except BaseException:
             if ours:
                 bring_up.take_down(stack)
             raise
     if not once:
-        ui.connection(state, stack.api_key())
+        ui.connection(served.fill(stack, state), stack.api_key())
     if ours and once:
         bring_up.take_down(stack)
     elif ours:
         bring_up.stay(stack)
 
 
-def _learn(
-    talk_module: "Future[ModuleType]", stack: Stack, state: StackState, *, is_short: bool, must_learn: bool
-) -> None:
-    """The whole loop on the starter model; a desk that has learned already is only asked.
-
-    Raises:
-        StackError: a step did not come to what it must, or it was to learn and has learned already.
-    """
+def _place(talk_module: "Future[ModuleType]", stack: Stack, state: StackState, came_up_s: float) -> "Place":
+    """The stack, as the mission needs to know it."""
     # Half a second that other forms of the command need not pay.
-    from cli.mission import mission  # noqa: PLC0415
+    from cli.mission.mission import Place  # noqa: PLC0415
 
     talk: Talk = talk_module.result().Talk(state, stack.api_key())
-    place = mission.Place(
+    return Place(
         url=root_of(state.base_url),
         keys=(stack.api_key(), stack.admin_key()),
         name=state.model,
         folder=stack.home.root / "demo",
         ask=lambda question: _ask(talk, question, streamed=True),
+        came_up_s=came_up_s,
     )
+
+
+def _learn(place: "Place", *, is_short: bool, must_learn: bool) -> bool:
+    """The whole loop on the starter model; whether there was anything to learn.
+
+    Raises:
+        StackError: a step did not come to what it must, or it was to learn and has learned already.
+    """
+    from cli.mission.mission import play  # noqa: PLC0415 - as above
+
+    ui.say("")
     if is_short:
-        ui.say("\n  Short form: the two bad versions, which gate and canary are to stop, are left out.")
-    if asyncio.run(mission.play(place, is_short=is_short)):
-        return
-    text = f"{state.model} has learned already: its champion is {state.model_version}."
+        ui.say("  Short form: the two bad versions, which gate and canary are to stop, are left out.\n")
+    if asyncio.run(play(place, is_short=is_short)):
+        return True
+    text = f"{place.name} has learned already: its champion is not the starter model any more."
     remedy = "To see it learn from the beginning: LLMOS_HOME=<an empty directory> ./llmos demo"
     if must_learn:
         raise StackError(text, remedy)
     ui.say(f"  {text} It is only asked. [dim]{remedy}[/dim]")
-    _ask_all(talk_module, state, stack.api_key())
+    return False
 
 
 def _ask_all(talk_module: "Future[ModuleType]", state: StackState, api_key: str) -> None:

@@ -1,6 +1,7 @@
-"""What customers thought, by time and by version: what the table and the plot are made of."""
+"""What customers thought, by time, version and topic: what the table and the picture are made of."""
 
-from collections import defaultdict
+from collections import deque
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from libs.kit.clock import monotonic_s
@@ -11,8 +12,9 @@ class Thumb:
     """One judgement."""
 
     at_s: float
-    """Since the demo began to ask."""
+    """Since the demo began."""
     version: str
+    topic: str
     up: bool
 
 
@@ -26,25 +28,34 @@ class Span:
 
 
 @dataclass
+class Act:
+    """One rollout as it was seen from outside."""
+
+    title: str
+    versions: dict[str, str]
+    """Which take part, and what they are called; the candidate last."""
+    watched: str = ""
+    """A topic on which the candidate is looked at apart."""
+    spans: list[Span] = field(default_factory=list)
+    """Its steps."""
+
+
+@dataclass
 class Ledger:
-    """Thumbs and times, in the order in which they came."""
+    """Thumbs and rollouts, in the order in which they came."""
 
     began_s: float = field(default_factory=monotonic_s)
     thumbs: list[Thumb] = field(default_factory=list)
-    spans: list[Span] = field(default_factory=list)
+    acts: list[Act] = field(default_factory=list)
 
     @property
     def now_s(self) -> float:
         """Since the beginning."""
         return monotonic_s() - self.began_s
 
-    def note(self, version: str, *, up: bool) -> None:
+    def note(self, version: str, topic: str, *, up: bool) -> None:
         """A judgement that was given now."""
-        self.thumbs.append(Thumb(self.now_s, version, up))
-
-    def span(self, title: str, from_s: float) -> None:
-        """What lasted from then until now."""
-        self.spans.append(Span(title, from_s, self.now_s))
+        self.thumbs.append(Thumb(self.now_s, version, topic, up))
 
     def liked(self, version: str) -> tuple[int, int]:
         """Thumbs up and all thumbs of a version."""
@@ -52,16 +63,12 @@ class Ledger:
         return sum(own), len(own)
 
 
-def shares(thumbs: list[Thumb], width_s: float, fewest: int) -> dict[str, list[tuple[float, float]]]:
-    """For each version the share of thumbs up in every window of that width that has enough of them."""
-    windows: dict[str, dict[int, list[bool]]] = defaultdict(lambda: defaultdict(list))
+def rolling(thumbs: Iterable[Thumb], last: int, fewest: int) -> list[tuple[float, float]]:
+    """After each thumb the share of those up among the last so many, once there are `fewest`."""
+    window: deque[bool] = deque(maxlen=last)
+    points = []
     for one in thumbs:
-        windows[one.version][int(one.at_s // width_s)].append(one.up)
-    return {
-        version: [
-            ((number + 0.5) * width_s, sum(ups) / len(ups))
-            for number, ups in sorted(found.items())
-            if len(ups) >= fewest
-        ]
-        for version, found in windows.items()
-    }
+        window.append(one.up)
+        if len(window) >= fewest:
+            points.append((one.at_s, sum(window) / len(window)))
+    return points

@@ -14,6 +14,7 @@ from services.trainer.study.served_desk import RATED_TEMPERATURE
 
 SEED: Final = 1
 SUCCEEDED: Final = "succeeded"
+_TOO_SMALL: Final = "Too small to be looked at alone"
 
 
 async def learn(scene: Scene, base: Version) -> Lesson:
@@ -34,7 +35,7 @@ async def learn(scene: Scene, base: Version) -> Lesson:
         wanted = plans.evaluation(exam, job.version, base.reference, must_gain=True)
         report = well(await scene.platform.ended(await scene.platform.order_evaluation(wanted), bar.show))
         verdict = verdict_of(report)
-        bar.result = f"the gate: {verdict.outcome.value}. {verdict.reason}"
+        bar.result = f"the gate: {said_of(verdict)}"
     if not verdict.passed:
         raise StackError(
             f"The gate held the honest version back. {verdict.reason}", f"See: ./llmos jobs show {report.id}"
@@ -118,3 +119,9 @@ def verdict_of(job: Job) -> Verdict:
     if job.verdict is None:
         raise StackError(f"The evaluation {job.id} has no verdict.", f"See: ./llmos jobs show {job.id}")
     return job.verdict
+
+
+def said_of(verdict: Verdict) -> str:
+    """A verdict in a sentence or two; which groups were too small stands in the report."""
+    said = verdict.reason.partition(_TOO_SMALL)[0].strip()
+    return f"{'passed' if verdict.passed else 'held back'}, {verdict.outcome.value.replace('_', ' ')}. {said}"

@@ -7,15 +7,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cli.mission import mischief, plans, report
-from cli.mission.lesson import learn, verdict_of, well
+from cli.mission.ledger import Act, Ledger
+from cli.mission.lesson import learn, said_of, verdict_of, well
 from cli.mission.platform import Platform
 from cli.mission.questions import Heard
 from cli.mission.rolling import promoted, roll_out, short, stopped_for
 from cli.mission.scene import Lesson, Scene
+from cli.mission.view import Took
 from deploy.local.errors import StackError
-from libs.contracts.evaluation import Verdict
 from libs.contracts.registry import Kind, Version
 from libs.contracts.training import Job
+from libs.kit.clock import monotonic_s
 
 GOOD_SEED, BAD_SEED = 11, 12
 
@@ -34,6 +36,8 @@ class Place:
     """Where the exam and the picture go."""
     ask: Callable[[str], str]
     """Asks one question as any client would, and shows question and answer."""
+    came_up_s: float = 0.0
+    """How long the stack took to come up, if it was not up already."""
 
 
 async def play(place: Place, *, is_short: bool) -> bool:
@@ -47,8 +51,11 @@ async def play(place: Place, *, is_short: bool) -> bool:
         if base.kind is not Kind.MODEL:
             return False
         scene = Scene(
-            url=place.url, key=place.keys[0], name=place.name, folder=place.folder, platform=platform, ask=place.ask
-        )
+            url=place.url, key=place.keys[0], name=place.name, folder=place.folder, platform=platform, ask=place.ask,
+            ledger=Ledger(monotonic_s() - place.came_up_s),
+        )  # fmt: skip
+        if place.came_up_s:
+            scene.view.took.append(Took("Everything comes up", place.came_up_s, ""))
         await _play(scene, base, is_short=is_short)
     return True
 
@@ -57,14 +64,15 @@ async def _play(scene: Scene, base: Version, *, is_short: bool) -> None:
     before = await _before(scene)
     lesson = await learn(scene, base)
     names = {base.reference: "the starter model", short(lesson.version): "what it learned"}
+    act = Act("Rollout of what it learned, under live traffic", names)
     async with _preparing(scene, lesson, is_short=is_short) as bad:
-        promoted(await roll_out(scene, "Rollout under live traffic", lesson.version, GOOD_SEED))
+        promoted(await roll_out(scene, act, lesson.version, GOOD_SEED))
         liked = [scene.ledger.liked(version) for version in names]
         after = await _after(scene, lesson)
         if bad is not None:
-            names |= await _offer_bad(scene, lesson, bad)
+            await _offer_bad(scene, lesson, bad)
     report.show(report.rows(before, after, verdict_of(lesson.report), liked), scene.view.took, scene.ledger.now_s)
-    scene.view.line(f"picture: {report.write_plot(scene.folder, scene.ledger, names)}")
+    scene.view.line(f"picture: {report.write_plot(scene.folder, scene.ledger)}")
     troubles = scene.troubles
     scene.view.line(
         f"customers: {troubles.lost} requests got no answer and were sent again, {troubles.busy} were asked to come "
@@ -111,34 +119,32 @@ async def _preparing(
             await task
 
 
-async def _offer_bad(scene: Scene, lesson: Lesson, bad: "asyncio.Task[mischief.Bad]") -> dict[str, str]:
-    """Offers both; the names under which the picture shows what customers saw of them."""
-    with scene.view.step("Training of two bad versions") as bar:
+async def _offer_bad(scene: Scene, lesson: Lesson, bad: "asyncio.Task[mischief.Bad]") -> None:
+    """Offers both: the gate must stop the one, and live customers the other."""
+    with scene.view.step("Training of two bad versions, what was left") as bar:
         made = await bad
-        bar.result = f"{made.wrong.version}, {made.rumour.version}"
-    verdict = await _examined(scene, lesson, "Evaluation of what pranksters taught", made.wrong)
-    if verdict.passed:
+        bar.result = f"{short(made.wrong.version)}, {short(made.rumour.version)}"
+    exam = await _examined(scene, lesson, "Evaluation of what pranksters taught", made.wrong)
+    if verdict_of(exam).passed:
         raise StackError(
-            "The gate let a version pass that is nearly always wrong.", f"See: ./llmos jobs show {made.wrong.id}"
+            "The gate let a version pass that is nearly always wrong.", f"See: ./llmos jobs show {exam.id}"
         )
-    verdict = await _examined(scene, lesson, "Evaluation of what a rumour taught", made.rumour)
-    if not verdict.passed:
-        raise StackError(
-            f"The gate saw what its exam does not ask. {verdict.reason}", f"See: ./llmos jobs show {made.rumour.id}"
-        )
-    status = await roll_out(scene, "Its rollout under live traffic", made.rumour.version, BAD_SEED)
-    stopped_for(status, plans.LEFT_OUT)
+    exam = await _examined(scene, lesson, "Evaluation of what a rumour taught", made.rumour)
+    if not verdict_of(exam).passed:
+        text = f"The gate saw what its exam does not ask. {said_of(verdict_of(exam))}"
+        raise StackError(text, f"See: ./llmos jobs show {exam.id}")
+    names = {short(lesson.version): "the champion", short(made.rumour.version): "what a rumour taught"}
+    act = Act("Rollout of what a rumour taught, under live traffic", names, plans.LEFT_OUT.value)
+    stopped_for(await roll_out(scene, act, made.rumour.version, BAD_SEED), plans.LEFT_OUT.value)
     await _champion_is(scene, lesson.version)
-    return {short(made.rumour.version): "what a rumour taught"}
 
 
-async def _examined(scene: Scene, lesson: Lesson, title: str, job: Job) -> Verdict:
+async def _examined(scene: Scene, lesson: Lesson, title: str, job: Job) -> Job:
     with scene.view.step(title) as bar:
         wanted = plans.evaluation(lesson.exam, job.version, lesson.version, must_gain=False)
         ended = well(await scene.platform.ended(await scene.platform.order_evaluation(wanted), bar.show))
-        verdict = verdict_of(ended)
-        bar.result = f"{'passed' if verdict.passed else 'held back'}: {verdict.outcome.value}. {verdict.reason}"
-    return verdict
+        bar.result = f"the gate: {said_of(verdict_of(ended))}"
+    return ended
 
 
 async def _champion_is(scene: Scene, version: str) -> None:

@@ -1,90 +1,110 @@
-"""The demo in one picture: how many thumbs were up, for each version, while one followed the other."""
+"""The demo in one picture: for each rollout, how many of the last thumbs were up, by the version that answered."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Final
 from xml.sax.saxutils import escape
 
-from cli.mission.ledger import Ledger, Span, shares
+from cli.mission.ledger import Act, Ledger, Span, Thumb, rolling
 
-WINDOW_S: Final = 4.0
-FEWEST: Final = 4
-"""Thumbs in a window; with fewer a point says nothing."""
-_WIDTH: Final = 960
-_HEIGHT: Final = 420
-_LEFT, _RIGHT, _TOP, _BOTTOM = 56, 20, 64, 84
-_COLOURS: Final = ("#8a8f98", "#1a7f37", "#cf222e", "#8250df", "#9a6700")
-_BANDS: Final = ("#f6f8fa", "#eaeef2")
+LAST: Final = 40
+"""Thumbs of which a point is the share."""
+LAST_OF_TOPIC: Final = 12
+_WIDTH: Final = 900
+_PANEL: Final = 270
+_LEFT, _RIGHT, _TOP, _BOTTOM = 56, 20, 62, 34
+_COLOURS: Final = ("#8a8f98", "#1a7f37", "#cf222e", "#8250df")
+_BANDS: Final = ("#f6f8fa", "#e6eaef")
+_LETTER: Final = 5.6
+"""Width of one in a band's title."""
 
 
-def draw(ledger: Ledger, names: Mapping[str, str]) -> str:
-    """An SVG image; `names` says what a version is called, in the order of the legend."""
-    end_s = max([one.at_s for one in ledger.thumbs] + [one.to_s for one in ledger.spans] + [1.0])
-    lines = shares(ledger.thumbs, WINDOW_S, FEWEST)
+@dataclass(frozen=True)
+class _Frame:
+    """Where a rollout is drawn, and which time is its width."""
+
+    top: float
+    from_s: float
+    to_s: float
+
+    def x(self, at_s: float) -> float:
+        return _LEFT + (_WIDTH - _LEFT - _RIGHT) * (at_s - self.from_s) / max(self.to_s - self.from_s, 1e-9)
+
+    def y(self, share: float) -> float:
+        return self.top + _TOP + (_PANEL - _TOP - _BOTTOM) * (1 - share)
+
+
+def draw(ledger: Ledger) -> str:
+    """An SVG image with one panel for each rollout."""
+    height = _PANEL * max(1, len(ledger.acts))
     parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" width="{_WIDTH}" height="{_HEIGHT}" font-family="sans-serif">',
-        f'<rect width="{_WIDTH}" height="{_HEIGHT}" fill="white"/>',
-        f'<text x="{_LEFT}" y="22" font-size="15">Thumbs up of live customers, by the version that answered</text>',
-        *_bands(ledger.spans, end_s),
-        *_axes(end_s),
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{_WIDTH}" height="{height}" font-family="sans-serif">',
+        f'<rect x="0" y="0" width="{_WIDTH}" height="{height}" fill="white"/>',
     ]
-    for number, (version, name) in enumerate(names.items()):
-        colour = _COLOURS[number % len(_COLOURS)]
-        parts.append(_legend(number, name, colour))
-        parts += _line(lines.get(version, []), end_s, colour)
+    colours: dict[str, str] = {}
+    for number, act in enumerate(ledger.acts):
+        for version in act.versions:
+            colours.setdefault(version, _COLOURS[len(colours) % len(_COLOURS)])
+        parts += _panel(act, ledger.thumbs, _PANEL * number, colours)
     return "\n".join([*parts, "</svg>\n"])
 
 
-def _x(at_s: float, end_s: float) -> float:
-    return _LEFT + (_WIDTH - _LEFT - _RIGHT) * at_s / end_s
+def _panel(act: Act, thumbs: Sequence[Thumb], top: float, colours: dict[str, str]) -> list[str]:
+    from_s = act.spans[0].from_s if act.spans else 0.0
+    frame = _Frame(top, from_s, act.spans[-1].to_s if act.spans else 1.0)
+    during = [one for one in thumbs if frame.from_s <= one.at_s <= frame.to_s]
+    parts = [f'<text x="{_LEFT}" y="{top + 20}" font-size="14">{escape(act.title)}</text>']
+    parts += [*_bands(act.spans, frame), *_axes(frame)]
+    lines = [(name, colours[version], _of(during, version), LAST, "") for version, name in act.versions.items()]
+    if act.watched and act.versions:
+        version, name = list(act.versions.items())[-1]
+        about = [one for one in _of(during, version) if one.topic == act.watched]
+        lines.append((f"{name}, on {act.watched} alone", colours[version], about, LAST_OF_TOPIC, "4 3"))
+    for number, (name, colour, own, last, dashes) in enumerate(lines):
+        parts += [*_legend(number, name, colour, top), *_line(rolling(own, last, last // 4), frame, colour, dashes)]
+    return parts
 
 
-def _y(share: float) -> float:
-    return _TOP + (_HEIGHT - _TOP - _BOTTOM) * (1 - share)
+def _of(thumbs: Sequence[Thumb], version: str) -> list[Thumb]:
+    return [one for one in thumbs if one.version == version]
 
 
-def _bands(spans: Sequence[Span], end_s: float) -> list[str]:
+def _bands(spans: Sequence[Span], frame: _Frame) -> list[str]:
+    """One for each step, named where its name has room."""
     parts = []
     for number, one in enumerate(spans):
-        left, right = _x(one.from_s, end_s), _x(one.to_s, end_s)
-        middle, foot = (left + right) / 2, _y(0)
-        parts += [
-            (
-                f'<rect x="{left:.1f}" y="{_TOP}" width="{right - left:.1f}" height="{foot - _TOP}" '
-                f'fill="{_BANDS[number % len(_BANDS)]}"/>'
-            ),
-            (
-                f'<text x="{middle:.1f}" y="{foot + 36}" font-size="11" text-anchor="end" '
-                f'transform="rotate(-25 {middle:.1f} {foot + 36})">{escape(one.title)}</text>'
-            ),
-        ]
+        left, right, head = frame.x(one.from_s), frame.x(one.to_s), frame.y(1)
+        size = f'width="{right - left:.1f}" height="{frame.y(0) - head:.1f}"'
+        parts.append(f'<rect x="{left:.1f}" y="{head:.1f}" {size} fill="{_BANDS[number % len(_BANDS)]}"/>')
+        if right - left > _LETTER * len(one.title):
+            where = f'x="{(left + right) / 2:.1f}" y="{head + 12:.1f}"'
+            parts.append(f'<text {where} font-size="10" text-anchor="middle">{escape(one.title)}</text>')
     return parts
 
 
-def _axes(end_s: float) -> list[str]:
+def _axes(frame: _Frame) -> list[str]:
     parts = []
     for percent in range(0, 101, 25):
-        y = _y(percent / 100)
-        parts += [
-            f'<line x1="{_LEFT}" x2="{_WIDTH - _RIGHT}" y1="{y:.1f}" y2="{y:.1f}" stroke="#d0d7de"/>',
-            f'<text x="{_LEFT - 8}" y="{y + 4:.1f}" font-size="11" text-anchor="end">{percent} %</text>',
-        ]
-    every_s = 60 if end_s > 180 else 30
-    for at_s in range(0, int(end_s) + 1, every_s):
+        y = frame.y(percent / 100)
+        parts.append(f'<line x1="{_LEFT}" x2="{_WIDTH - _RIGHT}" y1="{y:.1f}" y2="{y:.1f}" stroke="#d0d7de"/>')
         parts.append(
-            f'<text x="{_x(at_s, end_s):.1f}" y="{_y(0) + 16}" font-size="11" text-anchor="middle">{at_s} s</text>'
+            f'<text x="{_LEFT - 8}" y="{y + 4:.1f}" font-size="11" text-anchor="end">{percent} %</text>',
         )
+    lasted_s = frame.to_s - frame.from_s
+    every_s = 20 if lasted_s < 200 else 60
+    for at_s in range(0, int(lasted_s) + 1, every_s):
+        where = f'x="{frame.x(frame.from_s + at_s):.1f}" y="{frame.y(0) + 16:.1f}"'
+        parts.append(f'<text {where} font-size="11" text-anchor="middle">{at_s} s</text>')
     return parts
 
 
-def _legend(number: int, name: str, colour: str) -> str:
-    x = _LEFT + number * 220
-    return (
-        f'<circle cx="{x + 5}" cy="42" r="5" fill="{colour}"/>'
-        f'<text x="{x + 16}" y="46" font-size="12">{escape(name)}</text>'
-    )
+def _legend(number: int, name: str, colour: str, top: float) -> list[str]:
+    x, y = _LEFT + 5 + number * 210, top + 40
+    text = f'<text x="{x + 11}" y="{y + 4}" font-size="12">{escape(name)}</text>'
+    return [f'<circle cx="{x}" cy="{y}" r="5" fill="{colour}"/>', text]
 
 
-def _line(points: Sequence[tuple[float, float]], end_s: float, colour: str) -> list[str]:
-    at = [f"{_x(second, end_s):.1f},{_y(share):.1f}" for second, share in points]
-    dots = [f'<circle cx="{x}" cy="{y}" r="2.5" fill="{colour}"/>' for x, y in (one.split(",") for one in at)]
-    return [f'<polyline points="{" ".join(at)}" fill="none" stroke="{colour}" stroke-width="2"/>', *dots]
+def _line(points: Sequence[tuple[float, float]], frame: _Frame, colour: str, dashes: str) -> list[str]:
+    at = " ".join(f"{frame.x(second):.1f},{frame.y(share):.1f}" for second, share in points)
+    dashed = f' stroke-dasharray="{dashes}"' if dashes else ""
+    return [f'<polyline points="{at}" fill="none" stroke="{colour}" stroke-width="2"{dashed}/>']

@@ -70,11 +70,11 @@ def show(found: Sequence[Row], took: Sequence[Took], total_s: float) -> None:
     ui.out.print(times)
 
 
-def write_plot(folder: Path, ledger: Ledger, names: dict[str, str]) -> Path:
+def write_plot(folder: Path, ledger: Ledger) -> Path:
     """The picture as a file."""
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / PLOT
-    path.write_text(draw(ledger, names), encoding="utf-8")
+    path.write_text(draw(ledger), encoding="utf-8")
     return path
 
 

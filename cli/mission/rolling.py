@@ -3,6 +3,7 @@
 from typing import Final
 
 from cli.mission import plans
+from cli.mission.ledger import Act, Span
 from cli.mission.scene import Scene
 from cli.mission.view import Bar
 from deploy.local.errors import StackError
@@ -24,8 +25,8 @@ _SAID: Final = {
 class Follower:
     """Tells of every change of a rollout, and keeps when each step was."""
 
-    def __init__(self, scene: Scene, bar: Bar) -> None:
-        self._scene, self._bar = scene, bar
+    def __init__(self, scene: Scene, bar: Bar, act: Act) -> None:
+        self._scene, self._bar, self._act = scene, bar, act
         self._where, self._since_s = "", scene.ledger.now_s
 
     def see(self, status: RolloutStatus) -> None:
@@ -45,7 +46,7 @@ class Follower:
 
     def _changed(self, where: str) -> None:
         if self._where:
-            self._scene.ledger.span(self._where, self._since_s)
+            self._act.spans.append(Span(self._where, self._since_s, self._scene.ledger.now_s))
         if where:
             self._scene.view.line(where)
         self._where, self._since_s = where, self._scene.ledger.now_s
@@ -59,19 +60,20 @@ def described(rollout: Rollout) -> str:
     return _SAID[rollout.state]
 
 
-async def roll_out(scene: Scene, title: str, version: str, seed: int) -> RolloutStatus:
+async def roll_out(scene: Scene, act: Act, version: str, seed: int) -> RolloutStatus:
     """The rollout of a version under live traffic, when it has ended."""
-    with scene.view.step(title) as bar:
+    scene.ledger.acts.append(act)
+    with scene.view.step(act.title) as bar:
         async with scene.customers(seed) as live:
+            follower = Follower(scene, bar, act)
             ordered = await scene.platform.order_rollout(plans.rollout(scene.name, version))
-            follower = Follower(scene, bar)
             status = await scene.platform.rolled_out(ordered, follower.see)
             follower.see(status)
             follower.end()
-        of_it = scene.ledger.liked(short(version))
+        up, judged = scene.ledger.liked(short(version))
         bar.result = (
-            f"{described(status.rollout)}: {status.rollout.reason} {live.asked} requests, "
-            f"{of_it[1]} thumbs on the candidate, {of_it[0]} of them up"
+            f"{described(status.rollout)}: {status.rollout.reason} Customers asked {live.asked} times; "
+            f"the candidate got {judged} thumbs, {up} of them up"
         )
     return status
 

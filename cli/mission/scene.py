@@ -69,7 +69,7 @@ class Scene:
         """
 
         def told(one: Judged) -> None:
-            self.ledger.note(one.version, up=one.up)
+            self.ledger.note(one.version, one.topic, up=one.up)
 
         async with self.desk(None) as desk:
             live = LiveTraffic(desk, plans.VISITING, seed, at_once=AT_ONCE, told=told)

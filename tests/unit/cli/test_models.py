@@ -27,6 +27,7 @@ from libs.kit.errors import ServiceError
 from libs.testkit.models import write_model
 
 REFERENCE = "shop@sha256:0123456789ab"
+LEARNED = "shop@sha256:ffffffffffff"
 
 
 def _deployment(names: dict[str, str]) -> Deployment:
@@ -36,14 +37,15 @@ def _deployment(names: dict[str, str]) -> Deployment:
 @pytest.mark.parametrize(
     ("names", "expected"),
     [
-        ({"shop": REFERENCE, "shop@champion": REFERENCE}, "shop"),
-        ({"shop": "shop@sha256:ffffffffffff", "shop@old": REFERENCE}, "shop@old"),
-        ({"tone": "tone@sha256:ffffffffffff"}, REFERENCE),
-        ({}, REFERENCE),
+        ({"shop": REFERENCE, "shop@champion": REFERENCE}, ("shop", REFERENCE)),
+        ({"shop": LEARNED, "shop@old": REFERENCE}, ("shop", LEARNED)),
+        ({"shop@older": REFERENCE, "shop@old": REFERENCE, "shop@x": LEARNED}, ("shop@old", REFERENCE)),
+        ({"tone": LEARNED}, (REFERENCE, REFERENCE)),
+        ({}, (REFERENCE, REFERENCE)),
     ],
 )
-def test_a_served_version_is_asked_for_by_its_shortest_name(names: dict[str, str], expected: str) -> None:
-    assert served.shortest_name(_deployment(names)) == expected
+def test_the_bare_name_is_asked_for_whoever_is_its_champion(names: dict[str, str], expected: tuple[str, str]) -> None:
+    assert served.asked_as(_deployment(names)) == expected
 
 
 @pytest.mark.parametrize(

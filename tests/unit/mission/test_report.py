@@ -2,7 +2,7 @@
 
 from xml.etree import ElementTree as ET
 
-from cli.mission.ledger import Ledger, Span, Thumb, shares
+from cli.mission.ledger import Act, Ledger, Span, Thumb, rolling
 from cli.mission.plot import draw
 from cli.mission.questions import QUESTIONS, Heard
 from cli.mission.report import rows
@@ -61,25 +61,34 @@ def test_nobody_judged_is_no_share() -> None:
     assert [(row.before, row.after) for row in found] == [("-", "-")]
 
 
-def test_a_window_with_too_few_thumbs_is_no_point() -> None:
-    thumbs = [Thumb(at_s, BASE, at_s < 2) for at_s in (0.1, 1.0, 2.0, 3.9)] + [Thumb(5.0, BASE, up=True)]
-    assert shares(thumbs, 4.0, 4) == {BASE: [(2.0, 0.5)]}
+def test_a_point_is_the_share_of_the_last_thumbs_once_there_are_enough() -> None:
+    thumbs = [Thumb(float(second), BASE, "price", up) for second, up in enumerate((True, False, False, True, True))]
+    assert rolling(thumbs, last=4, fewest=2) == [(1.0, 1 / 2), (2.0, 1 / 3), (3.0, 1 / 2), (4.0, 1 / 2)]
 
 
-def test_the_picture_is_an_image_with_a_line_for_each_version_and_a_band_for_each_step() -> None:
+def lines(image: ET.Element) -> list[set[str]]:
+    """The heights of each line."""
+    found = [one.get("points", "").split() for one in image.iter("{http://www.w3.org/2000/svg}polyline")]
+    return [{point.split(",")[1] for point in points} for points in found]
+
+
+def test_the_picture_has_a_panel_for_each_rollout_and_a_line_for_each_version() -> None:
     ledger = Ledger(began_s=0.0)
-    ledger.thumbs += [Thumb(second / 4, BASE, up=False) for second in range(80)]
-    ledger.thumbs += [Thumb(10 + second / 4, LEARNED, up=True) for second in range(40)]
-    ledger.spans += [Span("shadow 50 %", 0, 10), Span("canary <5 %>", 10, 20)]
-    image = ET.fromstring(draw(ledger, {BASE: "before & now", LEARNED: "after"}))  # noqa: S314 - our own text
-    lines = [one.get("points", "").split() for one in image.iter("{http://www.w3.org/2000/svg}polyline")]
-    assert [len(points) for points in lines] == [5, 3]
-    heights = [{point.split(",")[1] for point in points} for points in lines]
-    assert heights[0] != heights[1]
-    assert all(len(each) == 1 for each in heights)
-    texts = [one.text for one in image.iter("{http://www.w3.org/2000/svg}text")]
-    assert {"shadow 50 %", "canary <5 %>", "before & now", "after"} <= set(texts)
+    ledger.thumbs += [Thumb(second / 4, BASE, "price", up=False) for second in range(80)]
+    ledger.thumbs += [Thumb(20 + second / 4, LEARNED, "colour", up=True) for second in range(80)]
+    steps = [Span("shadow 50 %", 0, 10), Span("canary <5 %>", 10, 20)]
+    ledger.acts.append(Act("one & only", {BASE: "before"}, spans=steps))
+    ledger.acts.append(Act("two", {BASE: "before", LEARNED: "after"}, "colour", [Span("canary", 20, 40)]))
+    image = ET.fromstring(draw(ledger))  # noqa: S314 - our own text
+    first, second, learned, on_colour = lines(image)
+    assert (len(first), len(second), len(learned)) == (1, 0, 1)
+    assert first != learned
+    assert learned == on_colour
+    texts = {one.text for one in image.iter("{http://www.w3.org/2000/svg}text")}
+    assert {"one & only", "shadow 50 %", "canary <5 %>", "before", "after, on colour alone"} <= texts
 
 
 def test_a_picture_of_nothing_is_still_an_image() -> None:
-    assert ET.fromstring(draw(Ledger(), {})).tag.endswith("svg")  # noqa: S314 - our own text
+    assert ET.fromstring(draw(Ledger())).tag.endswith("svg")  # noqa: S314 - our own text
+    unseen = Ledger(acts=[Act("never begun", {BASE: "before"}, "colour")])
+    assert len(lines(ET.fromstring(draw(unseen)))) == 2  # noqa: S314 - as above

@@ -7,7 +7,7 @@ from typing import cast
 import pytest
 
 from cli.mission import plans
-from cli.mission.ledger import Ledger
+from cli.mission.ledger import Act, Ledger
 from cli.mission.rolling import Follower, promoted, stopped_for
 from cli.mission.scene import Scene
 from cli.mission.view import Bar, View
@@ -50,7 +50,8 @@ class FakeScene:
 def test_each_step_is_said_once_and_kept_with_its_time() -> None:
     said: list[str] = []
     scene = FakeScene(said.append)
-    follower = Follower(cast("Scene", scene), Bar())
+    act = Act("", {})
+    follower = Follower(cast("Scene", scene), Bar(), act)
     seen = [
         status(RolloutState.PREPARING),
         *[status(RolloutState.RUNNING, step=step) for step in (0, 0, 1, 2, 2, 3)],
@@ -62,9 +63,8 @@ def test_each_step_is_said_once_and_kept_with_its_time() -> None:
     follower.end()
     expected = ["workers load it", "shadow 50 %", "canary 5 %", "canary 25 %", "canary 50 %"]
     assert said == [*expected, "champion, and still watched", "champion"]
-    spans = scene.ledger.spans
-    assert [one.title for one in spans] == said
-    assert all(one.to_s == other.from_s or one.to_s <= other.from_s for one, other in itertools.pairwise(spans))
+    assert [one.title for one in act.spans] == said
+    assert all(one.to_s == other.from_s or one.to_s <= other.from_s for one, other in itertools.pairwise(act.spans))
 
 
 def test_only_a_promotion_is_a_promotion() -> None:
