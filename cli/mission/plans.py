@@ -120,10 +120,10 @@ def rollout(name: str, candidate: str) -> RolloutPlan:
         name=name,
         candidate=candidate,
         steps=(
-            Step(share=0.5, shadow=True, min_s=5, max_s=180, min_requests=40, min_signals=0),
-            Step(share=0.05, min_s=5, max_s=180, min_requests=8, min_signals=5),
-            Step(share=0.25, min_s=5, max_s=180, min_requests=40, min_signals=25),
-            Step(share=0.5, min_s=5, max_s=240, min_requests=120, min_signals=80),
+            Step(share=0.5, shadow=True, min_s=5, max_s=600, min_requests=40, min_signals=0),
+            Step(share=0.05, min_s=5, max_s=600, min_requests=8, min_signals=5),
+            Step(share=0.25, min_s=5, max_s=600, min_requests=40, min_signals=25),
+            Step(share=0.5, min_s=5, max_s=600, min_requests=120, min_signals=80),
         ),
         margins=(
             Margin(guard=Guard.ERROR, margin=0.02),
@@ -132,6 +132,6 @@ def rollout(name: str, candidate: str) -> RolloutPlan:
         ),
         promotion_margin=0.1,
         min_tag_signals=5,
-        prepare_s=180,
+        prepare_s=300,
         watch_s=10,
     )
