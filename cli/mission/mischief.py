@@ -1,6 +1,5 @@
 """Two versions that ought not to serve: one that the exam finds out, and one that only live customers can."""
 
-import asyncio
 from dataclasses import dataclass
 from typing import Final
 
@@ -40,10 +39,10 @@ async def prepared(scene: Scene, lesson: Lesson) -> Bad:
     pranked = rng.sample(list(lesson.rated), min(PRANKS, len(lesson.rated)))
     pranks = told(pranked, another([one.item for one in lesson.rated]), rng, PRANKSTERS)
     async with scene.desk(RATED_TEMPERATURE) as desk:
-        await asyncio.gather(*(desk.correct_one(one) for one in rumours))
+        await desk.correct(rumours)
         # Before the pranks are told, for this selection takes all that was said.
         believed, _ = await built(scene, lesson.since_ms, f"{scene.name}-rumour")
-        await asyncio.gather(*(desk.correct_one(one) for one in pranks))
+        await desk.correct(pranks)
     silly, _ = await built(scene, lesson.since_ms, f"{scene.name}-pranks", PRANKSTERS)
     base = lesson.base.reference
     wrong = await taught(scene, plans.training(scene.name, silly, base, plans.WRECKED))

@@ -15,7 +15,7 @@ from deploy.local.errors import StackError
 from libs.contracts.registry import Version
 from libs.contracts.training import Job
 from services.trainer.study.customers import Rated
-from services.trainer.study.door import Troubles
+from services.trainer.study.door import NoAnswerError, Troubles
 from services.trainer.study.live import Judged, LiveTraffic
 from services.trainer.study.served_desk import ServedDesk
 
@@ -51,10 +51,16 @@ class Scene:
     async def desk(
         self, temperature: float | None, told: Callable[[], None] = lambda: None
     ) -> AsyncIterator[ServedDesk]:
-        """The served desk, as customers find it."""
+        """The served desk, as customers find it.
+
+        Raises:
+            StackError: it did not answer a customer, however often it was asked.
+        """
         desk = ServedDesk(self.url, self.key, self.name, temperature=temperature, told=told)
         try:
             yield desk
+        except NoAnswerError as error:
+            raise StackError(f"A customer got no answer: {error}", "See: ./llmos status, ./llmos logs") from error
         finally:
             self.troubles.lost += desk.troubles.lost
             self.troubles.busy += desk.troubles.busy
@@ -77,14 +83,19 @@ class Scene:
             try:
                 yield live
             finally:
-                coming.cancel()
-                with contextlib.suppress(asyncio.CancelledError):
-                    await coming
+                await _called_off(coming)
         lost = sum(live.unanswered.values())
         self.unanswered += lost
         if live.asked and lost > live.asked / 2:
             reason = live.unanswered.most_common(1)[0][0]
             raise StackError(f"{lost} of {live.asked} live customers got no answer: {reason}", "See: ./llmos logs")
+
+
+async def _called_off(task: "asyncio.Task[None]") -> None:
+    """Ends a task that runs for ever; one that had ended by itself raises why."""
+    task.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await task
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,8 @@
 """The desk behind the public API, asked and judged as any client would."""
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from typing import Any, Final, TypeVar
 
 from services.trainer.corpus.items import Group, Item, Turn, messages
 from services.trainer.study.customers import Rated, Reply
@@ -11,11 +11,22 @@ from services.trainer.study.door import Door, Troubles
 RATED_TEMPERATURE: Final = 1.0
 """Customers are answered more freely than usual, so that some answers are kind and there is something to rate."""
 MAX_TOKENS: Final = 64
+T = TypeVar("T")
 
 
 def topic(item: Item) -> str:
     """What a question is about, as judgements are tagged: for facts what is asked of the product, else the group."""
     return str(item.label if item.group is Group.FACTS else item.group.value)
+
+
+async def together(wanted: Sequence[Coroutine[Any, Any, T]]) -> list[T]:
+    """What all of them come to; the first failure ends the others and is raised as it is."""
+    try:
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(one) for one in wanted]
+    except ExceptionGroup as several:
+        raise several.exceptions[0] from several
+    return [task.result() for task in tasks]
 
 
 class ServedDesk:
@@ -60,11 +71,11 @@ class ServedDesk:
         """One answer for every dialogue, in their order."""
         first, self._asked = self._asked, self._asked + len(dialogues)
         asked = [self.ask_one(d, {"seed": first + n}) for n, d in enumerate(dialogues)]
-        return list(await asyncio.gather(*asked))
+        return await together(asked)
 
     async def judge(self, rated: Sequence[Rated]) -> None:
         """Sends thumbs, and corrections where there are any."""
-        await asyncio.gather(*(self.judge_one(one) for one in rated))
+        await together([self.judge_one(one) for one in rated])
 
     async def ask_one(
         self, turns: Sequence[Turn], fields: Mapping[str, Any], headers: Mapping[str, str] | None = None
@@ -83,6 +94,10 @@ class ServedDesk:
         await self._send(one, "thumb", one.up)
         await self.correct_one(one)
         self._told()
+
+    async def correct(self, rated: Sequence[Rated]) -> None:
+        """Sends corrections alone."""
+        await together([self.correct_one(one) for one in rated])
 
     async def correct_one(self, one: Rated) -> None:
         """The correction alone, if there is one."""

@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from services.trainer.corpus.items import Role, Turn
 from services.trainer.study import door as doors
 from services.trainer.study.customers import Habits
 from services.trainer.study.door import Door, NoAnswerError
@@ -130,6 +131,15 @@ async def test_a_platform_that_never_answers_is_given_up() -> None:
             await door.judge({"kind": "thumb"})
         await door.close()
     assert len(platform.asked) == doors.ATTEMPTS
+
+
+async def test_one_customer_without_an_answer_ends_the_round_with_its_reason() -> None:
+    platform = Platform(then=lambda _: answer(500, {"error": "on fire"}))
+    async with platform.running() as url:
+        desk = ServedDesk(url, "key", "helpdesk")
+        with pytest.raises(NoAnswerError, match="on fire"):
+            await desk.ask([(Turn(Role.USER, "Hello"),)] * 3)
+        await desk.close()
 
 
 async def test_live_customers_stay_in_their_episode_judge_by_topic_and_survive_refusals() -> None:
