@@ -3,8 +3,11 @@
 from pathlib import Path
 from typing import Any
 
+import httpx2
 import pytest
 
+from cli.lineage.rebuilding import Rebuilding
+from libs.contracts.datasets import DatasetJob
 from libs.contracts.registry import Kind, Resolve, VersionDetails
 from libs.contracts.training import Job, JobState, Recipe, TrainingPlan
 from libs.testkit.registry import RegistryDesk
@@ -45,3 +48,47 @@ async def test_a_real_training_is_published_and_a_pause_changes_no_bit(
         assert (resumed.state, resumed.error, resumed.epoch) == (JobState.SUCCEEDED, "", 2)
         assert "goes on after step" in await desk.log(job.id)
         assert await _weights(models, resumed) == await _weights(models, straight)
+
+
+class _Nobody:
+    """Feedback, where a data set does not say by which selection it was built."""
+
+    async def call(self, operation: str, request: Any) -> Any:
+        raise AssertionError(f"{operation} {request}")
+
+
+async def test_a_version_that_is_made_again_has_the_same_bytes(
+    ground: TrainerGround, desk: TrainerDesk, models: RegistryDesk, tmp_path: Path
+) -> None:
+    desk.patience_s = 600.0
+    base = await models.publish(make_base(tmp_path / "base"), "tiny")
+    rows = write_rows(tmp_path / "lessons" / "train.jsonl", sft_rows())
+    lessons = await models.publish(rows.parent, "lessons", Kind.DATASET, annotations={"shape": "sft"})
+    recipe = Recipe(steps=10, batch_rows=4, checkpoint_steps=5, rank=2)
+    plan = TrainingPlan(name="tiny", dataset=lessons.reference, base=base.reference, recipe=recipe)
+    async with (
+        ground.trainer(work_module="services.trainer.work", lease_s=60.0),
+        httpx2.AsyncClient(timeout=30, trust_env=False) as http,
+    ):
+        first = await desk.end((await desk.train(plan)).id)
+        assert (first.state, first.error) == (JobState.SUCCEEDED, "")
+        rebuilding = Rebuilding(
+            registry=models,
+            feedback=_Nobody(),
+            trainer=desk,
+            http=http,
+            author="ann",
+            follow_build=_never,
+            follow_job=lambda job: desk.end(job.id),
+        )
+        made = await rebuilding.run(first.version, keep=True)
+    assert made.dataset_same is None
+    assert [file.path for file in made.files if not file.same] == []
+    assert {file.path for file in made.files} >= {WEIGHTS, "adapter_config.json"}
+    again: VersionDetails = await models.call("version_show", Resolve(made.rebuilt))
+    assert (again.manifest.lineage.job, made.same) == (made.job, True)
+    assert made.job != first.id
+
+
+async def _never(build: DatasetJob) -> DatasetJob:
+    raise AssertionError(build.id)
