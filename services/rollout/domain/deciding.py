@@ -95,8 +95,9 @@ def _silent(evidence: Evidence, ratio: float) -> str:
     """Which metric of the candidate, which gets `ratio` times the last good version's traffic, does not come."""
     for guard, strata in evidence.guards.items():
         here = strata[-1]
-        if here.candidate.total == 0 and evidence.units.get(guard, here.baseline.total) * ratio > SILENCE:
-            return f"Nothing is heard of the candidate's {guard.value}; of the last good version {here.baseline.total}."
+        total = here.baseline.total
+        if here.candidate.total == 0 and min(total, evidence.units.get(guard, total)) * ratio > SILENCE:
+            return f"Nothing is heard of the candidate's {guard.value}; of the last good version {total}."
     return ""
 
 

@@ -22,7 +22,7 @@ class Evidence:
     tags: Mapping[str, Sequence[Arms]]
     """Disapproval by tag, in the order in which the tags first appeared."""
     units: Mapping[Guard, int] = field(default_factory=dict)
-    """Of the last good version in the present step: how many episodes, users or requests its outcomes are of, where
+    """Of the last good version in the present step: how many episodes, users or requests were asked or judged, where
     that is known. What belongs to one of them goes to one version, so together they say no more than one."""
 
     def here(self, guard: Guard) -> Arms:

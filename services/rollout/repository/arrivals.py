@@ -50,7 +50,7 @@ async def put_outcomes(connection: Connection, observed: list[RequestObserved]) 
 async def put_thumbs(connection: Connection, signals: list[Signal], heard_ms: int) -> None:
     """Write down thumbs."""
     rows = sorted(
-        (one.id, one.request_id, one.rater, bool(one.value), sorted(set(one.tags)), one.time_ms, heard_ms)
+        (one.id, one.request_id, one.rater, bool(one.value), sorted(set(one.tags) - {""}), one.time_ms, heard_ms)
         for one in signals
     )
     await connection.executemany(_THUMB, rows)

@@ -4,7 +4,7 @@ What a step does outside the database is a compare-and-swap; what it writes is f
 has seen. So a step that was killed anywhere is done again without doing anything twice.
 """
 
-from typing import Any
+from typing import Any, Final
 
 import structlog
 from sqlalchemy import Row
@@ -22,6 +22,9 @@ from services.rollout.service.aliases import Aliases
 
 log = structlog.get_logger(__name__)
 
+_REST: Final = 9
+"""After a look, so many times as long as it took, so that looking never takes more than a tenth of the time."""
+
 
 class Carrying:
     """Carries rollouts on while this process leads."""
@@ -31,6 +34,8 @@ class Carrying:
         self._aliases = Aliases(ground.registry)
         self._trouble: dict[str, str] = {}
         """Code of the last fault of each rollout, so that a lasting one is told once."""
+        self._not_before_s: dict[str, float] = {}
+        """When a rollout with much evidence may be looked at again."""
 
     async def look(self) -> int:
         """Take a step with each rollout that has one to take; how many did.
@@ -43,12 +48,13 @@ class Carrying:
         async with self._ground.database.begin() as connection:
             rows = await rollouts.unsettled(connection)
         self._trouble = {row.id: self._trouble.get(row.id, "") for row in rows}
+        self._not_before_s = {row.id: self._not_before_s.get(row.id, 0.0) for row in rows}
         running = {row.name for row in rows if RolloutState(row.state) not in ROLLOUT_ENDED}
         return sum([await self._carry(row, is_succeeded=row.name in running) for row in rows])
 
     async def _carry(self, row: Row[Any], *, is_succeeded: bool) -> int:
         """One rollout; what keeps it from going on does not keep the others."""
-        if not self._ground.leader.leads:
+        if not self._ground.leader.leads or clock.monotonic_s() < self._not_before_s.get(row.id, 0.0):
             return 0
         scene = Scene(row, self._aliases, self._ground.registry, is_succeeded=is_succeeded)
         try:
@@ -77,9 +83,13 @@ class Carrying:
 
     async def _look_at(self, scene: Scene) -> Evidence:
         row, plan = scene.row, scene.plan
+        began_s = clock.monotonic_s()
         async with self._ground.database.begin() as connection:
             await evidence.calibrate(connection, row.id, plan, row.step)
-            return await evidence.gather(connection, row.id, plan, row.step)
+            found = await evidence.gather(connection, row.id, plan, row.step)
+        now_s = clock.monotonic_s()
+        self._not_before_s[row.id] = now_s + _REST * (now_s - began_s)
+        return found
 
     async def _write(self, row: Row[Any], then: Then) -> bool:
         if then.to is None and not then.settled:

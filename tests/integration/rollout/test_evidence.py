@@ -12,6 +12,7 @@ from libs.contracts.rollouts import Guard, RequestObserved, RolloutPlan, Rollout
 from libs.kit.bus import Message
 from libs.kit.postgres import Database
 from libs.kit.settings import PostgresSettings
+from services.rollout.domain.deciding import decide
 from services.rollout.domain.evidence import Evidence
 from services.rollout.domain.sequential import Arms, Counts
 from services.rollout.migrations import migrate
@@ -92,7 +93,20 @@ async def test_faults_count_as_errors_and_what_clients_did_does_not(book: Book) 
     await book.observe(2, arm="candidate")
     counted = await book.count()
     assert counted.guards[Guard.ERROR] == [NOTHING, Arms(Counts(2, 0), Counts(8, 3))]
-    assert counted.units[Guard.ERROR] == 8
+
+
+async def test_where_the_candidate_is_silent_it_is_known_how_many_the_others_are(book: Book) -> None:
+    requests = [*await book.observe(30, sticky="ann"), *await book.observe(2, sticky="bob")]
+    await book.observe(5, outcome="cancelled")
+    for request in requests[-3:]:
+        await book.say(request, up=True)
+    counted = await book.count()
+    assert counted.guards[Guard.ERROR][1] == Arms(Counts(), Counts(32, 0))
+    assert (counted.units[Guard.ERROR], counted.units[Guard.DISAPPROVAL]) == (2, 2)
+    plan = msgspec.structs.replace(PLAN, steps=(PLAN.steps[0], Step(share=0.5, min_s=0)))
+    assert decide(plan, 1, 60.0, counted).action == "wait", "two users may both belong to the last good version"
+    await book.observe(evidence.CALIBRATION - 40)
+    assert "Nothing is heard of the candidate's error" in decide(plan, 1, 60.0, await book.count()).reason
 
 
 async def test_an_event_that_comes_twice_counts_once(book: Book) -> None:

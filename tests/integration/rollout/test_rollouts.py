@@ -14,7 +14,7 @@ BAD = {
     "too long": (Behaviour(tokens=400), "More odd_length:"),
     "disliked": (Behaviour(disapproval=0.7), "More disapproval:"),
     "wrong on one tag": (Behaviour(disapproval=0.02, disapproval_on={"refund": 0.7}), "More disapproval on refund:"),
-    "silent": (Behaviour(answers=False), "Nothing is heard of the candidate's error"),
+    "silent": (Behaviour(answers=False), "Nothing is heard of the candidate's"),
 }
 
 

@@ -64,6 +64,9 @@ def test_silence_where_answers_should_be_ends_it() -> None:
     assert "Nothing is heard" in silent.reason
     few = replace(evidence, units=dict.fromkeys(Guard, 4))
     assert decide(PLAN, 0, 30.0, few).action == "wait", "four users may all belong to the last good version"
+    many = replace(_evidence(Counts(50, 2), Counts(450, 18)), units=dict.fromkeys(Guard, 400))
+    slow = replace(many, guards={**many.guards, Guard.SLOW_TOKEN: [Arms(Counts(), Counts())]})
+    assert decide(PLAN, 0, 30.0, slow).action == "wait", "what is not counted of either is not silent"
 
 
 def test_a_mirrored_request_may_wait_for_long() -> None:
