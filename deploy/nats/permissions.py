@@ -45,6 +45,7 @@ GATEWAY: Final = User(
     name="gateway",
     publish=(
         f"{subjects.SUBMIT_PREFIX}.>",
+        subjects.SUBMITTED_GET,
         subjects.ALL_EXPRESS,
         subjects.COMPLETED,
         subjects.OBSERVED,

@@ -58,6 +58,7 @@ def _config(stream: Stream, max_stream_bytes: int, max_queue: int | None) -> api
         max_bytes=min(stream.max_bytes, max_stream_bytes),
         duplicate_window=stream.duplicate_window_s,
         storage=api.StorageType.FILE,
+        allow_direct=stream.direct_get,
     )
 
 
@@ -84,7 +85,7 @@ async def _put_stream(jetstream: JetStreamContext, wanted: api.StreamConfig) -> 
     except NotFoundError:
         await jetstream.add_stream(wanted)
         return f"stream {wanted.name} created"
-    fields = ("subjects", "discard", "max_msgs_per_subject", "max_age", "max_bytes", "duplicate_window")
+    fields = ("subjects", "discard", "max_msgs_per_subject", "max_age", "max_bytes", "duplicate_window", "allow_direct")
     if all(getattr(present, name) == getattr(wanted, name) for name in fields):
         return ""
     await jetstream.update_stream(wanted)

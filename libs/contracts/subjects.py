@@ -11,6 +11,8 @@ _TOKEN: Final = re.compile(r"[A-Za-z0-9_-]{1,128}")
 _GATEWAY_REPLY: Final = re.compile(r"rpl\.gateway\.[A-Za-z0-9_-]{1,128}\.[A-Za-z0-9_-]{1,128}")
 
 SUBMIT_PREFIX: Final = "cmd.inference.request.submit.v1"
+SUBMITTED_GET: Final = "$JS.API.DIRECT.GET.CMD_INFERENCE"
+"""Where the server is asked for one stored request by its sequence number (JetStream direct get)."""
 COMPLETED: Final = "evt.inference.request.completed.v1"
 
 VERSION_PUBLISHED: Final = "evt.registry.version.published.v1"

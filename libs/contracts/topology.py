@@ -21,6 +21,8 @@ class Stream:
     max_messages_per_subject: int = -1
     """For a work queue: how many may wait per pool and class before the next is refused; -1 is no bound."""
     duplicate_window_s: int = 120
+    direct_get: bool = False
+    """Whether single messages may be read by their sequence number."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,6 +50,7 @@ CMD_INFERENCE: Final = Stream(
     max_age_s=600,
     max_bytes=1 << 30,
     max_messages_per_subject=10_000,
+    direct_get=True,
 )
 
 EVT_INFERENCE: Final = Stream(

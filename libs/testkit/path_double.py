@@ -116,16 +116,21 @@ class Double:
         """Connect and begin to pull."""
         self.scheduler_bus = BusClient(self.server.options("scheduler"), on_state=self._on_state)
         self.worker_bus = BusClient(self.server.options("inference"))
-        self._pulls = [self._pull(service_class) for service_class in ServiceClass]
+        self._pulls: list[PullConsumer] = []
         self.worker_bus.subscribe(subjects.ALL_CANCELS, self._on_cancel)
         self.worker_bus.subscribe(subjects.ALL_GATEWAY_BEATS, self._on_gateway_beat)
         self.worker_bus.subscribe(subjects.REPORT, self._on_report)
         await self.scheduler_bus.connect()
         await self.worker_bus.connect()
-        for pull in self._pulls:
-            pull.start()
+        self.pull()
         await self.scheduler_bus.flush()
         await self.worker_bus.flush()
+
+    def pull(self) -> None:
+        """Take what comes and what waits."""
+        self._pulls = [self._pull(service_class) for service_class in ServiceClass]
+        for pull in self._pulls:
+            pull.start()
 
     async def stop_pulling(self) -> None:
         """Leave what comes from now on in the stream."""

@@ -24,9 +24,20 @@ class StoreError(msgspec.Struct):
 
 class _PublishAck(msgspec.Struct):
     error: StoreError | None = None
+    seq: int = 0
 
 
 _decode_ack = msgspec.json.Decoder(_PublishAck).decode
+
+
+def stored_as(payload: bytes) -> StoreError | int:
+    """The sequence number under which a stream stored the message, now or before, or what it complains of.
+
+    Raises:
+        msgspec.DecodeError: it is no such answer.
+    """
+    ack = _decode_ack(payload)
+    return ack.seq if ack.error is None else ack.error
 
 
 def refusal_in(payload: bytes) -> StoreError | None:

@@ -137,6 +137,11 @@ class Gateway:
         await self.stop()
         await send({"type": "lifespan.shutdown.complete"})
 
+    @property
+    def doubted(self) -> int:
+        """Requests of which it is not known, since the bus was away, whether they still wait."""
+        return self._watch.doubted
+
     def _on_bus(self, connected: bool) -> None:  # noqa: FBT001 - the bus client's callback
         self._watch.on_bus(connected=connected)
         if connected:

@@ -65,7 +65,7 @@ class InFlight:
         "next_seq",
         "queue_ms",
         "status",
-        "stored",
+        "stored_seq",
         "streamed",
         "usage",
         "worker",
@@ -93,7 +93,8 @@ class InFlight:
     def _forget_execution(self) -> None:
         self.attempt = UNPINNED
         self.next_seq = 1
-        self.stored = False
+        self.stored_seq = 0
+        """Where the stream has it, or had it; 0 while it is not known to have."""
         self.express = False
         """Submitted without being stored; not yet known to be stored or taken."""
         self.worker = ""

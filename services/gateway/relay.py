@@ -12,7 +12,7 @@ from libs.contracts.submission import express_headers, stored_headers
 from libs.kit import clock
 from libs.kit.bus import BusClient, BusError, Message
 from libs.kit.errors import ServiceError
-from services.gateway.acks import refusal_in
+from services.gateway.acks import StoreError, stored_as
 from services.gateway.inflight import UNPINNED, InFlight, Verdict
 from services.gateway.metrics import Metrics
 
@@ -121,7 +121,7 @@ class Relay:
     def resend_unconfirmed(self) -> None:
         """After a reconnect: repeat submissions that may never have arrived; the stream removes duplicates."""
         for inflight in self.requests():
-            if not inflight.ended and not inflight.stored and inflight.attempt == UNPINNED:
+            if not inflight.ended and not inflight.stored_seq and inflight.attempt == UNPINNED:
                 self.store(inflight)
 
     def store(self, inflight: InFlight) -> None:
@@ -257,18 +257,18 @@ def _given_up(deaths: int) -> ServiceError:
 def _on_publish_ack(inflight: InFlight, payload: bytes) -> None:
     """The stream's answer to a submission; nothing at all means that no stream listens."""
     try:
-        error = refusal_in(payload)
+        told = stored_as(payload) if payload else StoreError(description="no stream listens")
     except msgspec.DecodeError:
         log.error("not a publish acknowledgement", request_id=inflight.envelope.request_id)
         return
-    if error is None:
-        inflight.stored = True
+    if not isinstance(told, StoreError):
+        inflight.stored_seq = told
     elif inflight.attempt == UNPINNED:
-        if error.is_full:
+        if told.is_full:
             full = ServiceError(
                 "queue_full", "Too many requests are waiting. Try again soon.", retry_after_s=QUEUE_RETRY_S
             )
             inflight.fail(full)
         else:
-            log.error("submission refused", error=error.description)
+            log.error("submission refused", error=told.description)
             inflight.fail(bus_unavailable())

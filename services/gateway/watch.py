@@ -11,6 +11,7 @@ from libs.contracts.inference import GatewayBeat, WorkerBeat, WorkerLost, Worker
 from libs.kit import clock
 from libs.kit.bus import BusClient, BusError, Message
 from libs.kit.errors import ServiceError
+from services.gateway.doubts import Doubts
 from services.gateway.fleet import Fleet
 from services.gateway.inflight import UNPINNED, InFlight
 from services.gateway.relay import Relay
@@ -37,6 +38,7 @@ class Watch:
         self._fleet = fleet
         self._relay = relay
         self._settings = settings
+        self._doubts = Doubts(bus, relay)
         self._beat_subject = subjects.gateway_beat(instance)
         self._beat = msgspec.json.encode(GatewayBeat(instance))
         self._next_beat_s = 0.0
@@ -53,6 +55,7 @@ class Watch:
 
     async def stop(self) -> None:
         """Stop walking."""
+        await self._doubts.stop()
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
@@ -67,6 +70,12 @@ class Watch:
         self._say(subjects.REPORT, b"")
         self._say_beat()
         self._relay.resend_unconfirmed()
+        self._doubts.begin()
+
+    @property
+    def doubted(self) -> int:
+        """Requests that were unanswered when the bus came back and whose fate is not known yet."""
+        return len(self._doubts)
 
     def _on_beat(self, message: Message) -> None:
         try:
@@ -148,7 +157,7 @@ class Watch:
         elif (
             inflight.express
             and inflight.attempt == UNPINNED
-            and not inflight.stored
+            and not inflight.stored_seq
             and now_ms > envelope.submitted_ms + _EXPRESS_TIMEOUT_MS
         ):
             self._relay.store(inflight)

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import defaultdict
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final, Literal
 
 import msgspec
@@ -25,7 +25,7 @@ from libs.contracts.inference import (
     WorkerState,
 )
 from libs.kit import clock
-from libs.kit.bus import BusClient, Message, encode_headers, header_value
+from libs.kit.bus import BusClient, Message, encode_headers, header_value, status_of
 from libs.testkit.nats_server import NatsServer
 
 ENVELOPE: Final = ENVELOPE_HEADER.encode()
@@ -179,6 +179,10 @@ class History:
     ends: list[Frame] = field(default_factory=list)
     """Frames that end the request as the client sees it: more than one is an error."""
     stored: bool = False
+    sequence: int = 0
+    """In the stream."""
+    gone: bool = False
+    """Whether it had left the stream at the last look."""
     retry: int = 0
     missing: int = 0
 
@@ -193,7 +197,8 @@ class GatewayDouble:
         self.refused: list[str] = []
         self.repairs = repairs
         self._submitted: dict[str, tuple[Envelope, float]] = {}
-        self.bus = BusClient(server.options("gateway", reconnect_max_s=0.1))
+        options = server.options("gateway", reconnect_max_s=0.1)
+        self.bus = BusClient(replace(options, inbox_prefix=subjects.call_inbox("gateway", "").rstrip(".")))
 
     async def start(self) -> "GatewayDouble":
         self.bus.subscribe(subjects.gateway_reply(self.id, "*"), self._on_frame)
@@ -265,6 +270,25 @@ class GatewayDouble:
             if untouched and clock.monotonic_s() - sent_s > older_than_s:
                 self._publish(envelope)
 
+    async def submit_again_what_left_the_stream(self) -> None:
+        """Submit anew what a worker took without this gateway having heard of it; believed at the second look."""
+        for request_id, history in list(self.histories.items()):
+            if not history.stored or history.accepted or history.ends:
+                continue
+            question = encode({"seq": history.sequence})
+            answer = await self.bus.request(subjects.SUBMITTED_GET, question, timeout_s=30)
+            if not status_of(answer.headers) or history.accepted or history.ends:
+                continue
+            if history.gone:
+                self._submit_anew(request_id, history)
+            history.gone = not history.gone
+
+    def _submit_anew(self, request_id: str, history: History) -> None:
+        history.retry, history.pinned, history.worker, history.missing = history.retry + 1, None, "", 0
+        history.stored = False
+        history.accepted.clear()
+        self._publish(msgspec.structs.replace(self._submitted[request_id][0], retry=history.retry))
+
     def _publish(self, envelope: Envelope, mark: str = "") -> None:
         self._submitted[envelope.request_id] = (envelope, clock.monotonic_s())
         headers = encode_headers(
@@ -285,6 +309,7 @@ class GatewayDouble:
                 self.refused.append(request_id)
             else:
                 history.stored = True
+                history.sequence = msgspec.json.decode(message.payload)["seq"]
             return
         if not message.payload:
             return
@@ -309,10 +334,7 @@ class GatewayDouble:
                 continue
             history.missing = 0 if request_id in running else history.missing + 1
             if history.missing >= 2:
-                history.retry, history.pinned, history.worker, history.missing = history.retry + 1, None, "", 0
-                history.stored = False
-                envelope = msgspec.structs.replace(self._submitted[request_id][0], retry=history.retry)
-                self._publish(envelope)
+                self._submit_anew(request_id, history)
 
 
 def executions(workers: list[WorkerDouble], request_id: str) -> list[tuple[str, int]]:

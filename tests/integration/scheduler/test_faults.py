@@ -14,6 +14,9 @@ from libs.testkit.wait import until
 from tests.integration.scheduler.doubles import WorkerDouble, executions
 from tests.integration.scheduler.stage import Stage, stage
 
+_IDLE_LOOKS = 60
+"""Half a second each: so long nothing more was answered, and nothing will be."""
+
 
 async def _shorten_leases(server: NatsServer, ack_wait_s: float) -> None:
     client = await nats_py.connect(
@@ -320,13 +323,13 @@ async def test_the_server_is_killed_under_load_and_nothing_is_lost_or_answered_t
             on.gateway.submit_again_what_was_not_stored(0.5)
         stop.set()
         await load
-        done = 0
-        for _ in range(40):
-            done = sum(map(on.gateway.ended, requests))
-            if done == len(requests):
-                break
+        done, idle = 0, 0
+        while done < len(requests) and idle < _IDLE_LOOKS:
+            before, done = done, sum(map(on.gateway.ended, requests))
+            idle = 0 if done > before else idle + 1
             await asyncio.sleep(0.5)
             on.gateway.submit_again_what_was_not_stored(0.5)
+            await on.gateway.submit_again_what_left_the_stream()
         unanswered = [request_id for request_id in requests if not on.gateway.ended(request_id)]
         assert unanswered == [], f"{done} of {len(requests)}: {on.gateway.histories[unanswered[0]]}"
         for request_id in requests:
