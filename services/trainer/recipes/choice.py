@@ -23,9 +23,9 @@ class Choice:
 def choose(rows: list[Row]) -> Choice:
     """The method for these rows.
 
-    Imitating what was judged well beat both preference methods in every comparison on the starter model: politeness
-    rose further at the served temperature, and fewer facts were lost. So it is chosen wherever there is enough to
-    imitate; DPO and KTO are for data in which it is not.
+    On the starter model no setting of DPO or KTO that was tried was better than imitating what was judged well, and most
+    lost more of what is seldom rated (LOG.md, entry 4). So that is chosen wherever there is enough to imitate; DPO and
+    KTO are for data in which there is not.
     """
     if all(isinstance(row, Text) for row in rows):
         return Choice(Method.PRETRAIN, "the rows are plain text")
