@@ -23,9 +23,9 @@ class Choice:
 def choose(rows: list[Row]) -> Choice:
     """The method for these rows.
 
-    On the starter model no setting of DPO or KTO that was tried was better than imitating what was judged well, and most
-    lost more of what is seldom rated (LOG.md, entry 4). So that is chosen wherever there is enough to imitate; DPO and
-    KTO are for data in which there is not.
+    On the starter model no setting of DPO or KTO that was tried was better than imitating what was judged well, and
+    most lost more of what is seldom rated (LOG.md, entry 4). So that is chosen wherever there is enough to imitate; DPO
+    and KTO are for data in which there is not.
     """
     if all(isinstance(row, Text) for row in rows):
         return Choice(Method.PRETRAIN, "the rows are plain text")
