@@ -25,7 +25,7 @@ from libs.testkit.wait import eventually
 from services.rollout.app import RolloutService, build_app
 from services.rollout.settings import Settings
 
-PATIENCE_S: Final = 60.0
+PATIENCE_S: Final = 150.0
 QUICK: Final = {"look_s": 0.05, "retry_s": 0.1, "lease_s": 2.0, "start_timeout_s": 20.0}
 """Settings under which a test need not wait."""
 

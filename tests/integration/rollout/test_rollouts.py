@@ -51,7 +51,12 @@ async def _settled(around: World) -> None:
     assert await eventually(gone, what="no alias of a rollout")
 
 
-@pytest.mark.parametrize("name", BAD)
+EVERY_DAY = {"errors", "wrong on one tag", "silent"}
+
+
+@pytest.mark.parametrize(
+    "name", [name if name in EVERY_DAY else pytest.param(name, marks=pytest.mark.slow) for name in BAD]
+)
 async def test_a_bad_candidate_never_becomes_champion(
     name: str, ground: RolloutGround, desk: RolloutDesk, around: World
 ) -> None:

@@ -25,8 +25,8 @@ from tests.integration.registry.followers import Followers, followers
 
 NAME: Final = "helpdesk"
 TAGS: Final = ("price", "refund")
-PACE_S: Final = 0.05
-PER_BEAT: Final = 60
+PACE_S: Final = 0.1
+PER_BEAT: Final = 40
 PLAN: Final = RolloutPlan(
     name=NAME,
     candidate=f"{NAME}@3",
