@@ -64,7 +64,7 @@ async def _play(scene: Scene, base: Version, *, is_short: bool) -> None:
     before = await _before(scene)
     lesson = await learn(scene, base)
     names = {base.reference: "the starter model", short(lesson.version): "what it learned"}
-    act = Act("Rollout of what it learned, under live traffic", names)
+    act = Act("Rollout of what it learned, live traffic", names)
     async with _preparing(scene, lesson, is_short=is_short) as bad:
         promoted(await roll_out(scene, act, lesson.version, GOOD_SEED))
         liked = [scene.ledger.liked(version) for version in names]
@@ -121,7 +121,7 @@ async def _preparing(
 
 async def _offer_bad(scene: Scene, lesson: Lesson, bad: "asyncio.Task[mischief.Bad]") -> None:
     """Offers both: the gate must stop the one, and live customers the other."""
-    with scene.view.step("Training of two bad versions, what was left") as bar:
+    with scene.view.step("Training of two bad versions, the rest") as bar:
         made = await bad
         bar.result = f"{short(made.wrong.version)}, {short(made.rumour.version)}"
     exam = await _examined(scene, lesson, "Evaluation of what pranksters taught", made.wrong)
@@ -134,7 +134,7 @@ async def _offer_bad(scene: Scene, lesson: Lesson, bad: "asyncio.Task[mischief.B
         text = f"The gate saw what its exam does not ask. {said_of(verdict_of(exam))}"
         raise StackError(text, f"See: ./llmos jobs show {exam.id}")
     names = {short(lesson.version): "the champion", short(made.rumour.version): "what a rumour taught"}
-    act = Act("Rollout of what a rumour taught, under live traffic", names, plans.LEFT_OUT.value)
+    act = Act("Rollout of what a rumour taught, live traffic", names, plans.LEFT_OUT.value)
     stopped_for(await roll_out(scene, act, made.rumour.version, BAD_SEED), plans.LEFT_OUT.value)
     await _champion_is(scene, lesson.version)
 

@@ -77,7 +77,7 @@ def _bands(spans: Sequence[Span], frame: _Frame) -> list[str]:
         size = f'width="{right - left:.1f}" height="{frame.y(0) - head:.1f}"'
         parts.append(f'<rect x="{left:.1f}" y="{head:.1f}" {size} fill="{_BANDS[number % len(_BANDS)]}"/>')
         if right - left > _LETTER * len(one.title):
-            where = f'x="{(left + right) / 2:.1f}" y="{head + 12:.1f}"'
+            where = f'x="{(left + right) / 2:.1f}" y="{head - 4:.1f}"'
             parts.append(f'<text {where} font-size="10" text-anchor="middle">{escape(one.title)}</text>')
     return parts
 
