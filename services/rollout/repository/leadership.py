@@ -12,10 +12,11 @@ returning epoch
 """
 _TAKE: Final = """
 update rollout.leadership
-set epoch = epoch + 1, holder = :holder, lease_until = clock_timestamp() + make_interval(secs => :lease_s)
+set epoch = greatest(epoch + 1, extract(epoch from clock_timestamp())::bigint), holder = :holder, lease_until = clock_timestamp() + make_interval(secs => :lease_s)
 where lease_until <= clock_timestamp()
 returning epoch
 """
+"""Grows by the clock, too, so that gateways believe the leader of a database that was made anew."""
 _RESIGN: Final = """
 update rollout.leadership set lease_until = clock_timestamp() where holder = :holder and epoch = :epoch
 """
