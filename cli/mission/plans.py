@@ -20,7 +20,8 @@ from services.trainer.study.served_desk import MAX_TOKENS
 
 TENANT: Final = "default"
 """Whose judgements the stack's own key makes."""
-RATING: Final = Habits(ratings=3_000, changed_price_share=0.1)
+RATING: Final = Habits(ratings=3_000, changed_price_share=0.13, correction_cap=0.12)
+"""More corrections than in the study, for there are half as many ratings and one round."""
 VISITING: Final = Habits(changed_price_share=0.1)
 """Customers during a rollout; they only rate."""
 RECIPE: Final = Recipe(method=Method.SFT, rank=8, alpha=16.0, learning_rate=2e-3, steps=300, demonstration_weight=3)
