@@ -12,7 +12,9 @@ returning epoch
 """
 _TAKE: Final = """
 update rollout.leadership
-set epoch = greatest(epoch + 1, extract(epoch from clock_timestamp())::bigint), holder = :holder, lease_until = clock_timestamp() + make_interval(secs => :lease_s)
+set epoch = greatest(epoch + 1, extract(epoch from clock_timestamp())::bigint),
+    holder = :holder,
+    lease_until = clock_timestamp() + make_interval(secs => :lease_s)
 where lease_until <= clock_timestamp()
 returning epoch
 """
