@@ -11,6 +11,8 @@ _STORES: Final = (
     "tests/integration/kit",
     "tests/integration/local",
     "tests/integration/registry",
+    "tests/integration/rollout",
+    "tests/integration/trainer",
 )
 """Where PostgreSQL, S3 or the whole stack are started."""
 
