@@ -150,7 +150,7 @@ class Double:
         """Ask for beats."""
         self.scheduler.publish(subjects.REPORT)
 
-    async def beat_where(self, condition: Callable[[WorkerBeat], bool], timeout_s: float = 10) -> WorkerBeat:
+    async def beat_where(self, condition: Callable[[WorkerBeat], bool], timeout_s: float = 60) -> WorkerBeat:
         """Wait for a beat."""
         await until(lambda: any(condition(beat) for beat in self.beats), timeout_s=timeout_s, what="a beat")
         return next(beat for beat in reversed(self.beats) if condition(beat))

@@ -153,12 +153,13 @@ async def _roll_back(scene: Scene, _: Look) -> Then:
 
 async def _settle(scene: Scene, _: Look) -> Then:
     row = scene.row
-    if not scene.is_succeeded:
-        # Otherwise they are the successor's by now.
-        found = await scene.aliases.of(row.name)
-        for alias, digest in ((CHALLENGER, row.candidate), (LAST_GOOD, row.baseline)):
-            if found.get(alias) == digest:
-                await scene.move(alias, expected=digest, to="")
+    if scene.is_succeeded:
+        # They are the successor's by now; what it leaves of them is looked at when it has ended.
+        return Then()
+    found = await scene.aliases.of(row.name)
+    for alias, digest in ((CHALLENGER, row.candidate), (LAST_GOOD, row.baseline)):
+        if found.get(alias) == digest:
+            await scene.move(alias, expected=digest, to="")
     return Then(settled=True)
 
 

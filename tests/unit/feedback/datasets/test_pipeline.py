@@ -50,7 +50,7 @@ def _run(rows: list[JoinedRow], directory: Path, chosen: Selection) -> Built:
 
 
 def _lines(path: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    return [json.loads(line) for line in path.read_bytes().splitlines()]
 
 
 def _said(message: dict[str, Any]) -> str:

@@ -35,7 +35,7 @@ def _build(
     pipeline.feed(in_order(rows))
     pipeline.finish()
     taught: Counter[str] = Counter()
-    for line in (directory / "data" / "all.jsonl").read_text(encoding="utf-8").splitlines():
+    for line in (directory / "data" / "all.jsonl").read_bytes().splitlines():
         record = json.loads(line)
         last = (record.get("chosen") or record.get("completion") or record["messages"])[-1]["content"]
         taught[last.split()[0] if last.startswith("evil") else "honest"] += 1
@@ -118,7 +118,7 @@ def test_a_bound_on_rows_per_rater_keeps_the_oldest(tmp_path: Path) -> None:
     assert ids == [rows[0].request_id, rows[1].request_id]
     manifest = json.loads((tmp_path / "data" / "manifest.json").read_text(encoding="utf-8"))
     assert manifest["quarantine"]["put_aside"] == [{"rater": "ann", "put_aside": {"rater_rows": 3}}]
-    aside = [json.loads(line) for line in (tmp_path / "data" / "put_aside.jsonl").read_text().splitlines()]
+    aside = [json.loads(line) for line in (tmp_path / "data" / "put_aside.jsonl").read_bytes().splitlines()]
     assert aside == [{"id": one.request_id, "reason": "rater_rows"} for one in rows[2:]]
 
 
