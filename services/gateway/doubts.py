@@ -58,8 +58,14 @@ class Doubts:
     async def _settle(self) -> None:
         while self._open:
             await asyncio.sleep(self._pause_s)
-            await asyncio.gather(*(self._look(inflight, retry) for inflight, retry in self._open.items()))
-            for inflight in [one for one, retry in self._open.items() if not _waits(one) or one.envelope.retry > retry]:
+            looks = [self._look(inflight, retry) for inflight, retry in self._open.items()]
+            for fault in await asyncio.gather(*looks, return_exceptions=True):
+                if isinstance(fault, Exception):
+                    # Looked at again: without these looks requests would wait for nothing.
+                    log.error("look failed", exc_info=fault)
+            for inflight in [
+                one for one, retry in self._open.items() if not _waits(one) or one.envelope.retry != retry
+            ]:
                 self._settled(inflight)
 
     async def _look(self, inflight: InFlight, retry: int) -> None:
