@@ -40,6 +40,10 @@ ALL_ROLLOUT_CALLS: Final = "ctl.rollout.api.*"
 SPLITS: Final = "ctl.rollout.all.splits"
 """How gateways divide requests by now; said each second and on every change."""
 
+ALL_IDENTITY_CALLS: Final = "ctl.identity.api.*"
+KEYS: Final = "ctl.identity.all.keys"
+"""The newest revision of the keys; said each second and on every change."""
+
 ALL_REGISTRY_CALLS: Final = "ctl.registry.api.*"
 ALL_DEPLOYMENTS: Final = "$KV.deployments.>"
 """Each pool's `Deployment`, as it is put into the bucket."""
@@ -108,6 +112,11 @@ def trainer_call(operation: str) -> str:
 def rollout_call(operation: str) -> str:
     """Where the rollout service is asked to do `operation` (`libs.contracts.rollouts.OPERATIONS`); a core request."""
     return f"ctl.rollout.api.{operation}"
+
+
+def identity_call(operation: str) -> str:
+    """Where the identity service is asked to do `operation` (`libs.contracts.identity.OPERATIONS`); a core request."""
+    return f"ctl.identity.api.{operation}"
 
 
 def job_progress(job: str) -> str:
