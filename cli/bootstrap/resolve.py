@@ -36,6 +36,7 @@ class Lock:
 LOCKS: Final = (
     Lock(name="cpu", overrides="overrides-cpu.txt"),
     Lock(name="services", like="cpu"),
+    Lock(name="base", like="services"),
     Lock(name="dev", overrides="overrides-cpu.txt", like="cpu", beyond_like=True),
     Lock(name="gpu", overrides="overrides-gpu.txt"),
 )
