@@ -1,6 +1,7 @@
-"""Gives services their roles and databases: `python -m deploy.local.postgres_setup PORT OUR_PASSWORD NAME=PASSWORD…`.
+"""Gives services roles and databases: `python -m deploy.local.postgres_setup ADDRESS OUR_PASSWORD NAME=PASSWORD…`.
 
-Passwords are files. Everything is made when it is missing and left alone otherwise; it runs at each start.
+The address is `HOST:PORT`; passwords are files. Everything is made when it is missing and left alone otherwise; it runs
+at each start.
 """
 
 import asyncio
@@ -10,18 +11,18 @@ from pathlib import Path
 import asyncpg  # type: ignore[import-untyped] # it ships no types
 
 from deploy.local.parts.postgres import DATABASE, SERVICES, USER
-from deploy.local.ports import HOST
 
 
 def main() -> None:
     """Set it up and say what was made."""
-    port, own, *services = sys.argv[1:]
+    address, own, *services = sys.argv[1:]
     passwords = {name: _read(path) for name, _, path in (each.partition("=") for each in services)}
-    print(asyncio.run(_set_up(int(port), _read(own), passwords)))  # noqa: T201 - this is the log
+    print(asyncio.run(_set_up(address, _read(own), passwords)))  # noqa: T201 - this is the log
 
 
-async def _set_up(port: int, own_password: str, passwords: dict[str, str]) -> str:
-    connection = await asyncpg.connect(host=HOST, port=port, user=USER, database=DATABASE, password=own_password)
+async def _set_up(address: str, own_password: str, passwords: dict[str, str]) -> str:
+    host, _, port = address.rpartition(":")
+    connection = await asyncpg.connect(host=host, port=int(port), user=USER, database=DATABASE, password=own_password)
     try:
         made = [f"{what} of {name}" for name in passwords for what in await _service(connection, name, passwords[name])]
         await connection.execute(f"revoke connect on database {DATABASE}, postgres from public")

@@ -20,7 +20,7 @@ DEFAULT_MAX_FILE_STORE_BYTES: Final = sum(kept.max_bytes for kept in (*STREAMS, 
 _MAX_PAYLOAD_BYTES: Final = 1 << 20
 
 
-def render_config(
+def render_config(  # noqa: PLR0913 - what operators may choose, each by its name
     *,
     host: str,
     port: int,
@@ -28,23 +28,25 @@ def render_config(
     passwords: Mapping[str, str],
     max_file_store_bytes: int = DEFAULT_MAX_FILE_STORE_BYTES,
     sync_interval: str = "10s",
+    monitor_port: int = 0,
 ) -> str:
     """The server's configuration; it holds the passwords, so write it with mode 0600.
 
     `sync_interval` is how long an acknowledged message may live in the page cache only: a killed process loses nothing,
     a power cut loses up to this much. `always` syncs before each acknowledgement and costs about a factor of ten on
-    pipelined publishing.
+    pipelined publishing. `monitor_port` answers `/healthz` on loopback; 0 opens none.
 
     Raises:
         KeyError: a user of `USERS` has no password.
     """
     users = ",\n".join(_render_user(user, passwords[user.name]) for user in APPLICATION_USERS)
     quote = json.dumps
+    monitor = f'http: "127.0.0.1:{monitor_port}"\n' if monitor_port else ""
     return f"""\
 server_name: "llmos"
 host: {quote(host)}
 port: {port}
-max_payload: {_MAX_PAYLOAD_BYTES}
+{monitor}max_payload: {_MAX_PAYLOAD_BYTES}
 max_pending: {256 << 20}
 write_deadline: "10s"
 ping_interval: "10s"

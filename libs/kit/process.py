@@ -10,6 +10,7 @@ from typing import Final, Protocol, TypeVar
 import uvloop
 from pydantic import ValidationError
 
+from libs.kit.alive import StopRequest, keep_touching
 from libs.kit.settings import ServiceSettings
 from libs.kit.telemetry import configure_logging
 
@@ -67,10 +68,11 @@ def spare_collector() -> None:
 
 
 async def _serve(settings: Settings, build: Callable[[Settings], App]) -> None:
-    stop = asyncio.Event()
+    stop = StopRequest()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     app = build(settings)
     spare_collector()
-    await app.run(stop)
+    async with keep_touching(settings.alive_file, stop.awaited):
+        await app.run(stop)

@@ -12,6 +12,8 @@ class ServiceSettings(BaseSettings):
     """What every service is told."""
 
     log_level: str = "INFO"
+    alive_file: Path | None = None
+    """Touched each second from when this process has started, for whoever checks its health."""
 
 
 def _read_secret(file: Path | None, value: SecretStr) -> str:

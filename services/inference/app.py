@@ -11,6 +11,7 @@ import structlog
 from libs.contracts import subjects
 from libs.contracts.registry import Deployment
 from libs.kit import clock
+from libs.kit.alive import keep_touching
 from libs.kit.bus import BusClient, BusOptions
 from libs.kit.fetch.cache import Cache, Lease
 from libs.kit.process import spare_collector
@@ -212,4 +213,5 @@ async def serve(settings: Settings) -> int:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, app.terminate)
-    return await app.run()
+    async with keep_touching(settings.alive_file, app.ready):
+        return await app.run()

