@@ -54,12 +54,13 @@ GATEWAY: Final = User(
         subjects.ALL_FEEDBACK_CALLS,
         subjects.ALL_TRAINER_CALLS,
         subjects.ALL_ROLLOUT_CALLS,
+        subjects.ALL_IDENTITY_CALLS,
         subjects.ALL_CANCELS,
         subjects.ALL_GATEWAY_BEATS,
         subjects.REPORT,
         subjects.ALL_REGISTRY_CALLS,
     ),
-    subscribe=("rpl.gateway.>", subjects.ALL_BEATS, subjects.ALL_WORKERS_LOST, subjects.SPLITS),
+    subscribe=("rpl.gateway.>", subjects.ALL_BEATS, subjects.ALL_WORKERS_LOST, subjects.SPLITS, subjects.KEYS),
 )
 
 SCHEDULER: Final = User(
@@ -161,6 +162,12 @@ ROLLOUT: Final = User(
     subscribe=("_INBOX.>", subjects.ALL_ROLLOUT_CALLS),
 )
 
+IDENTITY: Final = User(
+    name="identity",
+    publish=("rpl.gateway.*", "_INBOX.>", "evt.identity.>", subjects.KEYS),
+    subscribe=("_INBOX.>", subjects.ALL_IDENTITY_CALLS),
+)
+
 PROVISIONER: Final = User(
     name="provisioner",
     publish=(
@@ -171,10 +178,12 @@ PROVISIONER: Final = User(
         subjects.ALL_FEEDBACK_CALLS,
         subjects.ALL_TRAINER_CALLS,
         subjects.ALL_ROLLOUT_CALLS,
+        # Whether it answers; whoever makes keys has a key, and asks a gateway.
+        subjects.identity_call("organisation_list"),
     ),
     subscribe=("_INBOX.>", subjects.ALL_BEATS, subjects.ALL_JOB_PROGRESS, subjects.SPLITS, "evt.>"),
 )
 
-APPLICATION_USERS: Final = (GATEWAY, SCHEDULER, INFERENCE, REGISTRY, FEEDBACK, TRAINER, ROLLOUT, PROVISIONER)
+APPLICATION_USERS: Final = (GATEWAY, SCHEDULER, INFERENCE, REGISTRY, FEEDBACK, TRAINER, ROLLOUT, IDENTITY, PROVISIONER)
 SYSTEM_USER: Final = "system"
 """Lives in the system account; hears of connections that end."""

@@ -5,12 +5,24 @@ from typing import Final
 
 import msgspec
 
-from libs.contracts import calls, datasets, evaluation, feedback, inference, registry, rollouts, subjects, training
+from libs.contracts import (
+    calls,
+    datasets,
+    evaluation,
+    feedback,
+    identity,
+    inference,
+    registry,
+    rollouts,
+    subjects,
+    training,
+)
 from libs.contracts.topology import (
     CMD_FEEDBACK,
     CMD_INFERENCE,
     EVT_CONTENT,
     EVT_FEEDBACK,
+    EVT_IDENTITY,
     EVT_INFERENCE,
     EVT_REGISTRY,
     EVT_ROLLOUT,
@@ -157,7 +169,7 @@ CATALOGUE: Final = (
     Entry(
         subject=subjects.call_inbox("gateway", "<token>"),
         message=calls.Reply,
-        said_by=("registry", "feedback", "trainer", "rollout"),
+        said_by=("registry", "feedback", "trainer", "rollout", "identity"),
         heard_by=("gateway",),
     ),
     Entry(
@@ -296,6 +308,39 @@ CATALOGUE: Final = (
         said_by=("gateway", "provisioner"),
         heard_by=("rollout",),
     ),
+    Entry(
+        subject=subjects.KEY_CHANGED,
+        message=identity.KeyChanged,
+        said_by=("identity",),
+        heard_by=("provisioner",),
+        stream=EVT_IDENTITY,
+    ),
+    Entry(
+        subject=subjects.PROJECT_CHANGED,
+        message=identity.ProjectChanged,
+        said_by=("identity",),
+        heard_by=("provisioner",),
+        stream=EVT_IDENTITY,
+    ),
+    Entry(
+        subject=subjects.KEYS,
+        message=identity.KeysRevision,
+        said_by=("identity",),
+        heard_by=("gateway",),
+    ),
+    Entry(
+        subject=subjects.identity_call("<operation>"),
+        message=None,
+        payload="the operation's request; answered with a Reply (see Identity operations)",
+        said_by=("gateway",),
+        heard_by=("identity",),
+    ),
+    Entry(
+        subject=subjects.identity_call("organisation_list"),
+        message=identity.FindOrganisations,
+        said_by=("provisioner",),
+        heard_by=("identity",),
+    ),
 )
 
 STRUCTS: Final[tuple[type[msgspec.Struct], ...]] = (
@@ -365,6 +410,17 @@ STRUCTS: Final[tuple[type[msgspec.Struct], ...]] = (
     rollouts.Trigger,
     rollouts.Budget,
     rollouts.TurnChanged,
+    *(struct for pair in identity.OPERATIONS.values() for struct in pair),
+    identity.Organisation,
+    identity.Limits,
+    identity.KeyRecord,
+    identity.Authority,
+    identity.Want,
+    identity.Grant,
+    identity.UsageRow,
+    identity.KeysRevision,
+    identity.KeyChanged,
+    identity.ProjectChanged,
 )
 
 

@@ -41,6 +41,8 @@ SPLITS: Final = "ctl.rollout.all.splits"
 """How gateways divide requests by now; said each second and on every change."""
 
 ALL_IDENTITY_CALLS: Final = "ctl.identity.api.*"
+KEY_CHANGED: Final = "evt.identity.key.changed.v1"
+PROJECT_CHANGED: Final = "evt.identity.project.changed.v1"
 KEYS: Final = "ctl.identity.all.keys"
 """The newest revision of the keys; said each second and on every change."""
 

@@ -110,6 +110,14 @@ EVT_ROLLOUT: Final = Stream(
     max_bytes=256 << 20,
 )
 
+EVT_IDENTITY: Final = Stream(
+    name="EVT_IDENTITY",
+    subjects=("evt.identity.>",),
+    retention="limits",
+    max_age_s=30 * DAY_S,
+    max_bytes=256 << 20,
+)
+
 STREAMS: Final = (
     CMD_INFERENCE,
     EVT_INFERENCE,
@@ -119,6 +127,7 @@ STREAMS: Final = (
     EVT_FEEDBACK,
     EVT_TRAINER,
     EVT_ROLLOUT,
+    EVT_IDENTITY,
 )
 
 FEEDBACK_ACK_WAIT_S: Final = 5.0

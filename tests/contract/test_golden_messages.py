@@ -25,6 +25,7 @@ from libs.contracts.inference import (
     WorkerState,
 )
 from tests.contract.feedback_samples import FEEDBACK_SAMPLES
+from tests.contract.identity_samples import IDENTITY_SAMPLES
 from tests.contract.registry_samples import SAMPLES as REGISTRY_SAMPLES
 from tests.contract.rollout_samples import ROLLOUT_SAMPLES
 from tests.contract.training_samples import TRAINING_SAMPLES
@@ -109,6 +110,7 @@ SAMPLES: Final[dict[str, msgspec.Struct]] = {
     **FEEDBACK_SAMPLES,
     **TRAINING_SAMPLES,
     **ROLLOUT_SAMPLES,
+    **IDENTITY_SAMPLES,
 }
 
 
