@@ -17,6 +17,7 @@ Hooks are asked for with the field `user` (`metadata.user_id` on `/v1/messages`)
 - `hang-after-3`: three tokens, then as above.
 - `slow-abort-<n>ms`: as `hang`, but the slot stays taken for n milliseconds after the cancellation.
 - `error-500`: a 500 whose message names a path and an address, which must not reach a client.
+- `dead-500`: the same from an engine that is dead, before anybody has noticed.
 - `error-after-3`: three tokens, then vLLM's error event and a clean end, which must not look like one to a client.
 - `raise`: the application itself raises.
 - `fatal`: as `hang`, and the engine declares itself dead.
@@ -131,6 +132,7 @@ class FakeEngine:
         self.capacity = CAPACITY
         self.description = "fake engine"
         self.has_adapters = False
+        self.is_dead = False
         self.slots = 0
         self._pacers: dict[int, Pacer] = {}
         self._on_fatal: Callable[[str], None] = _ignore
@@ -254,7 +256,8 @@ class FakeEngine:
             os._exit(CRASH_STATUS)
         if user == "raise":
             raise RuntimeError("the application broke in /opt/engine/app.py")
-        if user == "error-500":
+        if user in {"error-500", "dead-500"}:
+            self.is_dead = user == "dead-500"
             message = b'{"error":{"message":"broke at 0x7f00aa in /opt/engine/core.py","type":"InternalServerError"}}'
             await _reply(send, 500, message)
             return True

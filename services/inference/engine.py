@@ -59,6 +59,10 @@ class Engine(Protocol):
     def has_adapters(self) -> bool:
         """Whether adapters are enabled; prompt log-probabilities are unsafe then."""
 
+    @property
+    def is_dead(self) -> bool:
+        """Whether it can never answer again; requests learn of it before `on_fatal` is called."""
+
     async def start(self, on_fatal: Callable[[str], None]) -> None:
         """Load the model and be ready; `on_fatal` hears, at most once, why the engine can never answer again."""
 

@@ -229,6 +229,8 @@ class Execution:
             self._outbox.hurry()
 
     def _fail(self, error: ServiceError) -> None:
+        if error.code == "engine_error" and self._engine.is_dead:
+            error = _STOP_ERRORS[Stop.ENGINE_DEAD]
         self._streaming = False
         if not self._writer.ended:
             self._failed = True

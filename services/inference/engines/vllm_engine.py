@@ -196,6 +196,11 @@ class VllmEngine:
         if self._client is not None:
             await asyncio.to_thread(self._client.shutdown, _SHUTDOWN_S)
 
+    @property
+    def is_dead(self) -> bool:
+        """Whether it can never answer again."""
+        return self._client is not None and self._client.errored
+
     def open(self, request_id: str) -> Watch:
         """Follow the current task; the engine's own request ids differ, so the task's context ties them together."""
         del request_id

@@ -123,6 +123,13 @@ async def test_the_engines_own_error_is_typed_and_gives_nothing_away(rig: Rig) -
     assert "0x" not in answer.last.meta.message
 
 
+async def test_an_error_of_an_engine_that_is_dead_says_that_the_worker_is_lost_so_that_it_is_tried_again(
+    rig: Rig,
+) -> None:
+    answer = await rig.double.run(rig.worker, envelope(), chat(user="dead-500"))
+    assert answer.last.meta.code == "worker_lost"
+
+
 async def test_a_context_that_is_too_long_is_the_clients_error(rig: Rig) -> None:
     long = chat(messages=[{"role": "user", "content": "x" * 40_000}])
     answer = await rig.double.run(rig.worker, envelope(), long)
