@@ -19,7 +19,9 @@ import msgspec
 
 from libs.contracts.evaluation import EvaluationReport, Outcome, Verdict
 from libs.contracts.training import JobProgress
+from libs.kit.errors import ServiceError
 from libs.testkit.models import write_adapter
+from services.trainer import evaluation
 from services.trainer.work.failures import failure_of
 from services.trainer.work.order import (
     Checkpointed,
@@ -53,6 +55,8 @@ class Behaviour(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     once: bool = False
     """Fail only once, whoever does it first."""
     step_ms: float = 1.0
+    really_evaluates: bool = False
+    """Have an evaluation ask and score as the service's own process does."""
 
 
 def behave(file: Path, behaviour: Behaviour) -> None:
@@ -101,6 +105,9 @@ class _Run:
 
     def evaluate(self, order: Evaluate) -> None:
         """Write a report that says what was ordered, and a verdict."""
+        if self.behaviour.really_evaluates:
+            evaluation.run(order, _tell)
+            return
         _tell(Started(rows=len(order.tasks), steps=len(order.tasks)))
         if not self._before(0):
             _tell(Stopped(step=0))
@@ -223,7 +230,7 @@ def main() -> None:
             run.train(order)
         else:
             run.evaluate(order)
-    except OSError as error:
+    except (OSError, ServiceError) as error:
         _tell(failure_of(error))
 
 

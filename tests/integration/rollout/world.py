@@ -73,6 +73,8 @@ class Traffic:
     baseline: Behaviour = Behaviour()
     heard: list[Splits] = field(default_factory=list)
     refused: int = 0
+    per_beat: int = PER_BEAT
+    """Requests of each running rollout, ten times a second."""
 
     def __post_init__(self) -> None:
         self.rng = clock.seeded_random(1)
@@ -219,7 +221,7 @@ async def _traffic(ground: RolloutGround) -> AsyncIterator[Traffic]:
 
     async def flow() -> None:
         while True:
-            traffic.serve(PER_BEAT)
+            traffic.serve(traffic.per_beat)
             await asyncio.sleep(PACE_S)
 
     task = asyncio.create_task(flow())
