@@ -6,10 +6,10 @@ import msgspec
 import pytest
 
 from libs.contracts.rollouts import Guard, RolloutPlan, Step
+from libs.testkit.simulated_rollouts import GOOD, TOPICS, roll_out
 from services.rollout.domain.deciding import decide, stand_by, watch
 from services.rollout.domain.evidence import Evidence
 from services.rollout.domain.sequential import Arms, Counts
-from tests.unit.rollout.simulated import GOOD, TOPICS, roll_out
 
 PLAN = RolloutPlan(
     name="shop",

@@ -2,12 +2,12 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Final
+from typing import Final, Literal
 
 import numpy as np
 
 from libs.contracts.rollouts import Decision, Guard, RolloutPlan, Step
-from services.rollout.domain.deciding import decide
+from services.rollout.domain.deciding import decide, watch
 from services.rollout.domain.evidence import Evidence
 from services.rollout.domain.sequential import Arms, Counts
 
@@ -26,6 +26,8 @@ PLAN: Final = RolloutPlan(
 )
 TOPICS: Final = {"price": 0.4, "stock": 0.25, "shipping": 0.15, "refund": 0.1, "talk": 0.1}
 """Shares of the requests."""
+Bad = Literal["failed", "slow", "odd", "wrong", "missing"]
+"""What may be bad about an answer, whether anybody rates it or not."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,15 @@ class Behaviour:
     def on(self, topics: tuple[str, ...], disapproval: float) -> "Behaviour":
         """The same, but disliked on these topics."""
         return replace(self, disapproval={**self.disapproval, **dict.fromkeys(topics, disapproval)})
+
+    def bad(self, what: Bad) -> float:
+        """The share of its requests that it answers badly in this way."""
+        if what == "missing" or not self.answers:
+            return float(what == "missing" and not self.answers)
+        if what == "failed":
+            return self.error
+        disliked = sum(share * self.disapproval[topic] for topic, share in TOPICS.items())
+        return (1 - self.error) * {"slow": self.slow, "odd": self.odd_length, "wrong": disliked}[what]
 
 
 GOOD: Final = Behaviour()
@@ -83,27 +94,70 @@ class Result:
 
     decision: Decision
     requests: int
-    """Of both versions, until then."""
+    """Of both versions, from the first that the candidate got; after a promotion, from there on."""
     exposed: int
-    """Of the candidate."""
+    """Of the candidate, in the same time."""
+    watched: bool = False
+    """Whether it had been promoted."""
+
+    @property
+    def seconds(self) -> float:
+        """The same time."""
+        return self.requests / REQUESTS_PER_LOOK * LOOK_S
 
 
-def roll_out(seed: int, candidate: Behaviour, baseline: Behaviour = GOOD, plan: RolloutPlan = PLAN) -> Result:
-    """Go through the plan's steps, looking every `LOOK_S`, until it is promoted or aborted."""
+def roll_out(
+    seed: int,
+    candidate: Behaviour,
+    baseline: Behaviour = GOOD,
+    plan: RolloutPlan = PLAN,
+    later: Behaviour | None = None,
+) -> Result:
+    """Go through the plan's steps, looking every `LOOK_S`, until it is promoted or aborted.
+
+    A promoted one is watched if `later` says how the candidate behaves from then on.
+    """
     rng = np.random.default_rng(seed)
     strata = [(Traffic(), Traffic())]
     number, age_s, requests, exposed = 0, 0.0, 0, 0
     while True:
-        own = int(rng.binomial(REQUESTS_PER_LOOK, plan.steps[number].share))
-        strata[-1][0].grow(rng, candidate, own)
-        strata[-1][1].grow(rng, baseline, REQUESTS_PER_LOOK - own)
+        own = _look(rng, strata[-1], candidate, baseline, plan.steps[number].share)
         requests, exposed, age_s = requests + REQUESTS_PER_LOOK, exposed + own, age_s + LOOK_S
         decision = decide(plan, number, age_s, _evidence(strata))
+        if decision.action == "promote" and later is not None:
+            return _watched(rng, strata, later, baseline, plan)
         if decision.action in ("promote", "abort"):
             return Result(decision, requests, exposed)
         if decision.action == "advance":
             number, age_s = number + 1, 0.0
             strata.append((Traffic(), Traffic()))
+
+
+def _watched(
+    rng: np.random.Generator,
+    strata: list[tuple[Traffic, Traffic]],
+    candidate: Behaviour,
+    baseline: Behaviour,
+    plan: RolloutPlan,
+) -> Result:
+    strata.append((Traffic(), Traffic()))
+    age_s, requests, exposed = 0.0, 0, 0
+    while True:
+        own = _look(rng, strata[-1], candidate, baseline, 1 - plan.holdback)
+        requests, exposed, age_s = requests + REQUESTS_PER_LOOK, exposed + own, age_s + LOOK_S
+        decision = watch(plan, age_s, _evidence(strata))
+        if decision.action != "wait":
+            return Result(decision, requests, exposed, watched=True)
+
+
+def _look(
+    rng: np.random.Generator, now: tuple[Traffic, Traffic], candidate: Behaviour, baseline: Behaviour, share: float
+) -> int:
+    """The requests until the next look; how many of them are the candidate's."""
+    own = int(rng.binomial(REQUESTS_PER_LOOK, share))
+    now[0].grow(rng, candidate, own)
+    now[1].grow(rng, baseline, REQUESTS_PER_LOOK - own)
+    return own
 
 
 def _evidence(strata: list[tuple[Traffic, Traffic]]) -> Evidence:
