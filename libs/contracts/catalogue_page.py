@@ -46,7 +46,7 @@ def render() -> str:
         *_operation_lines("Feedback", feedback.OPERATIONS),
         *_operation_lines("Trainer", training.OPERATIONS),
         *_operation_lines("Rollout", rollouts.OPERATIONS),
-        *_operation_lines("Identity", identity.OPERATIONS),
+        *_operation_lines("Identity", identity.OPERATIONS | identity.LEASING),
         "## Types",
         *(line for struct in sorted(set(STRUCTS), key=STRUCTS.index) for line in _type_lines(struct)),
         "",

@@ -12,6 +12,7 @@ NEXT_ID: Final = "key_fedcba9876543210fedcba98"
 LIMITS: Final = i.Limits(
     requests_per_minute=1, tokens_per_minute=2, concurrency=3, budget_tokens=4, budget_period="month"
 )
+AMOUNTS: Final = i.Amounts(requests=1, tokens=2, slots=3, budget_tokens=4)
 ORGANISATION: Final = i.Organisation(name="acme", created_ms=1, title="Acme Ltd")
 PROJECT: Final = i.Project(
     name="shop", organisation="acme", created_ms=2, title="Shop", limits=LIMITS, closed_ms=3, revision=4
@@ -32,7 +33,7 @@ KEY: Final = i.ApiKey(
     rotated_to=NEXT_ID,
     revision=8,
 )
-ISSUED: Final = i.IssuedKey(key=KEY, secret="llmos-nobody-is-let-in-by-this")  # noqa: S106 - lets nobody in
+ISSUED: Final = i.IssuedKey(key=KEY, secret="llmos-nobody-is-let-in-by-this")
 AUTHORITY: Final = i.Authority(permissions=(Permission.KEYS_WRITE,), models=("helpdesk",))
 RECORD: Final = i.KeyRecord(
     id=KEY_ID,
@@ -90,33 +91,36 @@ IDENTITY_SAMPLES: Final[dict[str, msgspec.Struct]] = {
         wants=(
             i.Want(
                 holder="project:shop",
-                requests=1,
-                tokens=2,
-                slots=3,
-                budget_tokens=4,
-                back_requests=5,
-                back_tokens=6,
-                back_slots=7,
-                back_budget_tokens=8,
-                spent_tokens=9,
-                spent_requests=10,
+                held=AMOUNTS,
+                need=i.Amounts(requests=5),
+                ahead=i.Amounts(slots=6),
+                period="2026-11",
+                used_requests=7,
+                used_tokens=8,
+                frees_s=9.5,
             ),
         ),
+        epoch="e1",
+        is_whole=True,
     ),
     "Leased": i.Leased(
         epoch="e1",
         grants=(
             i.Grant(
                 holder="project:shop",
-                requests=1,
-                tokens=2,
-                slots=3,
-                budget_tokens=4,
+                share=AMOUNTS,
+                period="2026-11",
+                period_ends_ms=5,
+                is_contended=True,
+                elsewhere_requests=6,
+                elsewhere_tokens=7,
                 wait_s=0.5,
-                requests_left=6,
-                tokens_left=7,
             ),
         ),
+        is_unknown=True,
+    ),
+    "RecordUsage": i.RecordUsage(
+        gateway="g1", number=3, rows=(i.Used(tenant="shop", key=KEY_ID, requests=3, tokens=4),)
     ),
     "FindUsage": i.FindUsage(
         tenant="shop", key=KEY_ID, since_day="2026-11-01", until_day="2026-11-22", after="x", limit=7

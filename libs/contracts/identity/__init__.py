@@ -27,12 +27,17 @@ from libs.contracts.identity.keys import (
 )
 from libs.contracts.identity.leases import (
     LEASE_TTL_S,
+    LEASING,
+    RATE_WINDOW_S,
+    Amounts,
     FindUsage,
     Grant,
     Lease,
     Leased,
+    RecordUsage,
     UsageReport,
     UsageRow,
+    Used,
     Want,
 )
 from libs.contracts.identity.tenants import (
@@ -53,7 +58,10 @@ from libs.contracts.identity.tenants import (
 __all__ = [
     "KEYS_EVERY_S",
     "LEASE_TTL_S",
+    "LEASING",
     "OPERATIONS",
+    "RATE_WINDOW_S",
+    "Amounts",
     "ApiKey",
     "Authority",
     "ChangeProject",
@@ -82,10 +90,12 @@ __all__ = [
     "ProjectChanged",
     "ProjectPage",
     "ProjectRef",
+    "RecordUsage",
     "RevokeKey",
     "RotateKey",
     "UsageReport",
     "UsageRow",
+    "Used",
     "Want",
 ]
 
@@ -102,7 +112,6 @@ OPERATIONS: Final[dict[str, tuple[type[msgspec.Struct], type[msgspec.Struct]]]] 
     "key_revoke": (RevokeKey, ApiKey),
     "key_rotate": (RotateKey, IssuedKey),
     "keys_since": (KeysSince, KeyChanges),
-    "lease": (Lease, Leased),
     "usage": (FindUsage, UsageReport),
 }
-"""`keys_since` and `lease` are the gateways' own."""
+"""`keys_since` is the gateways' own, and so are the calls of `LEASING`, which only one process answers."""
