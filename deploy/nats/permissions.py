@@ -6,6 +6,8 @@ from typing import Final
 from libs.contracts import subjects
 from libs.contracts.topology import (
     CMD_INFERENCE,
+    EVENTS_CONSUMERS,
+    EVENTS_WEBHOOKS,
     FEEDBACK_CAPTURED,
     FEEDBACK_COMPLETED,
     FEEDBACK_SIGNALS,
@@ -54,13 +56,22 @@ GATEWAY: Final = User(
         subjects.ALL_FEEDBACK_CALLS,
         subjects.ALL_TRAINER_CALLS,
         subjects.ALL_ROLLOUT_CALLS,
+        subjects.ALL_EVENTS_CALLS,
+        subjects.PUBLIC_GET,
         subjects.ALL_IDENTITY_CALLS,
         subjects.ALL_CANCELS,
         subjects.ALL_GATEWAY_BEATS,
         subjects.REPORT,
         subjects.ALL_REGISTRY_CALLS,
     ),
-    subscribe=("rpl.gateway.>", subjects.ALL_BEATS, subjects.ALL_WORKERS_LOST, subjects.SPLITS, subjects.KEYS),
+    subscribe=(
+        "rpl.gateway.>",
+        subjects.ALL_BEATS,
+        subjects.ALL_WORKERS_LOST,
+        subjects.SPLITS,
+        subjects.PUBLIC_NEWS,
+        subjects.KEYS,
+    ),
 )
 
 SCHEDULER: Final = User(
@@ -168,6 +179,19 @@ IDENTITY: Final = User(
     subscribe=("_INBOX.>", subjects.ALL_IDENTITY_CALLS),
 )
 
+EVENTS: Final = User(
+    name="events",
+    publish=(
+        "rpl.gateway.*",
+        "_INBOX.>",
+        subjects.ALL_PUBLIC,
+        subjects.PUBLIC_NEWS,
+        subjects.PUBLIC_GET,
+        *_pulls(*EVENTS_CONSUMERS, EVENTS_WEBHOOKS),
+    ),
+    subscribe=("_INBOX.>", subjects.ALL_EVENTS_CALLS),
+)
+
 PROVISIONER: Final = User(
     name="provisioner",
     publish=(
@@ -178,12 +202,24 @@ PROVISIONER: Final = User(
         subjects.ALL_FEEDBACK_CALLS,
         subjects.ALL_TRAINER_CALLS,
         subjects.ALL_ROLLOUT_CALLS,
+        subjects.ALL_EVENTS_CALLS,
         # Whether it answers; whoever makes keys has a key, and asks a gateway.
         subjects.identity_call("organisation_list"),
     ),
     subscribe=("_INBOX.>", subjects.ALL_BEATS, subjects.ALL_JOB_PROGRESS, subjects.SPLITS, "evt.>"),
 )
 
-APPLICATION_USERS: Final = (GATEWAY, SCHEDULER, INFERENCE, REGISTRY, FEEDBACK, TRAINER, ROLLOUT, IDENTITY, PROVISIONER)
+APPLICATION_USERS: Final = (
+    GATEWAY,
+    SCHEDULER,
+    INFERENCE,
+    REGISTRY,
+    FEEDBACK,
+    TRAINER,
+    ROLLOUT,
+    IDENTITY,
+    EVENTS,
+    PROVISIONER,
+)
 SYSTEM_USER: Final = "system"
 """Lives in the system account; hears of connections that end."""

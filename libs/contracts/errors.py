@@ -69,6 +69,7 @@ _SPECS: Final = (
     ErrorSpec("registry_unavailable", 503, "server_error", retryable=True),
     ErrorSpec("feedback_unavailable", 503, "server_error", retryable=True),
     ErrorSpec("rollout_unavailable", 503, "server_error", retryable=True),
+    ErrorSpec("events_unavailable", 503, "server_error", retryable=True),
     ErrorSpec("identity_unavailable", 503, "server_error", retryable=True),
     ErrorSpec("trainer_unavailable", 503, "server_error", retryable=True),
     ErrorSpec("shutting_down", 503, "server_error", retryable=True),

@@ -104,6 +104,8 @@ class ServedModel(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True)
     """Tokens of prompt and answer together."""
     routes: tuple[str, ...] = ()
     """Endpoints that this model can answer."""
+    owner: str = ""
+    """The tenant whose keys alone may ask it; empty: everybody's."""
 
 
 class Running(msgspec.Struct, frozen=True, array_like=True):

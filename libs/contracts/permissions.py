@@ -55,6 +55,8 @@ class Permission(StrEnum):
     LETTERS_READ = "letters:read"
     LETTERS_WRITE = "letters:write"
     SETTINGS_READ = "settings:read"
+    STORAGE_WRITE = "storage:write"
+    """Deletes bytes that nothing refers to."""
     KEYS_READ = "keys:read"
     KEYS_WRITE = "keys:write"
     TENANTS_READ = "tenants:read"
@@ -100,6 +102,7 @@ _OPERATOR: Final = (
         _P.LETTERS_READ,
         _P.LETTERS_WRITE,
         _P.SETTINGS_READ,
+        _P.STORAGE_WRITE,
         _P.KEYS_READ,
         _P.TENANTS_READ,
     }
@@ -123,6 +126,7 @@ PLATFORM_ONLY: Final = frozenset(
         _P.LETTERS_READ,
         _P.LETTERS_WRITE,
         _P.SETTINGS_READ,
+        _P.STORAGE_WRITE,
         _P.TENANTS_WRITE,
         _P.AUDIT_READ,
     }

@@ -9,6 +9,8 @@ from typing import Annotated, Final, Literal, cast
 
 import msgspec
 
+from libs.contracts.permissions import Permission
+
 MAX_CHOICES: Final = 8
 """Answers (`n`) that one request may ask for; each takes an engine slot."""
 
@@ -113,6 +115,8 @@ class RouteContract:
     """Decodes the whole body; holds every allowed field."""
     refused: frozenset[str]
     """Fields that the engine knows and a client may not set; they get an error of their own."""
+    permission: Permission
+    """What a key must be allowed to do."""
     aliases: tuple[str, ...] = ()
     """Other paths under which the gateway offers it."""
     allowed: frozenset[str] = field(init=False)
@@ -170,7 +174,15 @@ def _route(
         ),
     )
     refused = frozenset(_split(_PRIVATE)) - set(body.__struct_fields__)
-    return RouteContract(path=path, dialect=dialect, body=body, refused=refused, aliases=aliases)
+    return RouteContract(
+        path=path,
+        dialect=dialect,
+        body=body,
+        refused=refused,
+        # All of them take work from an engine.
+        permission=Permission.INFERENCE_USE,
+        aliases=aliases,
+    )
 
 
 _TABLE: Final = (

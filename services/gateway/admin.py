@@ -1,5 +1,6 @@
 """Everything that is not hot: models, health, metrics, and errors for what does not exist."""
 
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
@@ -8,12 +9,15 @@ from fastapi.responses import JSONResponse, PlainTextResponse
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.exceptions import HTTPException
 
+from libs.contracts.permissions import Permission
 from libs.kit import clock
 from libs.kit.bus import BusClient
 from libs.kit.errors import ServiceError
 from services.gateway.dialects import dialect_of
-from services.gateway.fleet import Fleet, Target
-from services.gateway.identity import Keyring, Principal
+from services.gateway.door import Door
+from services.gateway.fleet import Fleet, Target, unknown_model
+from services.gateway.identity import Principal
+from services.gateway.keys import KeyFollower
 from services.gateway.metrics import Metrics
 from services.gateway.replies import retry_headers
 from services.gateway.signals import BATCH_PATH, Signals
@@ -21,38 +25,45 @@ from services.gateway.signals import PATH as SIGNALS_PATH
 from services.gateway.watch import Watch
 
 
-def build_admin(
-    *, bus: BusClient, fleet: Fleet, watch: Watch, keyring: Keyring, metrics: Metrics, signals: Signals
+def build_admin(  # noqa: PLR0913 - the parts that it shows
+    *,
+    bus: BusClient,
+    fleet: Fleet,
+    watch: Watch,
+    door: Door,
+    keys: KeyFollower | None,
+    metrics: Metrics,
+    signals: Signals,
 ) -> FastAPI:
     """The small application behind the hot path. It has no interactive pages: those need a CDN.
 
     Its functions are coroutines although they wait for nothing: others would run in threads beside the event loop.
     """
-    app = FastAPI(title="llmos gateway", docs_url=None, redoc_url=None)
-    app.add_exception_handler(ServiceError, _render_service_error)
+    # A redirect to the path without its last slash would name the host that the client claims to ask.
+    app = FastAPI(title="llmos gateway", docs_url=None, redoc_url=None, redirect_slashes=False)
+    app.add_exception_handler(ServiceError, render_service_error)
     app.add_exception_handler(HTTPException, _render_http_error)
 
-    async def principal(request: Request) -> Principal:
-        headers = request.headers
-        return keyring.identify(headers.get("authorization", "").encode(), headers.get("x-api-key", "").encode())
+    reader = _needs(door, Permission.MODELS_READ)
 
-    @app.get("/v1/models", dependencies=[Depends(principal)])
-    async def list_models() -> JSONResponse:
-        """Every model that can be asked, in a shape that both SDK families read."""
-        data = [_model(target) for target in fleet.targets]
+    @app.get("/v1/models")
+    async def list_models(asking: Annotated[Principal, Depends(reader)]) -> JSONResponse:
+        """Every model that the key can ask, in a shape that both SDK families read."""
+        data = [_model(target) for target in fleet.targets if _is_for(asking, target)]
         ends = {"first_id": data[0]["id"] if data else None, "last_id": data[-1]["id"] if data else None}
         return JSONResponse({"object": "list", "data": data, "has_more": False, **ends})
 
     @app.get("/v1/models/{model:path}")
-    async def get_model(model: str, _: Annotated[Principal, Depends(principal)]) -> JSONResponse:
+    async def get_model(model: str, asking: Annotated[Principal, Depends(reader)]) -> JSONResponse:
         """One model."""
         for target in fleet.targets:
-            if target.model == model:
+            if target.model == model and _is_for(asking, target):
                 return JSONResponse(_model(target))
-        raise ServiceError("model_not_found", f"The model `{model[:200]}` does not exist.", param="model")
+        raise unknown_model(model)
 
-    app.add_api_route(SIGNALS_PATH, signals.handler(principal), methods=["POST"], response_model=None, status_code=201)
-    app.add_api_route(BATCH_PATH, signals.batch_handler(principal), methods=["POST"], response_model=None)
+    judge = _needs(door, Permission.FEEDBACK_WRITE)
+    app.add_api_route(SIGNALS_PATH, signals.handler(judge), methods=["POST"], response_model=None, status_code=201)
+    app.add_api_route(BATCH_PATH, signals.batch_handler(judge), methods=["POST"], response_model=None)
 
     @app.get("/healthz")
     async def healthz() -> PlainTextResponse:
@@ -63,6 +74,8 @@ def build_admin(
     async def readyz() -> JSONResponse:
         """Whether requests can be served, and what is missing if not."""
         present = {"nats": bus.connected, "worker": fleet.has_ready_worker, "accepting": not watch.draining}
+        if keys is not None:
+            present["identity"] = keys.is_read
         missing = [name for name, there in present.items() if not there]
         body = {"ready": not missing, "missing": missing, "bus_error": bus.last_error}
         return JSONResponse(body, status_code=503 if missing else 200)
@@ -73,6 +86,19 @@ def build_admin(
         return Response(generate_latest(metrics.registry), media_type=CONTENT_TYPE_LATEST)
 
     return app
+
+
+def _needs(door: Door, permission: Permission) -> Callable[[Request], Awaitable[Principal]]:
+    """Lets in who has this permission; each route that takes a key names one."""
+
+    async def principal(request: Request) -> Principal:
+        return door.admit(request, permission)
+
+    return principal
+
+
+def _is_for(asking: Principal, target: Target) -> bool:
+    return asking.is_allowed(target.model) and asking.is_known(target.details.owner)
 
 
 def _model(target: Target) -> dict[str, Any]:
@@ -93,7 +119,8 @@ def _model(target: Target) -> dict[str, Any]:
     }
 
 
-def _render_service_error(request: Request, error: Exception) -> Response:
+def render_service_error(request: Request, error: Exception) -> Response:
+    """For FastAPI: a typed failure, in the dialect that the client seems to speak."""
     assert isinstance(error, ServiceError)  # noqa: S101 - registered for this type
     anthropic = "anthropic-version" in request.headers
     dialect = dialect_of("anthropic" if anthropic else "openai")
@@ -116,7 +143,7 @@ def _render_http_error(request: Request, error: Exception) -> Response:
         mapped = ServiceError("not_found", f"{where} does not exist.")
     else:
         mapped = ServiceError("internal_error", "Something broke inside.")
-    response = _render_service_error(request, mapped)
+    response = render_service_error(request, mapped)
     for name, value in (error.headers or {}).items():
         response.headers[name] = value
     return response

@@ -2,33 +2,43 @@
 
 from collections.abc import Awaitable, Callable, MutableMapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import structlog
+from fastapi import Request
 
 from libs.contracts import subjects
+from libs.contracts.identity import OPERATIONS
 from libs.kit import clock
 from libs.kit.bus import BusClient
 from libs.kit.bus.events import EventPublisher
+from libs.kit.calls import BusCaller, Callee
 from libs.kit.feedback_client import BusFeedback
 from libs.kit.registry_client import BusRegistry
 from libs.kit.rollout_client import BusRollouts
 from libs.kit.trainer_client import BusTrainer
-from services.gateway.admin import build_admin
+from services.gateway.admin import build_admin, render_service_error
+from services.gateway.door import Door, has_key_in_query, key_in_url
 from services.gateway.endpoint import Endpoint
 from services.gateway.fleet import Fleet
-from services.gateway.identity import KeyFileError, Keyring, read_keys
+from services.gateway.identity import KeyFileError, Keyring, Principal, read_keys
+from services.gateway.keys import KeyFollower
 from services.gateway.metrics import Metrics
 from services.gateway.mirror import Mirror
 from services.gateway.relay import Relay
 from services.gateway.reports import Reports
 from services.gateway.routes.api import PREFIX, build_api
+from services.gateway.routes.problems import render
 from services.gateway.settings import Settings
 from services.gateway.signals import Signals
 from services.gateway.splits import Divider
 from services.gateway.watch import Watch
 
 log = structlog.get_logger(__name__)
+
+_IDENTITY: Final = Callee(
+    name="identity", operations=OPERATIONS, subject=subjects.identity_call, timeout_s=lambda _: 10.0
+)
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -60,6 +70,8 @@ class Gateway:
             source=f"gateway/{self.instance}",
             reply_prefix=subjects.gateway_reply(f"{self.instance}-events", "").rstrip("."),
         )
+        identity = BusCaller(self.bus, _IDENTITY)
+        self.keys = KeyFollower(keyring, identity) if settings.identity else None
         self._watch = Watch(self.bus, self.instance, self.fleet, self.relay, settings)
         reports = Reports(self.events, self.metrics)
         self.divider = Divider(self.fleet)
@@ -83,8 +95,15 @@ class Gateway:
             mirror=self.mirror,
         )
         signals = Signals(self.bus, max_body_bytes=settings.max_body_bytes, body_timeout_s=settings.body_timeout_s)
+        door = Door(keyring)
         self._admin = build_admin(
-            bus=self.bus, fleet=self.fleet, watch=self._watch, keyring=keyring, metrics=self.metrics, signals=signals
+            bus=self.bus,
+            fleet=self.fleet,
+            watch=self._watch,
+            door=door,
+            keys=self.keys,
+            metrics=self.metrics,
+            signals=signals,
         )
         api = build_api(
             services={
@@ -93,8 +112,7 @@ class Gateway:
                 "trainer": BusTrainer(self.bus),
                 "rollout": BusRollouts(self.bus),
             },
-            keyring=keyring,
-            admins=load_admins(settings),
+            door=door if settings.admin_keys_file is not None or settings.identity else None,
             max_body_bytes=settings.max_body_bytes,
         )
         self._admin.mount(PREFIX, api)
@@ -104,6 +122,8 @@ class Gateway:
         """Serve a request that is not on a hot path, or the life of the process."""
         if scope["type"] == "lifespan":
             await self._live(receive, send)
+        elif has_key_in_query(scope.get("query_string", b"")):
+            await _refuse(scope, receive, send)
         else:
             await self._admin(scope, receive, send)
 
@@ -117,6 +137,8 @@ class Gateway:
         self.relay.start()
         self._watch.start()
         self.divider.start(self.bus)
+        if self.keys is not None:
+            self.keys.start(self.bus)
         self.events.start()
         await self.bus.connect_when_possible()
         log.info("gateway started", instance=self.instance, host=self.settings.host, port=self.settings.port)
@@ -124,6 +146,8 @@ class Gateway:
     async def stop(self) -> None:
         """Let the last events be acknowledged, then leave the bus."""
         await self.mirror.stop()
+        if self.keys is not None:
+            await self.keys.stop()
         await self._watch.stop()
         await self.events.close()
         await self.bus.close()
@@ -167,28 +191,41 @@ def build_app(settings: Settings) -> Gateway:
 
 
 def load_keyring(settings: Settings) -> Keyring:
-    """Read the API keys.
+    """Read the keys in files: members of tenants, and admins of the platform.
 
     Raises:
-        KeyFileError: the file is missing, empty or malformed.
+        KeyFileError: a file that is named is missing, empty or malformed, or a key is in both.
     """
-    return _read_keyring(settings.api_keys_file, settings.cache_salt_key_file)
+    salt_key = _read_secret(settings.cache_salt_key_file)
+    members = _read_file(settings.api_keys_file, salt_key, is_platform=False)
+    admins = {}
+    if settings.admin_keys_file is not None:
+        admins = _read_file(settings.admin_keys_file, salt_key, is_platform=True)
+    if members.keys() & admins.keys():
+        raise KeyFileError(f"{settings.admin_keys_file}: a key of {settings.api_keys_file} is in it, too")
+    return Keyring({**members, **admins}, salt_key=salt_key)
 
 
-def load_admins(settings: Settings) -> Keyring | None:
-    """Read the admin keys; None if there is no file of them.
-
-    Raises:
-        KeyFileError: the file that is named is missing, empty or malformed.
-    """
-    return _read_keyring(settings.admin_keys_file, None) if settings.admin_keys_file is not None else None
-
-
-def _read_keyring(path: Path, salt_file: Path | None) -> Keyring:
+def _read_secret(path: Path | None) -> bytes:
     try:
-        salt_key = salt_file.read_bytes().strip() if salt_file is not None else b""
-        return read_keys(path.read_text(encoding="utf-8").splitlines(), salt_key=salt_key)
+        return path.read_bytes().strip() if path is not None else b""
+    except OSError as error:
+        raise KeyFileError(f"{error.filename}: {error.strerror}") from error
+
+
+def _read_file(path: Path, salt_key: bytes, *, is_platform: bool) -> dict[bytes, Principal]:
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+        return read_keys(lines, salt_key=salt_key, is_platform=is_platform)
     except OSError as error:
         raise KeyFileError(f"{error.filename}: {error.strerror}") from error
     except KeyFileError as error:
         raise KeyFileError(f"{path}: {error}") from error
+
+
+async def _refuse(scope: Scope, receive: Receive, send: Send) -> None:
+    """A key in the address: refused before anything else looks at the request."""
+    request, error = Request(scope, receive), key_in_url()
+    is_admin = scope["path"].startswith(f"{PREFIX}/")
+    response = render(request, error) if is_admin else render_service_error(request, error)
+    await response(scope, receive, send)

@@ -13,7 +13,7 @@ from libs.kit.errors import ServiceError
 from services.gateway import capture, replies
 from services.gateway.bodies import ClientGoneError, decode, read_body
 from services.gateway.exchange import Connection, Exchange
-from services.gateway.fleet import Fleet
+from services.gateway.fleet import Fleet, Target, unknown_model
 from services.gateway.identity import Keyring, Principal
 from services.gateway.inflight import InFlight
 from services.gateway.mirror import Mirror
@@ -130,6 +130,8 @@ class Endpoint:
             exchange.client_request_id = given_id.decode()
         principal = self._keyring.identify(headers.get(b"authorization", b""), headers.get(b"x-api-key", b""))
         exchange.principal = principal
+        if exchange.route.permission not in principal.permissions:
+            principal.require(exchange.route.permission)
         if self._watch.draining:
             raise ServiceError("shutting_down", "This gateway is stopping. Send it again.", retry_after_s=1.0)
         settings = self._settings
@@ -163,6 +165,8 @@ class Endpoint:
         request_id = exchange.request_id
         now_ms = clock.unix_ms()
         target = self._fleet.target(fields.model, path)
+        if principal.models or target.details.owner:
+            _check_model(principal, target)
         if self._divider.by_name:
             target = self._divider.divide(exchange, target)
         return Envelope(
@@ -181,6 +185,19 @@ class Endpoint:
             cache_salt=principal.cache_salt,
             traceparent=traceparent.decode() if _TRACEPARENT.fullmatch(traceparent) else "",
         )
+
+
+def _check_model(principal: Principal, target: Target) -> None:
+    """Return if the key may ask this model.
+
+    Raises:
+        ServiceError: `model_not_allowed`; `model_not_found`, it is another tenant's.
+    """
+    if not principal.is_known(target.details.owner):
+        raise unknown_model(target.model)
+    if not principal.is_allowed(target.model):
+        text = f"This API key may not ask `{target.model[:200]}`; `GET /v1/models` lists what it may."
+        raise ServiceError("model_not_allowed", text, param="model")
 
 
 def _episode(header: bytes) -> str:

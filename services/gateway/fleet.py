@@ -66,11 +66,7 @@ class Fleet:
                 raise ServiceError(
                     "no_worker", "No worker has started yet. Try again soon.", retry_after_s=NO_WORKER_RETRY_S
                 )
-            raise ServiceError(
-                "model_not_found",
-                f"The model `{model[:200]}` does not exist. `GET /v1/models` lists them.",
-                param="model",
-            )
+            raise unknown_model(model)
         if target.routes and route not in target.routes:
             raise ServiceError("unsupported_route", f"The model `{model}` cannot answer {route}.", param="model")
         return target
@@ -155,3 +151,9 @@ class Fleet:
             details=chosen[-1][1],
             known_since_ms=previous.known_since_ms if previous else clock.unix_ms(),
         )
+
+
+def unknown_model(model: str) -> ServiceError:
+    """The same refusal for a model that nobody serves and for one that is another tenant's."""
+    text = f"The model `{model[:200]}` does not exist. `GET /v1/models` lists them."
+    return ServiceError("model_not_found", text, param="model")

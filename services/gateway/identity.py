@@ -1,26 +1,69 @@
-"""Who asks: API keys, held as digests in memory, and the principals behind them."""
+"""Who asks: keys, held as digests in memory, and the principals behind them."""
 
 import hashlib
 import hmac
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
+import structlog
+
+from libs.contracts.identity import KeyRecord, Limits
+from libs.contracts.permissions import Permission, Role, granted
+from libs.kit import clock
 from libs.kit.errors import ServiceError
+
+log = structlog.get_logger(__name__)
 
 DEFAULT_TENANT: Final = "default"
 _BEARER: Final = b"bearer "
 _NAME_DIGITS: Final = 8
+_NO_LIMITS: Final = Limits()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Principal:
-    """Who a request is for."""
+    """Who a request is for, and what it may do."""
 
     key_id: str
     tenant: str
+    """Whom requests are recorded for; a key of the platform asks models for `DEFAULT_TENANT`."""
     cache_salt: str
     """Keeps the tenant's prefix cache apart from others'; nobody outside can guess it."""
+    role: Role
+    permissions: frozenset[Permission]
+    is_platform: bool = False
+    scopes: frozenset[Permission] = frozenset()
+    models: frozenset[str] = frozenset()
+    """Names that it may ask, with all of their versions; empty: every one."""
+    limits: Limits = _NO_LIMITS
+    tenant_limits: Limits = _NO_LIMITS
+    expires_ms: int = 0
+    """0: never."""
+
+    @property
+    def reach(self) -> str:
+        """The tenant whose things it may see and touch; empty: everybody's."""
+        return "" if self.is_platform else self.tenant
+
+    def require(self, permission: Permission) -> None:
+        """Return if the key has the permission.
+
+        Raises:
+            ServiceError: `forbidden`.
+        """
+        if permission not in self.permissions:
+            text = f"This API key (role {self.role}) may not do this: it needs `{permission}`."
+            raise ServiceError("forbidden", text)
+
+    def is_allowed(self, model: str) -> bool:
+        """Whether the key's own list of models has this one, or no list was given to it."""
+        return not self.models or model in self.models or model.partition("@")[0] in self.models
+
+    def is_known(self, owner: str) -> bool:
+        """Whether a model of the tenant `owner` exists for this key; one of the platform (empty) does for all."""
+        return not owner or self.is_platform or owner == self.tenant
 
 
 class KeyFileError(ValueError):
@@ -28,11 +71,15 @@ class KeyFileError(ValueError):
 
 
 class Keyring:
-    """The accepted API keys."""
+    """The accepted API keys: those of files, and those that the identity service has told of."""
 
-    def __init__(self, principals: dict[bytes, Principal]) -> None:
-        """Hold principals by the SHA-256 digest of their key."""
+    def __init__(self, principals: dict[bytes, Principal], *, salt_key: bytes = b"") -> None:
+        """Hold principals of files by the SHA-256 digest of their key; the service cannot change these."""
+        self._files = frozenset(principals)
         self._principals = principals
+        self._digests: dict[str, bytes] = {}
+        """Of the service's keys that are accepted, by their ids."""
+        self._salt_key = salt_key
 
     def __len__(self) -> int:
         return len(self._principals)
@@ -49,16 +96,41 @@ class Keyring:
         principal = self._principals.get(hashlib.sha256(api_key).digest())
         if principal is None:
             raise ServiceError("invalid_api_key", _missing(authorization, api_key))
+        if principal.expires_ms and principal.expires_ms <= clock.unix_ms():
+            raise ServiceError("invalid_api_key", "This API key has expired.")
         return principal
 
+    def change(self, records: Iterable[KeyRecord]) -> None:
+        """Take what changed."""
+        for record in records:
+            self._forget(record.id)
+            digest = _digest(record)
+            if digest is None or record.is_revoked or digest in self._files:
+                continue
+            self._digests[record.id] = digest
+            self._principals[digest] = _principal_of(record, self._salt_key or digest)
 
-def read_keys(lines: Iterable[str], *, salt_key: bytes = b"") -> Keyring:
-    """Read `[<name>:]<key> [<tenant>]` lines; `#` begins a comment.
+    def replace(self, records: Iterable[KeyRecord]) -> None:
+        """Take these as all of the service's keys; the files' stay."""
+        records = tuple(records)
+        for known in self._digests.keys() - {record.id for record in records}:
+            self._forget(known)
+        self.change(records)
+
+    def _forget(self, key_id: str) -> None:
+        digest = self._digests.pop(key_id, None)
+        if digest is not None:
+            del self._principals[digest]
+
+
+def read_keys(lines: Iterable[str], *, salt_key: bytes = b"", is_platform: bool = False) -> dict[bytes, Principal]:
+    """Read `[<name>:]<key> [<tenant>]` lines; `#` begins a comment. Keys of the platform are admins, others members.
 
     Raises:
         KeyFileError: no key at all, a key twice, or a line of another form.
     """
     principals: dict[bytes, Principal] = {}
+    role = Role.ADMIN if is_platform else Role.MEMBER
     for number, line in enumerate(lines, start=1):
         columns = line.partition("#")[0].split()
         if not columns:
@@ -70,11 +142,54 @@ def read_keys(lines: Iterable[str], *, salt_key: bytes = b"") -> Keyring:
         if digest in principals:
             raise KeyFileError(f"line {number}: this key is there already")
         tenant = columns[1] if len(columns) == 2 else DEFAULT_TENANT
-        salt = hmac.new(salt_key or digest, tenant.encode(), hashlib.sha256).hexdigest()
-        principals[digest] = Principal(name or f"key-{digest.hex()[:_NAME_DIGITS]}", tenant, salt)
+        principals[digest] = Principal(
+            key_id=name or f"key-{digest.hex()[:_NAME_DIGITS]}",
+            tenant=tenant,
+            cache_salt=_salt(salt_key or digest, tenant),
+            role=role,
+            permissions=_granted(role, is_platform, frozenset()),
+            is_platform=is_platform,
+        )
     if not principals:
         raise KeyFileError("no key in it")
-    return Keyring(principals)
+    return principals
+
+
+@lru_cache(maxsize=1024)
+def _granted(role: Role, is_platform: bool, scopes: frozenset[Permission]) -> frozenset[Permission]:  # noqa: FBT001
+    """One set for all keys that may do the same."""
+    return granted(role, is_platform=is_platform, scopes=scopes)
+
+
+def _principal_of(record: KeyRecord, salt_key: bytes) -> Principal:
+    is_platform = not record.tenant
+    tenant = record.tenant or DEFAULT_TENANT
+    scopes = frozenset(record.scopes)
+    return Principal(
+        key_id=record.id,
+        tenant=tenant,
+        cache_salt=_salt(salt_key, tenant),
+        role=record.role,
+        permissions=_granted(record.role, is_platform, scopes),
+        is_platform=is_platform,
+        scopes=scopes,
+        models=frozenset(record.models),
+        limits=record.limits,
+        tenant_limits=record.tenant_limits,
+        expires_ms=record.expires_ms,
+    )
+
+
+def _digest(record: KeyRecord) -> bytes | None:
+    try:
+        return bytes.fromhex(record.digest)
+    except ValueError:
+        log.error("a key's digest is not hexadecimal; the key is not accepted", key=record.id)
+        return None
+
+
+def _salt(key: bytes, tenant: str) -> str:
+    return hmac.new(key, tenant.encode(), hashlib.sha256).hexdigest()
 
 
 def _missing(authorization: bytes, api_key: bytes) -> str:

@@ -21,7 +21,9 @@ class Settings(BaseSettings):
     api_keys_file: Path
     """One key per line: `[<name>:]<key> [<tenant>]`; `#` begins a comment."""
     admin_keys_file: Path | None = None
-    """Keys that may change the registry, in the same form; without it the admin API is off."""
+    """Keys of the platform's admins, in the same form."""
+    identity: bool = False
+    """Whether keys of the identity service are accepted, too; ready only when they were read once."""
     cache_salt_key_file: Path | None = None
     """Secret from which each tenant's cache salt is derived; without it a salt is good for one API key."""
     pool: str = "default"

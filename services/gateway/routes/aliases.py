@@ -4,6 +4,7 @@ from typing import Any, Final
 
 import msgspec
 
+from libs.contracts.permissions import Permission
 from libs.contracts.registry import Alias, ListAliases, SetAlias
 from libs.kit.errors import ServiceError
 from services.gateway.routes.endpoints import Asked, Endpoint
@@ -57,6 +58,7 @@ ENDPOINTS: Final = (
     Endpoint(
         method="GET",
         path="/models/{name}/aliases",
+        permission=Permission.MODELS_READ,
         operation="alias_list",
         summary="Aliases of a name, or every move of one of them, newest first.",
         query=History,
@@ -65,6 +67,7 @@ ENDPOINTS: Final = (
     Endpoint(
         method="GET",
         path=_ONE,
+        permission=Permission.MODELS_READ,
         operation="alias_list",
         summary="Where an alias points.",
         call=lambda asked: ListAliases(asked.path["name"]),
@@ -75,6 +78,7 @@ ENDPOINTS: Final = (
     Endpoint(
         method="PUT",
         path=_ONE,
+        permission=Permission.MODELS_WRITE,
         operation="alias_set",
         summary="Move an alias; `If-Match` names the digest that it must point to now, `If-None-Match: *` wants none.",
         body=NewTarget,
@@ -85,6 +89,7 @@ ENDPOINTS: Final = (
     Endpoint(
         method="DELETE",
         path=_ONE,
+        permission=Permission.MODELS_WRITE,
         operation="alias_set",
         summary="Remove an alias; `If-Match` names the digest that it must point to now.",
         call=_remove,

@@ -10,7 +10,8 @@ from starlette.exceptions import HTTPException
 
 from libs.kit.calls import Caller
 from libs.kit.errors import ServiceError
-from services.gateway.identity import Keyring
+from services.gateway.door import Door
+from services.gateway.identity import Principal
 from services.gateway.lineage.desk import LineageDesk
 from services.gateway.routes import aliases, deployments, feedback, lineage, loops, rollouts, training, versions
 from services.gateway.routes.endpoints import Asked, Endpoint, read_body, read_conditions, read_query
@@ -39,15 +40,12 @@ ENDPOINTS: Final = (
 _JSON: Final = "application/json"
 
 
-def build_api(
-    *, services: Mapping[str, Caller], keyring: Keyring, admins: Keyring | None, max_body_bytes: int
-) -> FastAPI:
-    """The application behind `PREFIX`; without admin keys it answers 404 to everything.
+def build_api(*, services: Mapping[str, Caller], door: Door | None, max_body_bytes: int) -> FastAPI:
+    """The application behind `PREFIX`; without a door it answers 404 to everything.
 
     Args:
         services: who carries out the endpoints, by name.
-        keyring: keys that may ask models.
-        admins: keys that may administer the platform.
+        door: knows the keys and what each may do.
         max_body_bytes: the largest body that is read.
     """
     app = FastAPI(
@@ -55,19 +53,21 @@ def build_api(
         version="1",
         docs_url=None,
         redoc_url=None,
-        openapi_url="/openapi.json" if admins is not None else None,
+        openapi_url="/openapi.json" if door is not None else None,
+        # A redirect to the path without its last slash would name the host that the client claims to ask.
+        redirect_slashes=False,
     )
     app.add_exception_handler(ServiceError, render_service_error)
-    app.add_exception_handler(HTTPException, render_http_error if admins is not None else _off)
+    app.add_exception_handler(HTTPException, render_http_error if door is not None else _off)
     app.add_exception_handler(Exception, _broken)
-    if admins is None:
+    if door is None:
         return app
     services = {**services, "lineage": LineageDesk(services)}
     describer = Describer(ENDPOINTS)
     for endpoint in ENDPOINTS:
         app.add_api_route(
             endpoint.path,
-            _handler(endpoint, services[endpoint.service], _Door(keyring, admins), max_body_bytes),
+            _handler(endpoint, services[endpoint.service], door, max_body_bytes),
             methods=[endpoint.method],
             response_model=None,
             status_code=endpoint.status,
@@ -79,37 +79,15 @@ def build_api(
     return app
 
 
-class _Door:
-    """Lets admin keys in, and tells an ordinary key that it is one."""
-
-    def __init__(self, keyring: Keyring, admins: Keyring) -> None:
-        self._keyring, self._admins = keyring, admins
-
-    def author(self, request: Request) -> str:
-        """Name of the admin key.
-
-        Raises:
-            ServiceError: `invalid_api_key` or `forbidden`.
-        """
-        given = (request.headers.get("authorization", "").encode(), request.headers.get("x-api-key", "").encode())
-        try:
-            return self._admins.identify(*given).key_id
-        except ServiceError:
-            self._keyring.identify(*given)
-        raise ServiceError(
-            "forbidden", "This API key may ask models, but not administer the platform. Use an admin key."
-        )
-
-
 def _handler(
-    endpoint: Endpoint, service: Caller, door: _Door, max_body_bytes: int
+    endpoint: Endpoint, service: Caller, door: Door, max_body_bytes: int
 ) -> Callable[[Request], Awaitable[Response]]:
     async def handle(request: Request) -> Response:
-        author = door.author(request)
-        asked = await _read(endpoint, request, author, max_body_bytes)
+        principal = door.admit(request, endpoint.permission)
+        asked = await _read(endpoint, request, principal, max_body_bytes)
         request.state.conditional = asked.conditional
         result = await service.call(endpoint.operation, endpoint.call(asked))
-        log.info("admin call", operation=endpoint.operation, author=author, path=request.url.path)
+        log.info("admin call", operation=endpoint.operation, author=asked.author, path=request.url.path)
         if endpoint.select is not None:
             result = endpoint.select(asked, result)
         return _answer(endpoint, request, result)
@@ -117,7 +95,7 @@ def _handler(
     return handle
 
 
-async def _read(endpoint: Endpoint, request: Request, author: str, max_body_bytes: int) -> Asked:
+async def _read(endpoint: Endpoint, request: Request, principal: Principal, max_body_bytes: int) -> Asked:
     headers = request.headers
     if_match, must_be_new = (
         read_conditions(headers.get("if-match"), headers.get("if-none-match"))
@@ -128,7 +106,9 @@ async def _read(endpoint: Endpoint, request: Request, author: str, max_body_byte
         path=request.path_params,
         query=read_query(endpoint.query or _Nothing, request.query_params),
         body=read_body(endpoint.body, await _receive(request, max_body_bytes)) if endpoint.body is not None else None,
-        author=author,
+        author=principal.key_id,
+        tenant=principal.reach,
+        permissions=principal.permissions,
         if_match=if_match,
         must_be_new=must_be_new,
     )
@@ -159,7 +139,7 @@ def _answer(endpoint: Endpoint, request: Request, result: Any) -> Response:
 
 
 def _off(request: Request, _: Exception) -> Response:
-    text = "The admin API is off: this gateway has no admin keys (GATEWAY_ADMIN_KEYS_FILE)."
+    text = "The admin API is off: this gateway knows no admin keys (GATEWAY_ADMIN_KEYS_FILE, GATEWAY_IDENTITY)."
     return render(request, ServiceError("not_found", text))
 
 

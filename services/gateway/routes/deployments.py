@@ -5,6 +5,7 @@ from typing import Any, Final
 import msgspec
 
 from libs.contracts.calls import Empty
+from libs.contracts.permissions import Permission
 from libs.contracts.registry import Deploy, PoolName
 from libs.kit.errors import ServiceError
 from services.gateway.routes.endpoints import Asked, Endpoint
@@ -52,6 +53,7 @@ ENDPOINTS: Final = (
     Endpoint(
         method="GET",
         path="/deployments",
+        permission=Permission.DEPLOYMENTS_READ,
         operation="deployment_list",
         summary="What every pool is to serve, and how far its workers are.",
         call=lambda _: Empty(),
@@ -59,6 +61,7 @@ ENDPOINTS: Final = (
     Endpoint(
         method="GET",
         path="/deployments/{pool}",
+        permission=Permission.DEPLOYMENTS_READ,
         operation="deployment_show",
         summary="What one pool is to serve, and how far its workers are.",
         call=lambda asked: PoolName(asked.path["pool"]),
@@ -67,6 +70,7 @@ ENDPOINTS: Final = (
     Endpoint(
         method="PUT",
         path="/deployments/{pool}",
+        permission=Permission.DEPLOYMENTS_WRITE,
         operation="deployment_declare",
         summary="Declare what a pool serves; `If-Match` names the generation that this replaces.",
         body=NewDeployment,

@@ -7,6 +7,7 @@ from typing import Any, Final, Literal
 
 import msgspec
 
+from libs.contracts.permissions import Permission
 from libs.kit.errors import ServiceError
 
 _STRONG_TAG: Final = re.compile(r'"([^"]*)"')
@@ -26,7 +27,11 @@ class Asked:
     body: Any
     """In the endpoint's `body` type."""
     author: str
-    """Name of the admin key."""
+    """Name of the key."""
+    tenant: str = ""
+    """Whose things the key may see and touch; empty: everybody's."""
+    permissions: frozenset[Permission] = frozenset()
+    """Of the key."""
     if_match: str | None = None
     """The tag without its quotes."""
     must_be_new: bool = False
@@ -37,12 +42,23 @@ class Asked:
         """Whether the client has said what must be so."""
         return self.if_match is not None or self.must_be_new
 
+    def only(self, wanted: str) -> str:
+        """The tenant whose things are meant where the client names `wanted`, or nobody.
+
+        Raises:
+            ServiceError: `not_found`, it is another one than the key's.
+        """
+        if self.tenant and wanted not in ("", self.tenant):
+            raise ServiceError("not_found", f"There is no tenant `{wanted[:_MAX_NAME]}`.", param="tenant")
+        return self.tenant or wanted
+
 
 @dataclass(frozen=True, kw_only=True)
 class Endpoint:
     """One method on one path: a call to a service.
 
     Attributes:
+        permission: what a key must be allowed to do; there is no endpoint without one.
         operation: of the `OPERATIONS` in the contract of `service`.
         call: makes the operation's request.
         body: type of the JSON body; None takes none. An empty body is `{}`.
@@ -55,6 +71,7 @@ class Endpoint:
 
     method: str
     path: str
+    permission: Permission
     operation: str
     summary: str
     call: Callable[[Asked], msgspec.Struct]

@@ -6,6 +6,7 @@ import msgspec
 
 from libs.contracts.datasets import BuildDataset, DeclaredSelection, JobId, ListJobs
 from libs.contracts.feedback import Erase, ListDeadLetters, ListInteractions, ShowInteraction, StatisticsQuery
+from libs.contracts.permissions import Permission
 from libs.kit.errors import ServiceError
 from services.gateway.routes.endpoints import Asked, Endpoint
 
@@ -90,6 +91,7 @@ ENDPOINTS: Final = (
         service="feedback",
         method="GET",
         path="/interactions",
+        permission=Permission.CONTENT_READ,
         operation="interaction_list",
         summary="Requests and answers, newest first.",
         query=InteractionFilter,
@@ -99,6 +101,7 @@ ENDPOINTS: Final = (
         service="feedback",
         method="GET",
         path="/interactions/{id}",
+        permission=Permission.CONTENT_READ,
         operation="interaction_show",
         summary="One request with its answer and every signal on it.",
         call=lambda asked: ShowInteraction(asked.path["id"]),
@@ -107,6 +110,7 @@ ENDPOINTS: Final = (
         service="feedback",
         method="GET",
         path="/feedback/statistics",
+        permission=Permission.FEEDBACK_READ,
         operation="statistics",
         summary="Counts of signals and approval with its interval, by model version, tag, tenant or day.",
         query=StatisticsFilter,
@@ -116,6 +120,7 @@ ENDPOINTS: Final = (
         service="feedback",
         method="GET",
         path="/feedback/dead-letters",
+        permission=Permission.LETTERS_READ,
         operation="dead_letter_list",
         summary="Messages that could not be taken in, and why.",
         query=LetterPage,
@@ -125,6 +130,7 @@ ENDPOINTS: Final = (
         service="feedback",
         method="POST",
         path="/erasures",
+        permission=Permission.CONTENT_ERASE,
         operation="erase",
         summary="Remove the content of one interaction or of one data subject.",
         body=NewErasure,
@@ -135,6 +141,7 @@ ENDPOINTS: Final = (
         service="feedback",
         method="POST",
         path="/datasets",
+        permission=Permission.DATASETS_WRITE,
         operation="dataset_build",
         summary="Build a data set and publish it.",
         body=NewDataset,
@@ -147,6 +154,7 @@ ENDPOINTS: Final = (
         service="feedback",
         method="GET",
         path="/datasets",
+        permission=Permission.DATASETS_READ,
         operation="dataset_list",
         summary="Builds of data sets, newest first.",
         query=JobsShown,
@@ -156,6 +164,7 @@ ENDPOINTS: Final = (
         service="feedback",
         method="GET",
         path="/datasets/{id}",
+        permission=Permission.DATASETS_READ,
         operation="dataset_show",
         summary="One build and how far it is.",
         call=lambda asked: JobId(asked.path["id"]),
@@ -164,6 +173,7 @@ ENDPOINTS: Final = (
         service="feedback",
         method="POST",
         path="/datasets/{id}/cancel",
+        permission=Permission.DATASETS_WRITE,
         operation="dataset_cancel",
         summary="Stop a build.",
         call=lambda asked: JobId(asked.path["id"]),

@@ -3,6 +3,7 @@
 from typing import Final
 
 from libs.contracts.lineage import AnswerRef, SignalRef
+from libs.contracts.permissions import Permission
 from services.gateway.routes.endpoints import Endpoint
 
 ENDPOINTS: Final = (
@@ -10,6 +11,7 @@ ENDPOINTS: Final = (
         service="lineage",
         method="GET",
         path="/lineage/answers/{id}",
+        permission=Permission.LINEAGE_READ,
         operation="answer_why",
         summary="What shaped an answer: version, job, data set, judgements, verdict, rollout.",
         call=lambda asked: AnswerRef(asked.path["id"]),
@@ -18,6 +20,7 @@ ENDPOINTS: Final = (
         service="lineage",
         method="GET",
         path="/lineage/signals/{id}",
+        permission=Permission.LINEAGE_READ,
         operation="signal_impact",
         summary="What a judgement shaped: data sets, versions, rollouts, and what of it answers today.",
         call=lambda asked: SignalRef(asked.path["id"]),

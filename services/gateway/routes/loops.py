@@ -5,6 +5,7 @@ from typing import Final
 import msgspec
 
 from libs.contracts.calls import Empty
+from libs.contracts.permissions import Permission
 from libs.contracts.rollouts import ApplyLoop, DeclaredLoop, FindTurns, LoopName, TurnRef
 from libs.kit.errors import ServiceError
 from services.gateway.routes.endpoints import Asked, Endpoint
@@ -39,6 +40,7 @@ def _steer(verb: str, summary: str, status: int = 200) -> Endpoint:
         service="rollout",
         method="POST",
         path=f"/loops/{{name}}/{verb}",
+        permission=Permission.LOOPS_WRITE,
         operation=f"loop_{verb}",
         summary=summary,
         call=_name,
@@ -51,6 +53,7 @@ ENDPOINTS: Final = (
         service="rollout",
         method="PUT",
         path="/loops/{name}",
+        permission=Permission.LOOPS_WRITE,
         operation="loop_apply",
         summary="Declare a loop, or declare it anew; a turn that is under way keeps what it began with.",
         body=DeclaredLoop,
@@ -60,6 +63,7 @@ ENDPOINTS: Final = (
         service="rollout",
         method="GET",
         path="/loops",
+        permission=Permission.LOOPS_READ,
         operation="loop_list",
         summary="Every loop and what it waits for.",
         call=lambda _: Empty(),
@@ -68,6 +72,7 @@ ENDPOINTS: Final = (
         service="rollout",
         method="GET",
         path="/loops/{name}",
+        permission=Permission.LOOPS_READ,
         operation="loop_show",
         summary="One loop, its newest turn, and what it waits for.",
         call=_name,
@@ -76,6 +81,7 @@ ENDPOINTS: Final = (
         service="rollout",
         method="DELETE",
         path="/loops/{name}",
+        permission=Permission.LOOPS_WRITE,
         operation="loop_remove",
         summary="Forget a loop; its turns stay on record.",
         call=_name,
@@ -88,6 +94,7 @@ ENDPOINTS: Final = (
         service="rollout",
         method="GET",
         path="/turns",
+        permission=Permission.LOOPS_READ,
         operation="turn_list",
         summary="Turns of loops, newest first; `next` of one page is `before` of the following one.",
         query=TurnFilter,
@@ -97,6 +104,7 @@ ENDPOINTS: Final = (
         service="rollout",
         method="GET",
         path="/turns/{id}",
+        permission=Permission.LOOPS_READ,
         operation="turn_show",
         summary="One turn: which judgements led to which data set, job, report and rollout.",
         call=_turn,
@@ -105,6 +113,7 @@ ENDPOINTS: Final = (
         service="rollout",
         method="POST",
         path="/turns/{id}/cancel",
+        permission=Permission.LOOPS_WRITE,
         operation="turn_cancel",
         summary="Call a turn off, with whatever of it still runs.",
         call=_turn,

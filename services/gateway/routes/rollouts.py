@@ -4,6 +4,7 @@ from typing import Final
 
 import msgspec
 
+from libs.contracts.permissions import Permission
 from libs.contracts.rollouts import (
     DeclaredRolloutPlan,
     FindRollouts,
@@ -42,6 +43,7 @@ def _steer(verb: str, summary: str) -> Endpoint:
         service="rollout",
         method="POST",
         path=f"/rollouts/{{id}}/{verb}",
+        permission=Permission.ROLLOUTS_WRITE,
         operation=f"rollout_{verb.replace('-', '_')}",
         summary=summary,
         body=Word,
@@ -54,6 +56,7 @@ ENDPOINTS: Final = (
         service="rollout",
         method="POST",
         path="/rollouts",
+        permission=Permission.ROLLOUTS_WRITE,
         operation="rollout_order",
         summary="Give a candidate its share of a name's requests, step by step.",
         body=NewRollout,
@@ -64,6 +67,7 @@ ENDPOINTS: Final = (
         service="rollout",
         method="GET",
         path="/rollouts",
+        permission=Permission.ROLLOUTS_READ,
         operation="rollout_list",
         summary="Rollouts, newest first; `next` of one page is `before` of the following one.",
         query=RolloutFilter,
@@ -73,6 +77,7 @@ ENDPOINTS: Final = (
         service="rollout",
         method="GET",
         path="/rollouts/{id}",
+        permission=Permission.ROLLOUTS_READ,
         operation="rollout_show",
         summary="One rollout: every change so far, and what the evidence says by now.",
         call=lambda asked: RolloutRef(asked.path["id"]),

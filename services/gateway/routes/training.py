@@ -5,6 +5,7 @@ from typing import Final
 import msgspec
 
 from libs.contracts.evaluation import DeclaredEvaluationPlan
+from libs.contracts.permissions import Permission
 from libs.contracts.training import (
     DeclaredTrainingPlan,
     FindJobs,
@@ -58,6 +59,7 @@ def _steer(verb: str, summary: str) -> Endpoint:
         service="trainer",
         method="POST",
         path=f"/jobs/{{id}}/{verb}",
+        permission=Permission.JOBS_WRITE,
         operation=f"job_{verb}",
         summary=summary,
         call=_ref,
@@ -69,6 +71,7 @@ ENDPOINTS: Final = (
         service="trainer",
         method="POST",
         path="/trainings",
+        permission=Permission.JOBS_WRITE,
         operation="training_order",
         summary="Queue a training.",
         body=NewTraining,
@@ -79,6 +82,7 @@ ENDPOINTS: Final = (
         service="trainer",
         method="POST",
         path="/evaluations",
+        permission=Permission.JOBS_WRITE,
         operation="evaluation_order",
         summary="Queue an evaluation.",
         body=NewEvaluation,
@@ -89,6 +93,7 @@ ENDPOINTS: Final = (
         service="trainer",
         method="GET",
         path="/jobs",
+        permission=Permission.JOBS_READ,
         operation="job_list",
         summary="Trainings and evaluations, newest first; `next` of one page is `before` of the following one.",
         query=JobFilter,
@@ -98,6 +103,7 @@ ENDPOINTS: Final = (
         service="trainer",
         method="GET",
         path="/jobs/{id}",
+        permission=Permission.JOBS_READ,
         operation="job_show",
         summary="One job and how far it is.",
         call=_ref,
@@ -106,6 +112,7 @@ ENDPOINTS: Final = (
         service="trainer",
         method="GET",
         path="/jobs/{id}/log",
+        permission=Permission.JOBS_READ,
         operation="job_log",
         summary="Lines of a job's log, oldest first.",
         query=LinesShown,

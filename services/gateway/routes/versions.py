@@ -4,6 +4,7 @@ from typing import Final
 
 import msgspec
 
+from libs.contracts.permissions import Permission
 from libs.contracts.registry import (
     BeginUpload,
     CollectGarbage,
@@ -42,6 +43,7 @@ ENDPOINTS: Final = (
     Endpoint(
         method="GET",
         path="/versions",
+        permission=Permission.MODELS_READ,
         operation="version_list",
         summary="Versions, newest first; `next` of one page is `before` of the following one.",
         query=ListVersions,
@@ -50,6 +52,7 @@ ENDPOINTS: Final = (
     Endpoint(
         method="GET",
         path="/versions/{reference}",
+        permission=Permission.MODELS_READ,
         operation="version_show",
         summary="A version with its manifest and model card.",
         call=lambda asked: Resolve(asked.path["reference"]),
@@ -58,6 +61,7 @@ ENDPOINTS: Final = (
     Endpoint(
         method="DELETE",
         path="/versions/{reference}",
+        permission=Permission.MODELS_WRITE,
         operation="version_delete",
         summary="Retire a version that nothing refers to.",
         call=lambda asked: DeleteVersion(asked.path["reference"], asked.author),
@@ -66,6 +70,7 @@ ENDPOINTS: Final = (
     Endpoint(
         method="POST",
         path="/uploads",
+        permission=Permission.MODELS_WRITE,
         operation="upload_begin",
         summary="Announce a version, and learn which blobs to PUT where. Repeating it resumes.",
         body=NewUpload,
@@ -74,6 +79,7 @@ ENDPOINTS: Final = (
     Endpoint(
         method="POST",
         path="/uploads/{upload_id}/commit",
+        permission=Permission.MODELS_WRITE,
         operation="upload_commit",
         summary="All blobs are there: check them and make the version visible. May take minutes.",
         call=lambda asked: CommitUpload(asked.path["upload_id"]),
@@ -83,6 +89,7 @@ ENDPOINTS: Final = (
     Endpoint(
         method="GET",
         path="/versions/{reference}/fetch",
+        permission=Permission.MODELS_READ,
         operation="version_fetch",
         summary="URLs from which to GET a version's blobs.",
         query=Page,
@@ -91,6 +98,7 @@ ENDPOINTS: Final = (
     Endpoint(
         method="POST",
         path="/versions/{reference}/verify",
+        permission=Permission.MODELS_WRITE,
         operation="version_verify",
         summary="Read every blob of a version back and compare. May take minutes.",
         call=lambda asked: Verify(asked.path["reference"]),
@@ -98,6 +106,7 @@ ENDPOINTS: Final = (
     Endpoint(
         method="POST",
         path="/garbage-collection",
+        permission=Permission.STORAGE_WRITE,
         operation="garbage_collect",
         summary="Delete blobs that nothing refers to, or only say which.",
         body=NewCollection,
