@@ -12,10 +12,12 @@ from libs.contracts import (
     feedback,
     identity,
     inference,
+    public_events,
     registry,
     rollouts,
     subjects,
     training,
+    webhooks,
 )
 from libs.contracts.topology import (
     CMD_FEEDBACK,
@@ -27,6 +29,7 @@ from libs.contracts.topology import (
     EVT_REGISTRY,
     EVT_ROLLOUT,
     EVT_TRAINER,
+    PUBLIC,
     Stream,
 )
 
@@ -65,7 +68,7 @@ CATALOGUE: Final = (
         subject=subjects.COMPLETED,
         message=inference.RequestCompleted,
         said_by=("gateway",),
-        heard_by=("provisioner", "feedback"),
+        heard_by=("provisioner", "feedback", "events"),
         stream=EVT_INFERENCE,
     ),
     Entry(
@@ -169,7 +172,7 @@ CATALOGUE: Final = (
     Entry(
         subject=subjects.call_inbox("gateway", "<token>"),
         message=calls.Reply,
-        said_by=("registry", "feedback", "trainer", "rollout", "identity"),
+        said_by=("registry", "feedback", "trainer", "rollout", "identity", "events"),
         heard_by=("gateway",),
     ),
     Entry(
@@ -195,21 +198,21 @@ CATALOGUE: Final = (
         subject=subjects.VERSION_PUBLISHED,
         message=registry.VersionPublished,
         said_by=("registry",),
-        heard_by=("provisioner",),
+        heard_by=("provisioner", "events"),
         stream=EVT_REGISTRY,
     ),
     Entry(
         subject=subjects.ALIAS_MOVED,
         message=registry.AliasMoved,
         said_by=("registry",),
-        heard_by=("provisioner",),
+        heard_by=("provisioner", "events"),
         stream=EVT_REGISTRY,
     ),
     Entry(
         subject=subjects.DEPLOYMENT_CHANGED,
         message=registry.DeploymentChanged,
         said_by=("registry",),
-        heard_by=("provisioner",),
+        heard_by=("provisioner", "events"),
         stream=EVT_REGISTRY,
     ),
     Entry(
@@ -230,28 +233,28 @@ CATALOGUE: Final = (
         subject=subjects.SIGNAL_RECORDED,
         message=feedback.SignalRecorded,
         said_by=("feedback",),
-        heard_by=("rollout", "provisioner"),
+        heard_by=("rollout", "provisioner", "events"),
         stream=EVT_FEEDBACK,
     ),
     Entry(
         subject=subjects.SIGNAL_REFUSED,
         message=feedback.SignalRefused,
         said_by=("feedback",),
-        heard_by=("provisioner",),
+        heard_by=("provisioner", "events"),
         stream=EVT_FEEDBACK,
     ),
     Entry(
         subject=subjects.STATISTICS_UPDATED,
         message=feedback.StatisticsUpdated,
         said_by=("feedback",),
-        heard_by=("provisioner",),
+        heard_by=("provisioner", "events"),
         stream=EVT_FEEDBACK,
     ),
     Entry(
         subject=subjects.DATASET_BUILT,
         message=datasets.DatasetBuilt,
         said_by=("feedback",),
-        heard_by=("provisioner",),
+        heard_by=("provisioner", "events"),
         stream=EVT_FEEDBACK,
     ),
     Entry(
@@ -265,7 +268,7 @@ CATALOGUE: Final = (
         subject=subjects.JOB_CHANGED,
         message=training.JobChanged,
         said_by=("trainer",),
-        heard_by=("trainer", "provisioner"),
+        heard_by=("trainer", "provisioner", "events"),
         stream=EVT_TRAINER,
     ),
     Entry(
@@ -285,14 +288,14 @@ CATALOGUE: Final = (
         subject=subjects.ROLLOUT_CHANGED,
         message=rollouts.RolloutChanged,
         said_by=("rollout",),
-        heard_by=("provisioner",),
+        heard_by=("provisioner", "events"),
         stream=EVT_ROLLOUT,
     ),
     Entry(
         subject=subjects.TURN_CHANGED,
         message=rollouts.TurnChanged,
         said_by=("rollout",),
-        heard_by=("provisioner",),
+        heard_by=("provisioner", "events"),
         stream=EVT_ROLLOUT,
     ),
     Entry(
@@ -309,17 +312,37 @@ CATALOGUE: Final = (
         heard_by=("rollout",),
     ),
     Entry(
+        subject=f"{subjects.PUBLIC_PREFIX}.<tenant>.<type>",
+        message=public_events.CloudEvent,
+        said_by=("events",),
+        heard_by=("events", "gateway"),
+        stream=PUBLIC,
+    ),
+    Entry(
+        subject=subjects.PUBLIC_NEWS,
+        message=public_events.PublicNews,
+        said_by=("events",),
+        heard_by=("gateway",),
+    ),
+    Entry(
+        subject=subjects.events_call("<operation>"),
+        message=None,
+        payload="the operation's request; answered with a Reply (see Events operations)",
+        said_by=("gateway", "provisioner"),
+        heard_by=("events",),
+    ),
+    Entry(
         subject=subjects.KEY_CHANGED,
         message=identity.KeyChanged,
         said_by=("identity",),
-        heard_by=("provisioner",),
+        heard_by=("provisioner", "events"),
         stream=EVT_IDENTITY,
     ),
     Entry(
         subject=subjects.PROJECT_CHANGED,
         message=identity.ProjectChanged,
         said_by=("identity",),
-        heard_by=("provisioner",),
+        heard_by=("provisioner", "events"),
         stream=EVT_IDENTITY,
     ),
     Entry(
@@ -423,6 +446,11 @@ STRUCTS: Final[tuple[type[msgspec.Struct], ...]] = (
     identity.KeysRevision,
     identity.KeyChanged,
     identity.ProjectChanged,
+    public_events.CloudEvent,
+    public_events.PublicNews,
+    *(struct for pair in webhooks.OPERATIONS.values() for struct in pair),
+    webhooks.Webhook,
+    webhooks.Delivery,
 )
 
 

@@ -4,7 +4,7 @@ import re
 
 import msgspec
 
-from libs.contracts import feedback, identity, registry, rollouts, training
+from libs.contracts import feedback, identity, registry, rollouts, training, webhooks
 from libs.contracts.catalogue import CATALOGUE, STRUCTS, Entry
 from libs.contracts.topology import BUCKETS, STREAMS, Stream, consumers
 
@@ -47,6 +47,7 @@ def render() -> str:
         *_operation_lines("Trainer", training.OPERATIONS),
         *_operation_lines("Rollout", rollouts.OPERATIONS),
         *_operation_lines("Identity", identity.OPERATIONS | identity.LEASING),
+        *_operation_lines("Events", webhooks.OPERATIONS),
         "## Types",
         *(line for struct in sorted(set(STRUCTS), key=STRUCTS.index) for line in _type_lines(struct)),
         "",

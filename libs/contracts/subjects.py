@@ -1,9 +1,11 @@
 """Every subject on the bus, built in one place so that no other file spells one.
 
 Grammar: `cmd.` commands (JetStream work queues), `evt.` events (JetStream logs), `ctl.` control and `rpl.` replies
-(core NATS, never stored), `dlq.` dead letters. `ctl.<service>.<instance>.<verb>` names the service it concerns.
+(core NATS, never stored), `dlq.` dead letters, `pub.` events for others (JetStream log).
+`ctl.<service>.<instance>.<verb>` names the service it concerns.
 """
 
+import hashlib
 import re
 from typing import Final
 
@@ -39,6 +41,17 @@ TURN_CHANGED: Final = "evt.rollout.turn.changed.v1"
 ALL_ROLLOUT_CALLS: Final = "ctl.rollout.api.*"
 SPLITS: Final = "ctl.rollout.all.splits"
 """How gateways divide requests by now; said each second and on every change."""
+
+PUBLIC_PREFIX: Final = "pub"
+ALL_PUBLIC: Final = "pub.>"
+"""What others may hear, by tenant; `libs.contracts.public_events`."""
+PUBLIC_GET: Final = "$JS.API.DIRECT.GET.PUBLIC"
+"""Where the server is asked for stored public events (JetStream direct get)."""
+PLATFORM_TOKEN: Final = "_platform"  # noqa: S105 - a token of a subject
+"""Stands for the tenant in events of the platform."""
+PUBLIC_NEWS: Final = "ctl.events.all.news"
+"""The stream of public events has more."""
+ALL_EVENTS_CALLS: Final = "ctl.events.api.*"
 
 ALL_IDENTITY_CALLS: Final = "ctl.identity.api.*"
 KEY_CHANGED: Final = "evt.identity.key.changed.v1"
@@ -119,6 +132,30 @@ def rollout_call(operation: str) -> str:
 def identity_call(operation: str) -> str:
     """Where the identity service is asked to do `operation` (`libs.contracts.identity.OPERATIONS`); a core request."""
     return f"ctl.identity.api.{operation}"
+
+
+def events_call(operation: str) -> str:
+    """Where the events service is asked to do `operation` (`libs.contracts.webhooks.OPERATIONS`); a core request."""
+    return f"ctl.events.api.{operation}"
+
+
+def public(tenant: str, event_type: str) -> str:
+    """Where a public event of `tenant` is said; an empty tenant is the platform."""
+    return f"{PUBLIC_PREFIX}.{public_token(tenant)}.{event_type}"
+
+
+def all_public(token: str) -> str:
+    """Every public event of the tenant that stands as `token` in subjects."""
+    return f"{PUBLIC_PREFIX}.{token}.>"
+
+
+def public_token(tenant: str) -> str:
+    """How a tenant stands in a subject: as it is where it may, else as a digest that no name looks like."""
+    if not tenant:
+        return PLATFORM_TOKEN
+    if is_token(tenant) and not tenant.startswith("_"):
+        return tenant
+    return f"_{hashlib.sha256(tenant.encode()).hexdigest()[:32]}"
 
 
 def job_progress(job: str) -> str:

@@ -110,6 +110,15 @@ EVT_ROLLOUT: Final = Stream(
     max_bytes=256 << 20,
 )
 
+PUBLIC: Final = Stream(
+    name="PUBLIC",
+    subjects=(subjects.ALL_PUBLIC,),
+    retention="limits",
+    max_age_s=7 * DAY_S,
+    max_bytes=1 << 30,
+    direct_get=True,
+)
+
 EVT_IDENTITY: Final = Stream(
     name="EVT_IDENTITY",
     subjects=("evt.identity.>",),
@@ -128,6 +137,7 @@ STREAMS: Final = (
     EVT_TRAINER,
     EVT_ROLLOUT,
     EVT_IDENTITY,
+    PUBLIC,
 )
 
 FEEDBACK_ACK_WAIT_S: Final = 5.0
@@ -169,6 +179,32 @@ ROLLOUT_SIGNALS: Final = Consumer(
     stream=EVT_FEEDBACK.name,
     durable="rollout__signal_recorded",
     filter_subject=subjects.SIGNAL_RECORDED,
+    ack_wait_s=FEEDBACK_ACK_WAIT_S,
+    max_ack_pending=FEEDBACK_MAX_HELD,
+)
+
+EVENTS_CONSUMERS: Final = tuple(
+    Consumer(
+        stream=stream.name,
+        durable=f"events__{stream.name.partition('_')[2].lower()}",
+        filter_subject=filter_subject,
+        ack_wait_s=FEEDBACK_ACK_WAIT_S,
+        max_ack_pending=FEEDBACK_MAX_HELD,
+    )
+    for stream, filter_subject in (
+        (EVT_INFERENCE, subjects.COMPLETED),
+        (EVT_REGISTRY, EVT_REGISTRY.subjects[0]),
+        (EVT_FEEDBACK, EVT_FEEDBACK.subjects[0]),
+        (EVT_TRAINER, EVT_TRAINER.subjects[0]),
+        (EVT_ROLLOUT, EVT_ROLLOUT.subjects[0]),
+        (EVT_IDENTITY, EVT_IDENTITY.subjects[0]),
+    )
+)
+"""What the events service publishes again for others."""
+EVENTS_WEBHOOKS: Final = Consumer(
+    stream=PUBLIC.name,
+    durable="events__webhooks",
+    filter_subject=subjects.ALL_PUBLIC,
     ack_wait_s=FEEDBACK_ACK_WAIT_S,
     max_ack_pending=FEEDBACK_MAX_HELD,
 )
@@ -217,4 +253,6 @@ def consumers(pools: tuple[str, ...]) -> tuple[Consumer, ...]:
         FEEDBACK_SIGNALS,
         ROLLOUT_OBSERVED,
         ROLLOUT_SIGNALS,
+        *EVENTS_CONSUMERS,
+        EVENTS_WEBHOOKS,
     )

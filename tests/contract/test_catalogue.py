@@ -10,8 +10,8 @@ from libs.contracts.catalogue import CATALOGUE, Entry
 from libs.contracts.catalogue_page import render
 
 ROOT = Path(__file__).resolve().parents[2]
-PULLING = {"scheduler", "feedback", "rollout"}
-"""Read streams through durable consumers, which takes permission to ask, not to listen."""
+PULLING = {"scheduler", "feedback", "rollout", "events", "gateway"}
+"""Read streams through durable consumers or by number, which takes permission to ask, not to listen."""
 JETSTREAM_OWN = ("$JS.", "_INBOX.", "evt.>")
 
 

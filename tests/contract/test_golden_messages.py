@@ -24,6 +24,7 @@ from libs.contracts.inference import (
     WorkerLost,
     WorkerState,
 )
+from tests.contract.events_samples import EVENTS_SAMPLES
 from tests.contract.feedback_samples import FEEDBACK_SAMPLES
 from tests.contract.identity_samples import IDENTITY_SAMPLES
 from tests.contract.registry_samples import SAMPLES as REGISTRY_SAMPLES
@@ -110,6 +111,7 @@ SAMPLES: Final[dict[str, msgspec.Struct]] = {
     **FEEDBACK_SAMPLES,
     **TRAINING_SAMPLES,
     **ROLLOUT_SAMPLES,
+    **EVENTS_SAMPLES,
     **IDENTITY_SAMPLES,
 }
 
