@@ -3,7 +3,7 @@
 from typing import Any, Final, NamedTuple
 
 from libs.contracts.inference import RequestCompleted, Usage
-from services.feedback.repository.bulk import Connection
+from services.feedback.repository.bulk import Connection, copy
 from services.feedback.repository.erasures import erased_users
 
 _COLUMNS: Final = (
@@ -42,16 +42,24 @@ class Content(NamedTuple):
     redacted: bool
 
 
+async def append(connection: Connection, completed: list[RequestCompleted]) -> None:
+    """Add what is new at half the cost of `add`, if all of it is; in a fixed order, as there.
+
+    Raises:
+        asyncpg.UniqueViolationError: something is there already; nothing else can be done in this transaction.
+    """
+    rows = await _rows(connection, completed)
+    await copy(connection, "interactions", _COLUMNS, rows)
+
+
 async def add(connection: Connection, completed: list[RequestCompleted]) -> None:
     """Add what is new; in a fixed order, so that two transactions never wait for each other."""
-    users = {(one.tenant, one.user) for one in completed if one.user}
-    erased = await erased_users(connection, users)
-    rows = sorted({one.request_id: _row(one, erased.get((one.tenant, one.user), 0)) for one in completed}.items())
+    rows = await _rows(connection, completed)
     if rows:
         # A copy encodes a row in a fraction of what a column of an array takes, and unlike a copy into the table itself
         # it stands repeats.
         await connection.execute(_STAGE)
-        await connection.copy_records_to_table(_STAGED, columns=_COLUMNS, records=[row for _, row in rows])
+        await connection.copy_records_to_table(_STAGED, columns=_COLUMNS, records=rows)
         await connection.execute(_ADD)
 
 
@@ -62,6 +70,13 @@ async def add_contents(connection: Connection, contents: list[Content]) -> None:
         await connection.execute(
             _ADD_CONTENTS, *(list(column) for column in zip(*(row for _, row in rows), strict=True))
         )
+
+
+async def _rows(connection: Connection, completed: list[RequestCompleted]) -> list[tuple[Any, ...]]:
+    users = {(one.tenant, one.user) for one in completed if one.user}
+    erased = await erased_users(connection, users)
+    rows = {one.request_id: _row(one, erased.get((one.tenant, one.user), 0)) for one in completed}
+    return [row for _, row in sorted(rows.items())]
 
 
 def _row(one: RequestCompleted, user_erased_ms: int) -> tuple[Any, ...]:
@@ -77,7 +92,7 @@ def _row(one: RequestCompleted, user_erased_ms: int) -> tuple[Any, ...]:
         one.status,
         one.error_code,
         one.route,
-        one.service_class.value,
+        one.service_class,
         one.stream,
         one.episode_id,
         "" if is_erased else one.user,

@@ -1,6 +1,6 @@
 """Keeping what was asked and answered: one transaction per batch of events, in whatever order they come."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any, Final, Protocol
 
 import msgspec
@@ -12,7 +12,7 @@ from libs.kit.dialogue import answers
 from libs.kit.errors import ServiceError
 from libs.kit.postgres import Database
 from services.feedback.repository import erasures, interactions
-from services.feedback.repository.bulk import collisions
+from services.feedback.repository.bulk import CollisionError, Connection, collisions
 from services.feedback.repository.interactions import Content
 from services.feedback.service.letters import Bad, Letter, bury, read
 
@@ -21,6 +21,11 @@ _captured = msgspec.json.Decoder(Captured)
 _FROM_CLIENTS: Final = ("model", "user", "episode_id", "client_request_id")
 _STRUCTURE: Final = frozenset({"role", "type"})
 _NUL: Final = "\0"
+_ESCAPED_NUL: Final = rb"\u0000"
+"""The only way to write it in JSON."""
+_CAREFUL_S: Final = 60.0
+
+Add = Callable[[Connection, list[RequestCompleted]], Awaitable[None]]
 
 
 class Redact(Protocol):
@@ -48,6 +53,8 @@ class Interactions:
         self._policy = policy
         self._redactor = redactor
         self._arrived = arrived
+        self._careful_until_s = 0.0
+        """Until then batches are written so that they stand repeats, which costs more."""
 
     async def take_completed(self, batch: list[Letter]) -> None:
         """Keep who asked which version, when, and at what cost.
@@ -57,24 +64,37 @@ class Interactions:
             CollisionError: others wrote the same rows; do it again.
         """
         found, bad = _read_all(batch, _completed)
-        await self._write([_plain(one) for one in found], [], bad)
+        await self._write([_plain(one, letter) for letter, one in found], [], bad)
 
     async def take_captured(self, batch: list[Letter]) -> None:
         """Keep what was said, as far as the policy allows; raises as `take_completed`."""
         found, bad = _read_all(batch, _captured)
         keeps_text = self._policy in (ContentPolicy.REDACTED, ContentPolicy.FULL)
-        contents = [self._content(one) for one in found] if keeps_text else []
-        await self._write([_plain(one.completed) for one in found], contents, bad)
+        contents = [self._content(one) for _, one in found] if keeps_text else []
+        await self._write([_plain(one.completed, letter) for letter, one in found], contents, bad)
 
     async def _write(self, completed: list[RequestCompleted], contents: list[Content], bad: list[Bad]) -> None:
         if self._policy is ContentPolicy.OFF:
             completed, contents = [], []
         if not completed and not bad:
             return
+        if clock.monotonic_s() >= self._careful_until_s:
+            try:
+                await self._record(interactions.append, completed, contents, bad)
+            except CollisionError:
+                # Repeats seldom come alone: after a fault, or where both events of a request are said.
+                self._careful_until_s = clock.monotonic_s() + _CAREFUL_S
+            else:
+                return
+        await self._record(interactions.add, completed, contents, bad)
+
+    async def _record(
+        self, add: Add, completed: list[RequestCompleted], contents: list[Content], bad: list[Bad]
+    ) -> None:
         with collisions():
             async with self._database.begin_bulk() as connection:
                 await erasures.hold_off(connection)
-                await interactions.add(connection, completed)
+                await add(connection, completed)
                 await interactions.add_contents(connection, contents)
                 await bury(connection, bad, now_ms=clock.unix_ms())
         self._arrived()
@@ -109,18 +129,18 @@ def redact(value: Any, replace: Redact) -> Any:
     return value
 
 
-def _read_all(batch: list[Letter], decoder: "msgspec.json.Decoder[Any]") -> tuple[list[Any], list[Bad]]:
+def _read_all(batch: list[Letter], decoder: "msgspec.json.Decoder[Any]") -> tuple[list[tuple[Letter, Any]], list[Bad]]:
     found, bad = [], []
     for letter in batch:
         try:
-            found.append(read(letter, decoder))
+            found.append((letter, read(letter, decoder)))
         except ServiceError as error:
             bad.append(Bad(letter, error.code, error.message))
     return found, bad
 
 
-def _plain(one: RequestCompleted) -> RequestCompleted:
+def _plain(one: RequestCompleted, letter: Letter) -> RequestCompleted:
     """Without the character that PostgreSQL does not hold, where clients may have put it."""
-    if not any(_NUL in getattr(one, name) for name in _FROM_CLIENTS):
+    if _ESCAPED_NUL not in letter.payload:
         return one
     return msgspec.structs.replace(one, **{name: getattr(one, name).replace(_NUL, "") for name in _FROM_CLIENTS})
