@@ -13,6 +13,7 @@ from libs.kit.broker import insist, make_broker, stop_broker
 from libs.kit.bus import BusClient
 from libs.kit.bus.batches import BatchConsumer
 from libs.kit.bus.stored import StoredPublisher
+from libs.kit.outbox import Relay
 from libs.kit.postgres import Database
 from libs.kit.registry_client import BusRegistry
 from libs.kit.rounds import Rounds
@@ -21,7 +22,6 @@ from services.feedback.datasets.redact import Redactor
 from services.feedback.datasets.service import Datasets
 from services.feedback.intake import Intake, Record
 from services.feedback.migrations import migrate
-from services.feedback.relay import Relay
 from services.feedback.repository.bulk import CollisionError
 from services.feedback.service.erasing import Erasing
 from services.feedback.service.expiring import Expiring
@@ -33,6 +33,7 @@ from services.feedback.service.signals import Signals
 from services.feedback.service.statistics import Counting
 from services.feedback.service.telling import Telling
 from services.feedback.settings import Settings
+from services.feedback.tables import OUTBOX
 
 log = structlog.get_logger(__name__)
 
@@ -146,7 +147,7 @@ class Feedback:
 
     def _make_rounds(self) -> tuple[Rounds, ...]:
         settings = self._settings
-        relay = Relay(self.database, self._publisher)
+        relay = Relay(self.database, OUTBOX, self._publisher.store)
         expiring = Expiring(
             self.database,
             content_keep_days=settings.content_keep_days,

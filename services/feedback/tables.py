@@ -5,6 +5,8 @@ from typing import Final
 from sqlalchemy import BigInteger, Boolean, Column, Float, Identity, Integer, LargeBinary, MetaData, Table, Text
 from sqlalchemy.dialects.postgresql import ARRAY
 
+from libs.kit.outbox import BundledOutbox
+
 SCHEMA: Final = "feedback"
 
 metadata: Final = MetaData(schema=SCHEMA)
@@ -140,16 +142,7 @@ dead_letters: Final = Table(
     Column("payload", LargeBinary, nullable=False),
 )
 
-outbox: Final = Table(
-    "outbox",
-    metadata,
-    Column("sequence", BigInteger, Identity(always=True), primary_key=True),
-    Column("subject", Text, nullable=False),
-    # All events of one transaction and subject: one row, however many.
-    Column("ids", ARRAY(Text), nullable=False),
-    Column("payloads", ARRAY(Text), nullable=False),
-    Column("time_ms", BigInteger, nullable=False),
-)
+OUTBOX: Final = BundledOutbox(metadata)
 
 erasures: Final = Table(
     "erasures",

@@ -3,26 +3,26 @@
 import asyncio
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any
 
 import structlog
 
 from libs.contracts.registry import Deployment
 from libs.kit import clock
+from libs.kit.bus.stored import Event
 from libs.kit.errors import ServiceError
 from libs.kit.objects import ObjectStore
+from libs.kit.outbox import Relay
 from libs.kit.postgres import Database
 from libs.kit.waiting import set_within
 from services.registry.fleet import Fleet
 from services.registry.leader import Leader
-from services.registry.repository import outbox
 from services.registry.service.deploying import Deployments
 from services.registry.service.steps import StepListener
+from services.registry.tables import OUTBOX
 from services.registry.voice import Voice
 
 log = structlog.get_logger(__name__)
-
-_BATCH: Final = 100
 
 
 @dataclass(kw_only=True)
@@ -92,13 +92,11 @@ class Steward:
         """
         if not self.leader.leads or not self.voice.is_connected:
             return
-        async with self.database.begin() as connection:
-            waiting = await outbox.waiting(connection, _BATCH)
-        for event in waiting:
-            await self.voice.send_event(event)
-            await self.passed("event sent")
-            async with self.database.begin() as connection:
-                await outbox.done(connection, event.sequence)
+        await Relay(self.database, OUTBOX, self._send).send()
+
+    async def _send(self, events: list[Event]) -> None:
+        await self.voice.store(events)
+        await self.passed("event sent")
 
     async def keep_versions(self) -> None:
         """Have the bucket keep what is deleted, once in the life of a process.

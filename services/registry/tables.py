@@ -18,6 +18,10 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import JSONB
 
+from libs.contracts import subjects
+from libs.contracts.registry import AliasMoved, DeploymentChanged, VersionPublished
+from libs.kit.outbox import Outbox
+
 SCHEMA: Final = "registry"
 
 metadata: Final = MetaData(schema=SCHEMA)
@@ -128,12 +132,12 @@ deployments: Final = Table(
     Column("error", Text, nullable=False),
 )
 
-outbox: Final = Table(
-    "outbox",
+OUTBOX: Final = Outbox(
     metadata,
-    Column("sequence", BigInteger, Identity(always=True), primary_key=True),
-    Column("id", Text, nullable=False, unique=True),
-    Column("subject", Text, nullable=False),
-    Column("time_ms", BigInteger, nullable=False),
-    Column("payload", Text, nullable=False),
+    {
+        VersionPublished: subjects.VERSION_PUBLISHED,
+        AliasMoved: subjects.ALIAS_MOVED,
+        DeploymentChanged: subjects.DEPLOYMENT_CHANGED,
+    },
 )
+OUTBOX.table.append_constraint(UniqueConstraint("id"))

@@ -1,17 +1,17 @@
 """What the registry says on its own: events, desired states, and orders to workers."""
 
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 import structlog
 from nats.aio.client import Client
 from nats.errors import Error as NatsError
-from sqlalchemy import Row
 
 from libs.contracts import subjects
 from libs.contracts.registry import Deployment
 from libs.contracts.topology import DEPLOYMENTS, EVT_REGISTRY
 from libs.kit import clock
+from libs.kit.bus.stored import Event
 from libs.kit.errors import ServiceError
 
 log = structlog.get_logger(__name__)
@@ -33,22 +33,23 @@ class Voice:
         """Whether the bus is there."""
         return bool(self._connection.is_connected)
 
-    async def send_event(self, event: Row[Any]) -> None:
-        """Store one event of the outbox in its stream; a repeat is recognised by the event's id.
+    async def store(self, events: list[Event]) -> None:
+        """Store events in their stream, one after the other; a repeat is recognised by the event's id.
 
         Raises:
-            ServiceError: `bus_unavailable`, it is not known to be stored.
+            ServiceError: `bus_unavailable`, it is not known of each that it is stored.
         """
-        headers = {
-            "Nats-Msg-Id": event.id,
-            "ce-id": event.id,
-            "ce-type": event.subject,
-            "ce-time": clock.rfc3339(event.time_ms),
-            "ce-source": _SOURCE,
-            "ce-specversion": "1.0",
-            "content-type": "application/json",
-        }
-        await self._store(EVT_REGISTRY.name, event.subject, event.payload.encode(), headers)
+        for event in events:
+            headers = {
+                "Nats-Msg-Id": event.id,
+                "ce-id": event.id,
+                "ce-type": event.subject,
+                "ce-time": clock.rfc3339(event.time_ms),
+                "ce-source": _SOURCE,
+                "ce-specversion": "1.0",
+                "content-type": "application/json",
+            }
+            await self._store(EVT_REGISTRY.name, event.subject, event.payload, headers)
 
     async def put_deployment(self, deployment: Deployment) -> None:
         """Put a pool's desired state into the bucket.

@@ -14,6 +14,7 @@ from libs.kit.bus import BusClient
 from libs.kit.bus.batches import BatchConsumer
 from libs.kit.bus.stored import StoredPublisher
 from libs.kit.feedback_client import BusFeedback
+from libs.kit.outbox import Relay
 from libs.kit.postgres import Database
 from libs.kit.registry_client import BusRegistry
 from libs.kit.rounds import Rounds
@@ -25,7 +26,6 @@ from services.rollout.intake import Intake, Record
 from services.rollout.leader import Leader
 from services.rollout.loops.part import Loops
 from services.rollout.migrations import migrate
-from services.rollout.relay import Relay
 from services.rollout.running.carrying import Carrying
 from services.rollout.running.speaking import Speaking
 from services.rollout.service.looking import Looking
@@ -33,6 +33,7 @@ from services.rollout.service.observing import Observing
 from services.rollout.service.ordering import Ordering
 from services.rollout.service.steering import Steering
 from services.rollout.settings import Settings
+from services.rollout.tables import OUTBOX
 
 log = structlog.get_logger(__name__)
 
@@ -129,7 +130,7 @@ class RolloutService:
 
     def _make_rounds(self) -> tuple[Rounds, ...]:
         settings, ground = self._settings, self.ground
-        relay = Relay(self.database, self._publisher)
+        relay = Relay(self.database, OUTBOX, self._publisher.store)
         return (
             Rounds("lead", self.leader.check, pause_s=settings.lease_s / _RENEWALS),
             Rounds("relay", relay.send, pause_s=settings.retry_s, wake=ground.told),

@@ -17,6 +17,10 @@ from sqlalchemy import (
     Text,
 )
 
+from libs.contracts import subjects
+from libs.contracts.rollouts import RolloutChanged, TurnChanged
+from libs.kit.outbox import Outbox
+
 SCHEMA: Final = "rollout"
 
 metadata: Final = MetaData(schema=SCHEMA)
@@ -120,12 +124,4 @@ thumbs: Final = Table(
     Column("heard_ms", BigInteger, nullable=False),
 )
 
-outbox: Final = Table(
-    "outbox",
-    metadata,
-    Column("sequence", BigInteger, Identity(always=True), primary_key=True),
-    Column("id", Text, nullable=False),
-    Column("subject", Text, nullable=False),
-    Column("time_ms", BigInteger, nullable=False),
-    Column("payload", Text, nullable=False),
-)
+OUTBOX: Final = Outbox(metadata, {RolloutChanged: subjects.ROLLOUT_CHANGED, TurnChanged: subjects.TURN_CHANGED})

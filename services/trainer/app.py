@@ -13,12 +13,12 @@ from libs.kit.broker import insist, make_broker, stop_broker
 from libs.kit.bus import BusClient, BusError, Message
 from libs.kit.bus.stored import StoredPublisher
 from libs.kit.fetch.cache import Cache
+from libs.kit.outbox import Relay
 from libs.kit.postgres import Database
 from libs.kit.registry_client import BusRegistry
 from libs.kit.rounds import Rounds
 from libs.kit.serving import Desk, Operation
 from services.trainer.migrations import migrate
-from services.trainer.relay import Relay
 from services.trainer.running.code import code_version
 from services.trainer.running.context import Context
 from services.trainer.running.runner import Runner
@@ -28,6 +28,7 @@ from services.trainer.service.ordering import Ordering
 from services.trainer.service.resolving import Resolver
 from services.trainer.service.steering import Steering
 from services.trainer.settings import Settings
+from services.trainer.tables import OUTBOX
 
 log = structlog.get_logger(__name__)
 
@@ -57,7 +58,12 @@ class Trainer:
         self._space = Space(settings.directory)
         self._runner = Runner(self._context(), wake=self._wake)
         self._rounds = (
-            Rounds("relay", Relay(self.database, self._publisher).send, pause_s=settings.retry_s, wake=self._told),
+            Rounds(
+                "relay",
+                Relay(self.database, OUTBOX, self._publisher.store).send,
+                pause_s=settings.retry_s,
+                wake=self._told,
+            ),
             Rounds("tidy", Tidying(self.database, self._registry).tidy, pause_s=10 * settings.look_s, wake=self._ended),
         )
         _DESK.subscribe(self.broker, self._operations())

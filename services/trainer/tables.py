@@ -4,6 +4,10 @@ from typing import Final
 
 from sqlalchemy import BigInteger, Boolean, Column, DateTime, Identity, Integer, MetaData, Table, Text
 
+from libs.contracts import subjects
+from libs.contracts.training import JobChanged
+from libs.kit.outbox import Outbox
+
 SCHEMA: Final = "trainer"
 
 metadata: Final = MetaData(schema=SCHEMA)
@@ -57,12 +61,4 @@ log_lines: Final = Table(
     Column("text", Text, nullable=False),
 )
 
-outbox: Final = Table(
-    "outbox",
-    metadata,
-    Column("sequence", BigInteger, Identity(always=True), primary_key=True),
-    Column("id", Text, nullable=False),
-    Column("subject", Text, nullable=False),
-    Column("time_ms", BigInteger, nullable=False),
-    Column("payload", Text, nullable=False),
-)
+OUTBOX: Final = Outbox(metadata, {JobChanged: subjects.JOB_CHANGED})

@@ -12,8 +12,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from libs.contracts import subjects
 from libs.contracts.datasets import DatasetBuilt, DatasetJob, Selection
 from services.feedback.repository import erasures
+from services.feedback.tables import OUTBOX, dataset_rows
 from services.feedback.tables import dataset_jobs as jobs
-from services.feedback.tables import dataset_rows, outbox
 
 UNFINISHED: Final = ("queued", "running", "publishing")
 LEADER_KEY: Final = 0x6C6C_6E05
@@ -104,9 +104,7 @@ async def forget_rows(connection: AsyncConnection, reference: str) -> None:
 
 async def announce(connection: AsyncConnection, event: DatasetBuilt) -> None:
     """Send `event` if, and only if, this transaction is committed."""
-    payload = msgspec.json.encode(event).decode()
-    values = {"subject": subjects.DATASET_BUILT, "ids": [event.id], "payloads": [payload], "time_ms": event.time_ms}
-    await connection.execute(insert(outbox).values(values))
+    await OUTBOX.add(connection, subjects.DATASET_BUILT, event)
 
 
 def job_of(row: Row[Any]) -> DatasetJob:

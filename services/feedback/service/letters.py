@@ -13,6 +13,7 @@ from libs.kit.postgres import Database
 from libs.kit.signals import target_of
 from services.feedback.repository import letters
 from services.feedback.repository.bulk import Connection
+from services.feedback.tables import OUTBOX
 
 
 class Letter(NamedTuple):
@@ -55,7 +56,7 @@ async def bury(connection: Connection, bad: Iterable[Bad], *, now_ms: int) -> No
     events = {f"{id_}-refused": _refused(rows[id_][0], now_ms) for id_ in sorted(new)}
     said = {id_: event for id_, event in events.items() if event is not None}
     payloads = [msgspec.json.encode(event).decode() for event in said.values()]
-    await letters.say(connection, subjects.SIGNAL_REFUSED, list(said), payloads, time_ms=now_ms)
+    await OUTBOX.add_all(connection, subjects.SIGNAL_REFUSED, list(said), payloads, time_ms=now_ms)
 
 
 def _row(bad: Bad, now_ms: int) -> letters.DeadLetter:

@@ -13,10 +13,10 @@ from libs.kit.errors import ServiceError
 from libs.kit.postgres import Database
 from libs.kit.signals import WEIGHTS, checked, digest_of, request_id_of
 from services.feedback.domain.judging import Handled, Refusal, Ruling, judge
-from services.feedback.repository import letters as events
 from services.feedback.repository import signals
 from services.feedback.repository.bulk import CollisionError, Connection, collisions
 from services.feedback.service.letters import Bad, Letter, bury, read
+from services.feedback.tables import OUTBOX
 
 _TRIES: Final = 20
 _SWEEP: Final = 500
@@ -121,7 +121,7 @@ class Signals:
         await signals.write(connection, ruling, now_ms=now_ms, expires_ms=now_ms + self._wait_ms)
         ids = [f"{one.signal.id}-recorded" for one in ruling.recorded]
         payloads = [_event(one.signal) for one in ruling.recorded]
-        await events.say(connection, subjects.SIGNAL_RECORDED, ids, payloads, time_ms=now_ms)
+        await OUTBOX.add_all(connection, subjects.SIGNAL_RECORDED, ids, payloads, time_ms=now_ms)
         await bury(connection, bad, now_ms=now_ms)
 
 

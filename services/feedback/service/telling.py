@@ -10,9 +10,10 @@ from libs.contracts import subjects
 from libs.contracts.feedback import StatisticsQuery, StatisticsRow, StatisticsUpdated
 from libs.kit import clock
 from libs.kit.postgres import Database
-from services.feedback.repository import letters, telling
+from services.feedback.repository import telling
 from services.feedback.repository.telling import Group
 from services.feedback.service.statistics import Counting
+from services.feedback.tables import OUTBOX
 
 _SLACK_MS: Final = 30_000
 """A signal is in sight some time after the moment that it bears: a transaction may be slow."""
@@ -52,7 +53,7 @@ class Telling:
             events = [_event(rows[group], now_ms) for group in said]
             payloads = [msgspec.json.encode(event).decode() for event in events]
             ids = [event.id for event in events]
-            await letters.say(connection, subjects.STATISTICS_UPDATED, ids, payloads, time_ms=now_ms)
+            await OUTBOX.add_all(connection, subjects.STATISTICS_UPDATED, ids, payloads, time_ms=now_ms)
             await telling.tell(connection, said, until_ms=now_ms)
         self._not_before_s = clock.monotonic_s() + _REST * (clock.monotonic_s() - began_s)
         if said:

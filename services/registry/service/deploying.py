@@ -29,9 +29,10 @@ from libs.kit.postgres import Database
 from services.registry.domain.deploying import Declared, Plan, Target, counted, plan, restarts
 from services.registry.domain.rolling import advance, declared_anew
 from services.registry.fleet import Fleet
-from services.registry.repository import aliases, deployments, outbox, versions
+from services.registry.repository import aliases, deployments, versions
 from services.registry.repository.deployments import Record
 from services.registry.service.references import resolve
+from services.registry.tables import OUTBOX
 
 log = structlog.get_logger(__name__)
 
@@ -134,7 +135,7 @@ class Deployments:
         )
         document = planned.deployment
         if document != current:
-            await outbox.add(
+            await OUTBOX.add(
                 connection, DeploymentChanged(id=clock.new_event_id(), time_ms=now_ms, deployment=document)
             )
             log.info("deployment changed", pool=declared.pool, revision=document.revision, names=document.names)

@@ -11,8 +11,9 @@ from libs.contracts.versions import ALIAS, NAME, is_digest, short_reference
 from libs.kit import clock
 from libs.kit.errors import ServiceError
 from libs.kit.postgres import Database
-from services.registry.repository import aliases, outbox, versions
+from services.registry.repository import aliases, versions
 from services.registry.service.references import resolve
+from services.registry.tables import OUTBOX
 
 log = structlog.get_logger(__name__)
 
@@ -66,7 +67,7 @@ class Naming:
             )
             await aliases.put(connection, moved)
             event = AliasMoved(id=clock.new_event_id(), time_ms=moved.moved_ms, alias=moved, previous=previous)
-            await outbox.add(connection, event)
+            await OUTBOX.add(connection, event)
         self.wake.set()
         log.info("alias moved", name=moved.name, alias=moved.alias, digest=digest[:12], author=moved.author)
         return moved

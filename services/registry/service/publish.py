@@ -25,10 +25,11 @@ from libs.kit.objects import ObjectStore
 from libs.kit.objects_checked import CheckedObjects
 from libs.kit.postgres import Database, lock
 from services.registry.domain.manifests import base_of, blobs_of, check_manifest
-from services.registry.repository import blobs, outbox, uploads, versions
+from services.registry.repository import blobs, uploads, versions
 from services.registry.service import contents, locks
 from services.registry.service.reading import BlobReader, all_of
 from services.registry.service.steps import StepListener
+from services.registry.tables import OUTBOX
 
 log = structlog.get_logger(__name__)
 
@@ -228,7 +229,7 @@ class Publisher:
             )
             version = await self._published(connection, digest)
             assert version is not None  # noqa: S101 - it was added two lines above
-            await outbox.add(connection, VersionPublished(id=clock.new_event_id(), time_ms=now_ms, version=version))
+            await OUTBOX.add(connection, VersionPublished(id=clock.new_event_id(), time_ms=now_ms, version=version))
             await uploads.remove(connection, digest)
             await self.passed("version written, not committed")
         self.wake.set()

@@ -12,7 +12,7 @@ from libs.contracts.versions import SHORT_DIGITS, parse_reference
 from libs.kit import clock
 from services.rollout.loops.tables import loops, turns
 from services.rollout.loops.trigger import DAY_MS, Standing
-from services.rollout.repository import outbox
+from services.rollout.tables import OUTBOX
 
 _ENDED: Final = [state.value for state in TURN_ENDED]
 
@@ -156,4 +156,4 @@ def _turn(row: Row[Any]) -> Turn:
 
 
 async def _announce(connection: AsyncConnection, turn: Turn) -> None:
-    await outbox.add(connection, TurnChanged(id=clock.new_event_id(), time_ms=turn.changed_ms, turn=turn))
+    await OUTBOX.add(connection, TurnChanged(id=clock.new_event_id(), time_ms=turn.changed_ms, turn=turn))

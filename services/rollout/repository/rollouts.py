@@ -19,8 +19,7 @@ from libs.contracts.rollouts import (
 )
 from libs.contracts.versions import short_reference
 from libs.kit import clock
-from services.rollout.repository import outbox
-from services.rollout.tables import changes, rollouts
+from services.rollout.tables import OUTBOX, changes, rollouts
 
 _ENDED: Final = tuple(state.value for state in ROLLOUT_ENDED)
 
@@ -120,7 +119,7 @@ async def _note(connection: AsyncConnection, row: Row[Any], author: str, *, has_
         )
     )
     event = RolloutChanged(id=clock.new_event_id(), time_ms=row.changed_ms, rollout=rollout_of(row))
-    await outbox.add(connection, event)
+    await OUTBOX.add(connection, event)
 
 
 def plan_of(row: Row[Any]) -> RolloutPlan:

@@ -12,6 +12,7 @@ from libs.contracts.training import (
     ENDED,
     FindJobs,
     Job,
+    JobChanged,
     JobKind,
     JobProgress,
     JobState,
@@ -19,8 +20,7 @@ from libs.contracts.training import (
 )
 from libs.kit import clock
 from services.trainer.domain.machine import HELD, LostError, Standing, step
-from services.trainer.repository import outbox
-from services.trainer.tables import jobs
+from services.trainer.tables import OUTBOX, jobs
 
 _CLAIM: Final = """
 update trainer.jobs set state = 'claimed', epoch = epoch + 1, trainer = :trainer, changed_ms = :now_ms,
@@ -71,7 +71,7 @@ async def add(connection: AsyncConnection, job: Job) -> Row[Any]:
     )
     row: Row[Any] | None = (await connection.execute(statement)).first()
     if row is not None:
-        await outbox.announce(connection, job_of(row))
+        await _announce(connection, row)
         return row
     known: Row[Any] = (await connection.execute(select(jobs).where(jobs.c.id == job.id))).one()
     return known
@@ -120,7 +120,7 @@ async def claim(connection: AsyncConnection, trainer: str, lease_s: float) -> Ro
     values = {"trainer": trainer, "lease_s": lease_s, "now_ms": clock.unix_ms()}
     row: Row[Any] | None = (await connection.execute(text(_CLAIM), values)).first()
     if row is not None:
-        await outbox.announce(connection, job_of(row))
+        await _announce(connection, row)
     return row
 
 
@@ -134,7 +134,7 @@ async def requeue_expired(connection: AsyncConnection) -> int:
     """Put back what trainers hold whose lease has ended; how many."""
     rows = (await connection.execute(text(_EXPIRED), {"now_ms": clock.unix_ms()})).all()
     for row in rows:
-        await outbox.announce(connection, job_of(row))
+        await _announce(connection, row)
     return len(rows)
 
 
@@ -159,7 +159,7 @@ async def put(connection: AsyncConnection, job_id: str, to: JobState, **values: 
     values |= {"state": to.value, "changed_ms": clock.unix_ms()}
     statement = update(jobs).where(jobs.c.id == job_id).values(**_encoded(values)).returning(jobs)
     row: Row[Any] = (await connection.execute(statement)).one()
-    await outbox.announce(connection, job_of(row))
+    await _announce(connection, row)
     return row
 
 
@@ -207,6 +207,11 @@ def job_of(row: Row[Any]) -> Job:
         error_code=row.error_code,
         error=row.error,
     )
+
+
+async def _announce(connection: AsyncConnection, row: Row[Any]) -> None:
+    event = JobChanged(id=clock.new_event_id(), time_ms=row.changed_ms, job=job_of(row))
+    await OUTBOX.add(connection, event)
 
 
 def _encoded(values: dict[str, Any]) -> dict[str, Any]:

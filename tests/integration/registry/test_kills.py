@@ -8,6 +8,7 @@ from pathlib import Path
 
 import nats as nats_py
 import pytest
+from sqlalchemy import func, select
 
 from libs.contracts import subjects
 from libs.contracts.registry import CommitUpload, Kind, ListVersions, SetAlias, Verify, Version
@@ -18,7 +19,7 @@ from libs.testkit.registry import RegistryDesk, RegistryGround, registry_process
 from libs.testkit.service_process import ServiceProcess
 from libs.testkit.wait import until
 from services.registry.app import Registry
-from services.registry.repository import outbox
+from services.registry.tables import OUTBOX
 
 STEPS = {
     # Step: (whether the version is published when the registry dies, whether every blob was sent by then)
@@ -114,7 +115,7 @@ async def _until_sent(registry: Registry) -> None:
         waiting = 1
         while waiting:
             async with registry.database.begin() as connection:
-                waiting = len(await outbox.waiting(connection, 1))
+                waiting = (await connection.execute(select(func.count()).select_from(OUTBOX.table))).scalar_one()
 
 
 async def _eventually(nats: NatsServer, count: int) -> list[str]:
