@@ -34,7 +34,7 @@ KEY: Final = i.ApiKey(
     revision=8,
 )
 ISSUED: Final = i.IssuedKey(key=KEY, secret="llmos-nobody-is-let-in-by-this")
-AUTHORITY: Final = i.Authority(permissions=(Permission.KEYS_WRITE,), models=("helpdesk",))
+AUTHORITY: Final = i.Authority(permissions=(Permission.KEYS_WRITE,), tenant="shop", models=("helpdesk",))
 RECORD: Final = i.KeyRecord(
     id=KEY_ID,
     digest="ab" * 32,
@@ -98,6 +98,7 @@ IDENTITY_SAMPLES: Final[dict[str, msgspec.Struct]] = {
                 used_requests=7,
                 used_tokens=8,
                 frees_s=9.5,
+                is_done=True,
             ),
         ),
         epoch="e1",

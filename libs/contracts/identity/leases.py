@@ -51,6 +51,8 @@ class Want(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     """Of `held`, within the last minute."""
     frees_s: float = 0.0
     """When some of that leaves the minute; 0 if nothing is used."""
+    is_done: bool = False
+    """The gateway forgets this holder: `held.budget_tokens` is what was spent, and stays spent."""
 
 
 class Lease(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
@@ -92,7 +94,8 @@ class Leased(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     """Which allocator granted it: another one after a restart."""
     grants: tuple[Grant, ...] = ()
     is_unknown: bool = False
-    """It does not know this gateway and has granted nothing: the next call says all that is held."""
+    """It does not know this gateway and has granted nothing. Unless the call was whole, the next one must be; if it was,
+    nothing of what it said is held any more."""
 
 
 class Used(msgspec.Struct, frozen=True, kw_only=True):
