@@ -12,6 +12,7 @@ from libs.contracts.calls import Reply
 from libs.contracts.feedback import ListDeadLetters
 from libs.contracts.inference import WorkerBeat, WorkerState
 from libs.contracts.registry import ListVersions
+from libs.contracts.identity import FindOrganisations
 from libs.contracts.rollouts import FindRollouts
 from libs.contracts.training import FindJobs
 from libs.kit.bus import BusClient, BusError, BusOptions, Message
@@ -110,3 +111,8 @@ def feedback_ready(fleet: Fleet) -> CallReady:
 def rollout_ready(fleet: Fleet) -> CallReady:
     """Ready when a rollout process answers."""
     return CallReady(fleet, subjects.rollout_call("rollout_list"), FindRollouts(limit=1))
+
+
+def identity_ready(fleet: Fleet) -> CallReady:
+    """Ready when an identity process answers."""
+    return CallReady(fleet, subjects.identity_call("organisation_list"), FindOrganisations(limit=1))

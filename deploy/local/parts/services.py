@@ -5,7 +5,15 @@ import sys
 from importlib import metadata
 from typing import Final
 
-from deploy.local.fleet import Fleet, WorkerReady, feedback_ready, registry_ready, rollout_ready, trainer_ready
+from deploy.local.fleet import (
+    Fleet,
+    WorkerReady,
+    feedback_ready,
+    identity_ready,
+    registry_ready,
+    rollout_ready,
+    trainer_ready,
+)
 from deploy.local.home import CHECKOUT
 from deploy.local.options import StackOptions, usable_cpus
 from deploy.local.part import Part, Tier
@@ -26,11 +34,11 @@ _DRAIN_S: Final = 5
 
 
 def parts(site: Site) -> tuple[Part, ...]:
-    """Registry, feedback, rollout, trainer, gateway, scheduler and as many workers as were asked for."""
+    """Registry, feedback, identity, rollout, trainer, gateway, scheduler and as many workers as were asked for."""
     fleet = Fleet(site.home, site.ports["nats"])
     workers = (_worker(site, number, fleet) for number in range(site.options.workers))
     model = (_model(site),) if is_published(site.options) else ()
-    stores = (_registry(site, fleet), _feedback(site, fleet))
+    stores = (_registry(site, fleet), _feedback(site, fleet), _identity(site, fleet))
     last = (_scheduler(site), _gateway(site), _trainer(site, fleet), _rollout(site, fleet))
     return (*stores, *model, *workers, *last)
 
@@ -117,6 +125,23 @@ def _rollout(site: Site, fleet: Fleet) -> Part:
         tier=Tier.REGISTRY,
         after=("nats", "provision", "postgres-setup", "registry"),
         ready=rollout_ready(fleet),
+    )
+
+
+def _identity(site: Site, fleet: Fleet) -> Part:
+    return Part(
+        name="identity",
+        title="identity",
+        command=_service("identity"),
+        cwd=CHECKOUT,
+        inherits=True,
+        env={
+            **environment(site, "IDENTITY_NATS", "identity"),
+            **postgres.environment(site, "IDENTITY_DATABASE", postgres.IDENTITY),
+        },
+        tier=Tier.REGISTRY,
+        after=("nats", "provision", "postgres-setup"),
+        ready=identity_ready(fleet),
     )
 
 

@@ -99,6 +99,8 @@ class Authority(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     """What its author may do, and a key that he makes or rotates must not go beyond."""
 
     permissions: tuple[Permission, ...]
+    tenant: str = ""
+    """The only project that he makes keys for; empty: any, and the platform."""
     models: tuple[str, ...] = ()
     """Empty: all that his project may ask."""
 

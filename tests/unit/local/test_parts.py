@@ -68,6 +68,7 @@ def test_other_peoples_servers_do_not_see_the_callers_environment(parts: Mapping
     assert {part.name for part in parts.values() if part.inherits} == {
         "feedback",
         "gateway",
+        "identity",
         "registry",
         "rollout",
         "scheduler",

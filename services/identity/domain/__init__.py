@@ -1,0 +1,1 @@
+"""What names, limits, secrets and rights must be; touches neither bus nor database."""

@@ -1,0 +1,1 @@
+"""The calls: what each does, in one transaction with what it announces."""
