@@ -15,6 +15,7 @@ from cli.bootstrap.locks import BootstrapError
 
 _SERVERS: Final = locks.REQUIREMENTS / "embedded.in"
 _INSTALLERS: Final = ("pip", "setuptools", "uv")
+"""What the lock asks for itself stays."""
 
 
 def main() -> None:
@@ -27,7 +28,8 @@ def main() -> None:
     except BootstrapError as error:
         sys.exit(f"✗ {error}")
     uv = str(locks.VENV / "bin" / "uv")
-    for what in (("-r", str(_SERVERS)), _INSTALLERS):
+    locked = locks.lock_file(sys.argv[1]).read_text(encoding="utf-8")
+    for what in (("-r", str(_SERVERS)), [name for name in _INSTALLERS if f"\n{name}==" not in locked]):
         subprocess.run((uv, "pip", "uninstall", "--quiet", *what), check=True, env=variables)
 
 
