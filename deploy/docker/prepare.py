@@ -83,6 +83,7 @@ def shares(home: Home) -> Mapping[str, Mapping[str, str]]:
         "feedback": {},
         "trainer": api_keys,
         "rollout": {},
+        "identity": {},
     }
     databases = {service: _named(home, postgres.secret_name(service)) for service in postgres.SERVICES}
     services = {name: {**_named(home, f"nats_{name}"), **more, **databases.get(name, {})} for name, more in own.items()}
