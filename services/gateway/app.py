@@ -2,18 +2,17 @@
 
 from collections.abc import Awaitable, Callable, MutableMapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import structlog
 from fastapi import Request
 
 from libs.contracts import subjects
-from libs.contracts.identity import OPERATIONS
 from libs.kit import clock
 from libs.kit.bus import BusClient
 from libs.kit.bus.events import EventPublisher
-from libs.kit.calls import BusCaller, Callee
 from libs.kit.feedback_client import BusFeedback
+from libs.kit.identity_client import BusIdentity
 from libs.kit.registry_client import BusRegistry
 from libs.kit.rollout_client import BusRollouts
 from libs.kit.trainer_client import BusTrainer
@@ -35,10 +34,6 @@ from services.gateway.splits import Divider
 from services.gateway.watch import Watch
 
 log = structlog.get_logger(__name__)
-
-_IDENTITY: Final = Callee(
-    name="identity", operations=OPERATIONS, subject=subjects.identity_call, timeout_s=lambda _: 10.0
-)
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -70,7 +65,7 @@ class Gateway:
             source=f"gateway/{self.instance}",
             reply_prefix=subjects.gateway_reply(f"{self.instance}-events", "").rstrip("."),
         )
-        identity = BusCaller(self.bus, _IDENTITY)
+        identity = BusIdentity(self.bus)
         self.keys = KeyFollower(keyring, identity) if settings.identity else None
         self._watch = Watch(self.bus, self.instance, self.fleet, self.relay, settings)
         reports = Reports(self.events, self.metrics)
@@ -111,6 +106,7 @@ class Gateway:
                 "feedback": BusFeedback(self.bus),
                 "trainer": BusTrainer(self.bus),
                 "rollout": BusRollouts(self.bus),
+                "identity": identity,
             },
             door=door if settings.admin_keys_file is not None or settings.identity else None,
             max_body_bytes=settings.max_body_bytes,

@@ -20,6 +20,7 @@ from services.identity.migrations import migrate
 from services.identity.service.keys import Keys
 from services.identity.service.organising import Organising
 from services.identity.service.projects import Projects
+from services.identity.service.reporting import Reporting
 from services.identity.service.telling import Telling
 from services.identity.settings import Settings
 from services.identity.tables import OUTBOX
@@ -94,6 +95,7 @@ class IdentityService:
             **Organising(ground).operations(),
             **Projects(ground).operations(),
             **Keys(ground).operations(),
+            **Reporting(ground).operations(),
             "keys_since": self._telling.since,
         }
 

@@ -13,8 +13,26 @@ from libs.kit.errors import ServiceError
 from services.gateway.door import Door
 from services.gateway.identity import Principal
 from services.gateway.lineage.desk import LineageDesk
-from services.gateway.routes import aliases, deployments, feedback, lineage, loops, rollouts, training, versions
-from services.gateway.routes.endpoints import Asked, Endpoint, read_body, read_conditions, read_query
+from services.gateway.routes import (
+    aliases,
+    deployments,
+    feedback,
+    identity,
+    lineage,
+    loops,
+    rollouts,
+    tenants,
+    training,
+    versions,
+)
+from services.gateway.routes.endpoints import (
+    Asked,
+    Endpoint,
+    read_body,
+    read_conditions,
+    read_idempotency_key,
+    read_query,
+)
 from services.gateway.routes.openapi import Describer
 from services.gateway.routes.problems import (
     REQUEST_ID,
@@ -35,6 +53,8 @@ ENDPOINTS: Final = (
     *training.ENDPOINTS,
     *rollouts.ENDPOINTS,
     *loops.ENDPOINTS,
+    *tenants.ENDPOINTS,
+    *identity.ENDPOINTS,
     *lineage.ENDPOINTS,
 )
 _JSON: Final = "application/json"
@@ -109,6 +129,8 @@ async def _read(endpoint: Endpoint, request: Request, principal: Principal, max_
         author=principal.key_id,
         tenant=principal.reach,
         permissions=principal.permissions,
+        models=principal.models,
+        idempotency_key=read_idempotency_key(headers.get("idempotency-key")) if endpoint.idempotent else "",
         if_match=if_match,
         must_be_new=must_be_new,
     )

@@ -14,6 +14,8 @@ _STRONG_TAG: Final = re.compile(r'"([^"]*)"')
 _UNKNOWN: Final = re.compile(r"Object contains unknown field `(.*?)`(?: - at `\$.*`)?$", re.DOTALL)
 _MISSING: Final = re.compile(r"Object missing required field `([^`]*)`")
 _PATH: Final = re.compile(r" - at `\$\.([^`]+)`$")
+_PLAIN_KEY: Final = re.compile(r"[!-~]{1,255}")
+_REVISION: Final = re.compile(r"[0-9]{1,18}")
 _MAX_NAME: Final = 64
 
 
@@ -32,6 +34,10 @@ class Asked:
     """Whose things the key may see and touch; empty: everybody's."""
     permissions: frozenset[Permission] = frozenset()
     """Of the key."""
+    models: frozenset[str] = frozenset()
+    """Names that the key may ask; empty: every one."""
+    idempotency_key: str = ""
+    """By which a repeat is known."""
     if_match: str | None = None
     """The tag without its quotes."""
     must_be_new: bool = False
@@ -67,6 +73,7 @@ class Endpoint:
         tag: the answer's `ETag`, without quotes.
         select: what of the operation's result is answered, where that is not all of it.
         conditional: whether `If-Match` and `If-None-Match` mean something.
+        idempotent: whether `Idempotency-Key` does.
     """
 
     method: str
@@ -82,7 +89,8 @@ class Endpoint:
     select: Callable[[Asked, Any], Any] | None = None
     answer: type[msgspec.Struct] | None = None
     conditional: bool = False
-    service: Literal["registry", "feedback", "trainer", "rollout", "lineage"] = "registry"
+    idempotent: bool = False
+    service: Literal["registry", "feedback", "trainer", "rollout", "identity", "lineage"] = "registry"
 
 
 def read_query(kind: type[msgspec.Struct], given: Mapping[str, str]) -> Any:
@@ -130,6 +138,33 @@ def read_conditions(if_match: str | None, if_none_match: str | None) -> tuple[st
     if found is None:
         raise ServiceError("invalid_value", 'If-Match must be one tag in quotes, such as "3".', param="If-Match")
     return found[1], False
+
+
+def read_idempotency_key(given: str | None) -> str:
+    """What `Idempotency-Key` says, or nothing.
+
+    Raises:
+        ServiceError: `invalid_value`.
+    """
+    if given is None:
+        return ""
+    if _PLAIN_KEY.fullmatch(given) is None:
+        text = "Idempotency-Key must be 1 to 255 visible ASCII characters."
+        raise ServiceError("invalid_value", text, param="Idempotency-Key")
+    return given
+
+
+def revision_of(asked: Asked) -> int | None:
+    """The revision that `If-Match` names, where a tag is one.
+
+    Raises:
+        ServiceError: `invalid_value`.
+    """
+    if asked.if_match is None and not asked.must_be_new:
+        return None
+    if asked.if_match is None or _REVISION.fullmatch(asked.if_match) is None:
+        raise ServiceError("invalid_value", 'If-Match must be a revision, such as "3".', param="If-Match")
+    return int(asked.if_match)
 
 
 def _refusal(text: str) -> ServiceError:

@@ -8,7 +8,7 @@ import msgspec
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
-from libs.contracts import feedback, lineage, registry, rollouts, training
+from libs.contracts import feedback, identity, lineage, registry, rollouts, training
 from services.gateway.routes.endpoints import Endpoint
 from services.gateway.routes.problems import MEDIA_TYPE, Problem
 
@@ -17,6 +17,7 @@ _OPERATIONS: Final = {
     "feedback": feedback.OPERATIONS,
     "trainer": training.OPERATIONS,
     "rollout": rollouts.OPERATIONS,
+    "identity": identity.OPERATIONS,
     "lineage": lineage.OPERATIONS,
 }
 _TEMPLATE: Final = "#/components/schemas/{name}"
@@ -88,4 +89,6 @@ def _parameters(endpoint: Endpoint) -> list[dict[str, Any]]:
         found += [{"name": name, "in": "query", "schema": schema} for name, schema in properties.items()]
     if endpoint.conditional:
         found += [{"name": name, "in": "header", "schema": _TEXT} for name in ("If-Match", "If-None-Match")]
+    if endpoint.idempotent:
+        found.append({"name": "Idempotency-Key", "in": "header", "schema": _TEXT})
     return found
