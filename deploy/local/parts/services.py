@@ -8,6 +8,7 @@ from typing import Final
 from deploy.local.fleet import (
     Fleet,
     WorkerReady,
+    events_ready,
     feedback_ready,
     identity_ready,
     registry_ready,
@@ -34,11 +35,11 @@ _DRAIN_S: Final = 5
 
 
 def parts(site: Site) -> tuple[Part, ...]:
-    """Registry, feedback, identity, rollout, trainer, gateway, scheduler and as many workers as were asked for."""
+    """Every service, and as many workers as were asked for."""
     fleet = Fleet(site.home, site.ports["nats"])
     workers = (_worker(site, number, fleet) for number in range(site.options.workers))
     model = (_model(site),) if is_published(site.options) else ()
-    stores = (_registry(site, fleet), _feedback(site, fleet), _identity(site, fleet))
+    stores = (_registry(site, fleet), _feedback(site, fleet), _identity(site, fleet), _events(site, fleet))
     last = (_scheduler(site), _gateway(site), _trainer(site, fleet), _rollout(site, fleet))
     return (*stores, *model, *workers, *last)
 
@@ -142,6 +143,23 @@ def _identity(site: Site, fleet: Fleet) -> Part:
         tier=Tier.REGISTRY,
         after=("nats", "provision", "postgres-setup"),
         ready=identity_ready(fleet),
+    )
+
+
+def _events(site: Site, fleet: Fleet) -> Part:
+    return Part(
+        name="events",
+        title="events",
+        command=_service("events"),
+        cwd=CHECKOUT,
+        inherits=True,
+        env={
+            **environment(site, "EVENTS_NATS", "events"),
+            **postgres.environment(site, "EVENTS_DATABASE", postgres.EVENTS),
+        },
+        tier=Tier.REGISTRY,
+        after=("nats", "provision", "postgres-setup"),
+        ready=events_ready(fleet),
     )
 
 

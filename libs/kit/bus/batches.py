@@ -33,6 +33,18 @@ def sequence_of(ack_subject: str) -> int:
     return int(tokens[5] if len(tokens) == _V1_ACK_TOKENS else tokens[7])
 
 
+def deliveries_of(ack_subject: str) -> int:
+    """How often the message was sent to somebody, this time included."""
+    tokens = ack_subject.split(".")
+    return int(tokens[4] if len(tokens) == _V1_ACK_TOKENS else tokens[6])
+
+
+def stored_ms_of(ack_subject: str) -> int:
+    """When the message was stored, by the server's clock."""
+    tokens = ack_subject.split(".")
+    return int(tokens[7] if len(tokens) == _V1_ACK_TOKENS else tokens[9]) // 1_000_000
+
+
 class BatchConsumer:
     """Takes messages only when asked to: whoever stops asking is sent at most two batches more.
 

@@ -23,6 +23,8 @@ class Event(NamedTuple):
     subject: str
     time_ms: int
     payload: bytes
+    type: str = ""
+    """As CloudEvents calls it; empty: the subject."""
 
 
 class _Sending:
@@ -44,10 +46,18 @@ class _Sending:
 class StoredPublisher:
     """Sends events as CloudEvents (binary mode); whoever sends one again uses the same id, and the stream keeps one."""
 
-    def __init__(self, bus: BusClient, *, source: str, inbox: str, timeout_s: float = _TIMEOUT_S) -> None:
+    def __init__(
+        self,
+        bus: BusClient,
+        *,
+        source: str,
+        inbox: str,
+        timeout_s: float = _TIMEOUT_S,
+        content_type: str = "application/json",
+    ) -> None:
         """Prepare; acknowledgements come to `<inbox>.*`, on which the bus user may listen."""
         self._bus = bus
-        self._constant = f"ce-source: {source}\r\nce-specversion: 1.0\r\ncontent-type: application/json\r\n\r\n"
+        self._constant = f"ce-source: {source}\r\nce-specversion: 1.0\r\ncontent-type: {content_type}\r\n\r\n"
         self._inbox = inbox
         self._timeout_s = timeout_s
         self._numbers = itertools.count(1)
@@ -80,7 +90,7 @@ class StoredPublisher:
 
     def _headers(self, event: Event) -> bytes:
         return (
-            f"NATS/1.0\r\nNats-Msg-Id: {event.id}\r\nce-id: {event.id}\r\nce-type: {event.subject}\r\n"
+            f"NATS/1.0\r\nNats-Msg-Id: {event.id}\r\nce-id: {event.id}\r\nce-type: {event.type or event.subject}\r\n"
             f"ce-time: {_rfc3339(event.time_ms)}\r\n{self._constant}"
         ).encode()
 
