@@ -15,6 +15,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from deploy.local.home import Home, private_directory, write_private
 from deploy.local.parts import objects, postgres
 from deploy.nats.config import USERS, render_config
+from deploy.nats.permissions import APPLICATION_USERS, PROVISIONER
 from libs.contracts.topology import BUCKETS, STREAMS
 
 MONITOR_PORT: Final = 8222
@@ -78,15 +79,16 @@ def shares(home: Home) -> Mapping[str, Mapping[str, str]]:
     own = {
         "gateway": {**api_keys, **admin_keys, **_named(home, "cache_salt")},
         "scheduler": _named(home, "nats_system"),
-        "inference": {},
         "registry": _named(home, objects.REGISTRY_ACCESS_KEY_NAME, objects.REGISTRY_SECRET_KEY_NAME),
-        "feedback": {},
         "trainer": api_keys,
-        "rollout": {},
-        "identity": {},
     }
-    databases = {service: _named(home, postgres.secret_name(service)) for service in postgres.SERVICES}
-    services = {name: {**_named(home, f"nats_{name}"), **more, **databases.get(name, {})} for name, more in own.items()}
+    services = {
+        user.name: {**_named(home, f"nats_{user.name}"), **own.get(user.name, {})}
+        for user in APPLICATION_USERS
+        if user is not PROVISIONER
+    }
+    for name in postgres.SERVICES:
+        services[name] |= _named(home, postgres.secret_name(name))
     admin = _named(home, postgres.SECRET_NAME)
     setup = _named(home, "nats_provisioner", postgres.SECRET_NAME, *map(postgres.secret_name, postgres.SERVICES))
     return {**services, "postgres": admin, "setup": setup}
