@@ -23,15 +23,17 @@ REMEDIES: Final = {
     "interaction_not_found": "It may have been too long ago, or not yet been recorded: ./llmos feedback list",
     "trainer_unavailable": "See: ./llmos status, ./llmos logs trainer",
     "rollout_unavailable": "See: ./llmos status, ./llmos logs rollout",
+    "identity_unavailable": "See: ./llmos status, ./llmos logs identity",
     "job_not_found": "What there is: ./llmos jobs list",
     "bus_unavailable": "See: ./llmos status, ./llmos logs nats",
     "storage_unavailable": "See: ./llmos logs objects. Then repeat the command: what has arrived is not sent again.",
     "invalid_api_key": "LLMOS_ADMIN_KEY must be an admin key of that gateway, LLMOS_API_KEY an ordinary one.",
     "forbidden": "LLMOS_ADMIN_KEY must be an admin key of that gateway.",
     "version_not_found": "A bare name means its champion. What there is: ./llmos models list",
-    "conflict": "Where it points now: ./llmos models aliases NAME",
     "version_in_use": "Move the alias or the deployment first: ./llmos models show REF",
 }
+MODELS_REMEDIES: Final = {"conflict": "Where it points now: ./llmos models aliases NAME"}
+"""Of `./llmos models` alone."""
 
 
 def main() -> None:
@@ -51,7 +53,8 @@ def main() -> None:
         ui.fail(error.message, error.remedy)
         sys.exit(1)
     except ServiceError as error:
-        ui.fail(error.message, REMEDIES.get(error.code, ""))
+        own = MODELS_REMEDIES if name == "models" else {}
+        ui.fail(error.message, own.get(error.code) or REMEDIES.get(error.code, ""))
         sys.exit(CONFLICT if error.code == "conflict" else 1)
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)
