@@ -7,7 +7,7 @@ import pytest
 
 from deploy.nats.permissions import APPLICATION_USERS, User
 from libs.contracts.catalogue import CATALOGUE, Entry
-from libs.contracts.catalogue_page import render
+from libs.contracts.catalogue.page import render
 
 ROOT = Path(__file__).resolve().parents[2]
 PULLING = {"scheduler", "feedback", "rollout", "events", "gateway"}

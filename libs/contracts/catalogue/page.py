@@ -4,8 +4,8 @@ import re
 
 import msgspec
 
-from libs.contracts import feedback, identity, registry, rollouts, training, webhooks
-from libs.contracts.catalogue import CATALOGUE, STRUCTS, Entry
+from libs.contracts.catalogue import CATALOGUE, CHAPTERS, STRUCTS
+from libs.contracts.catalogue.chapter import Entry, Operations
 from libs.contracts.topology import BUCKETS, STREAMS, Stream, consumers
 
 
@@ -42,14 +42,9 @@ def render() -> str:
         "|---|---|---|---|",
         *(f"| `{b.name}` | `$KV.{b.name}.<key>` | {b.history} | {b.max_bytes >> 20} MiB |" for b in BUCKETS),
         "",
-        *_operation_lines("Registry", registry.OPERATIONS),
-        *_operation_lines("Feedback", feedback.OPERATIONS),
-        *_operation_lines("Trainer", training.OPERATIONS),
-        *_operation_lines("Rollout", rollouts.OPERATIONS),
-        *_operation_lines("Identity", identity.OPERATIONS | identity.LEASING),
-        *_operation_lines("Events", webhooks.OPERATIONS),
+        *(line for chapter in CHAPTERS for line in _operation_lines(chapter.owner, chapter.operations)),
         "## Types",
-        *(line for struct in sorted(set(STRUCTS), key=STRUCTS.index) for line in _type_lines(struct)),
+        *(line for struct in STRUCTS for line in _type_lines(struct)),
         "",
     ]
     return "\n".join(lines)
@@ -70,9 +65,11 @@ def _stream_row(stream: Stream) -> str:
     )
 
 
-def _operation_lines(owner: str, operations: dict[str, tuple[type[msgspec.Struct], type[msgspec.Struct]]]) -> list[str]:
+def _operation_lines(owner: str, operations: Operations) -> list[str]:
+    if not operations:
+        return []
     rows = [f"| `{name}` | `{ask.__name__}` | `{answer.__name__}` |" for name, (ask, answer) in operations.items()]
-    return [f"## {owner} operations", "", "| operation | request | result |", "|---|---|---|", *rows, ""]
+    return [f"## {owner.capitalize()} operations", "", "| operation | request | result |", "|---|---|---|", *rows, ""]
 
 
 def _type_lines(struct: type[msgspec.Struct]) -> list[str]:
