@@ -197,6 +197,7 @@ def _gateway(site: Site) -> Part:
             "GATEWAY_POOL": POOLS[0],
             "GATEWAY_API_KEYS_FILE": str(site.home.api_key_file()),
             "GATEWAY_ADMIN_KEYS_FILE": str(site.home.admin_key_file()),
+            "GATEWAY_IDENTITY": "1",
             "GATEWAY_CACHE_SALT_KEY_FILE": str(site.home.secret_file("cache_salt")),
             **environment(site, "GATEWAY_NATS", "gateway"),
         },
