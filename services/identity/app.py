@@ -16,6 +16,7 @@ from libs.kit.postgres import Database
 from libs.kit.rounds import Rounds
 from libs.kit.serving import Desk, Operation
 from services.identity.ground import Ground
+from services.identity.limits.desk import LeasingDesk
 from services.identity.migrations import migrate
 from services.identity.service.keys import Keys
 from services.identity.service.organising import Organising
@@ -31,7 +32,7 @@ _SOURCE: Final = "llmos/identity"
 
 
 class IdentityService:
-    """One process; several may serve the same database, each says what the database says."""
+    """One process; several may serve the same database, and one of them grants limits."""
 
     def __init__(self, settings: Settings) -> None:
         self.instance = clock.new_instance_id("d")
@@ -43,6 +44,7 @@ class IdentityService:
         self._publisher = StoredPublisher(self._bus, source=_SOURCE, inbox=f"_INBOX.{self.instance}.said")
         self.ground = Ground(instance=self.instance, settings=settings, database=self.database)
         self._telling = Telling(self.ground, self._bus)
+        self._leasing = LeasingDesk(self.ground, self._bus)
         self._rounds = self._make_rounds()
         operations = self._operations()
         desk = Desk(
@@ -70,6 +72,7 @@ class IdentityService:
         self._publisher.start()
         for rounds in self._rounds:
             rounds.start()
+        self._leasing.start()
         log.info("identity started", instance=self.instance)
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -85,6 +88,7 @@ class IdentityService:
         await stop_broker(self.broker)
         for rounds in self._rounds:
             await rounds.stop()
+        await self._leasing.stop()
         await self._bus.close()
         await self.database.close()
         log.info("identity stopped", instance=self.instance)

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from sqlalchemy import ARRAY, BigInteger, Column, Date, Identity, MetaData, SmallInteger, Table, Text
+from sqlalchemy import ARRAY, BigInteger, Column, Date, DateTime, Identity, MetaData, SmallInteger, Table, Text
 
 from libs.contracts import subjects
 from libs.contracts.identity import KeyChanged, ProjectChanged
@@ -83,15 +83,38 @@ usage: Final = Table(
     Column("tokens", BigInteger, nullable=False),
 )
 
-budgets: Final = Table(
-    "budgets",
+leadership: Final = Table(
+    "leadership",
+    metadata,
+    # There is one row: which process grants limits.
+    Column("id", SmallInteger, primary_key=True, autoincrement=False),
+    Column("epoch", BigInteger, nullable=False),
+    Column("holder", Text, nullable=False),
+    # On the database's clock.
+    Column("lease_until", DateTime(timezone=True), nullable=False),
+)
+
+shares: Final = Table(
+    "shares",
     metadata,
     # `project:<name>` or `key:<id>`.
     Column("holder", Text, primary_key=True),
-    # The day or month that it is for, or empty.
-    Column("period", Text, primary_key=True),
-    # What gateways were granted, and have not given back.
-    Column("granted_tokens", BigInteger, nullable=False),
+    # The day or month that the budget is for.
+    Column("period", Text, nullable=False),
+    # At least what gateways have, and what those that have gone may have used; of the budget exactly that.
+    Column("requests", BigInteger, nullable=False),
+    Column("tokens", BigInteger, nullable=False),
+    Column("slots", BigInteger, nullable=False),
+    Column("budget_tokens", BigInteger, nullable=False),
+)
+
+usage_numbers: Final = Table(
+    "usage_numbers",
+    metadata,
+    Column("gateway", Text, primary_key=True),
+    # Of the last usage that was recorded for it.
+    Column("number", BigInteger, nullable=False),
+    Column("time_ms", BigInteger, nullable=False),
 )
 
 OUTBOX: Final = Outbox(metadata, {KeyChanged: subjects.KEY_CHANGED, ProjectChanged: subjects.PROJECT_CHANGED})

@@ -5,16 +5,18 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from libs.contracts.identity import Limits
-from tests.unit.identity.limits_world import Begun, Gate, World
+from tests.unit.identity.limits_world import Gate, World
 
 LIMITS = {
     "project:p": Limits(
-        requests_per_minute=12, tokens_per_minute=700, concurrency=5, budget_tokens=900, budget_period="day"
+        requests_per_minute=6, tokens_per_minute=120, concurrency=4, budget_tokens=200, budget_period="day"
     ),
-    "key:a": Limits(requests_per_minute=5, concurrency=2, budget_tokens=400),
-    "key:b": Limits(tokens_per_minute=300, budget_tokens=800, budget_period="day"),
+    "key:a": Limits(requests_per_minute=4),
+    "key:b": Limits(tokens_per_minute=60),
+    "key:c": Limits(concurrency=2),
+    "key:d": Limits(budget_tokens=60),
 }
-KEYS = (("project:p", "key:a"), ("project:p", "key:b"), ("project:p",))
+KEYS = (("project:p", "key:a"), ("key:a",), ("key:b",), ("key:c",), ("key:d",), ("project:p",))
 INDEX = st.integers(min_value=0, max_value=10_000)
 
 
@@ -31,28 +33,32 @@ class LimitsMachine(RuleBasedStateMachine):
         alive = [gate for gate in self.world.gates if gate.alive]
         return alive[index % len(alive)]
 
-    @rule(index=INDEX, key=st.sampled_from(KEYS), tokens=st.integers(1, 150), tries=st.integers(1, 4))
-    def requests_come(self, index: int, key: tuple[str, ...], tokens: int, tries: int) -> None:
-        gate = self.gate(index)
-        for _ in range(tries):
-            if not self.world.begin(gate, key, tokens):
-                break
+    @rule(index=INDEX, key=st.sampled_from(KEYS), tokens=st.integers(5, 30), all_of_them=st.booleans())
+    def requests_rush_in(self, index: int, key: tuple[str, ...], tokens: int, all_of_them: bool) -> None:
+        """As many as are let in, at one gateway or one after the other; who is short waits for one call."""
+        gates = [gate for gate in self.world.gates if gate.alive] if all_of_them else [self.gate(index)]
+        for gate in gates:
+            for _ in range(10):
+                if not self.world.begin(gate, key, tokens):
+                    self.world.talk(gate)
+                    if not self.world.begin(gate, key, tokens):
+                        break
 
-    @rule(index=INDEX, key=st.sampled_from(KEYS), tokens=st.integers(1, 150))
-    def request_waits_for_a_call(self, index: int, key: tuple[str, ...], tokens: int) -> None:
+    @rule(index=INDEX, key=st.sampled_from(KEYS), tokens=st.integers(5, 30))
+    def request_comes_and_the_answer_is_on_its_way(self, index: int, key: tuple[str, ...], tokens: int) -> None:
         gate = self.gate(index)
         if not self.world.begin(gate, key, tokens):
-            self.world.talk(gate)
-            self.world.begin(gate, key, tokens)
+            self.world.ask(gate)
+            self.world.deliver(len(self.world.calls) - 1, again=True)
 
     @precondition(lambda self: any(one.runs for one in self.world.begun))
-    @rule(index=INDEX, part=st.integers(0, 100))
-    def request_ends(self, index: int, part: int) -> None:
-        running = [one for one in self.world.begun if one.runs]
-        self.end(running[index % len(running)], part)
-
-    def end(self, begun: Begun, part: int) -> None:
-        self.world.end(begun, begun.tokens * part // 100)
+    @rule(index=INDEX, part=st.sampled_from((0, 40, 100)), count=st.integers(1, 4))
+    def requests_end(self, index: int, part: int, count: int) -> None:
+        for _ in range(count):
+            running = [one for one in self.world.begun if one.runs]
+            if running:
+                begun = running[index % len(running)]
+                self.world.end(begun, begun.tokens * part // 100)
 
     @rule(index=INDEX)
     def gateway_talks(self, index: int) -> None:
@@ -77,15 +83,24 @@ class LimitsMachine(RuleBasedStateMachine):
     def answer_arrives(self, index: int) -> None:
         self.world.hear(index % len(self.world.answers))
 
-    @rule(seconds=st.sampled_from((0.3, 1.0, 4.0, 9.0, 25.0, 61.0)))
+    @rule(seconds=st.sampled_from((0.5, 1.0, 4.0, 9.0, 9.0, 25.0, 61.5)))
     def time_passes(self, seconds: float) -> None:
         self.world.now_s += seconds
 
     @precondition(lambda self: len(self.world.gates) < 4)
-    @rule(index=INDEX)
-    def gateway_dies(self, index: int) -> None:
+    @rule(index=INDEX, seconds=st.sampled_from((0.5, 10.5, 30.0)))
+    def gateway_dies(self, index: int, seconds: float) -> None:
         self.world.kill(self.gate(index))
-        self.world.open()
+        self.world.now_s += seconds
+        self.world.talk(self.world.open())
+
+    @rule(index=INDEX, seconds=st.sampled_from((8.5, 10.5, 30.0)))
+    def gateway_is_cut_off_while_another_talks(self, index: int, seconds: float) -> None:
+        silent = self.gate(index)
+        self.world.now_s += seconds
+        for gate in self.world.gates:
+            if gate.alive and gate is not silent:
+                self.world.talk(gate)
 
     @rule()
     def allocator_starts_again(self) -> None:
@@ -102,4 +117,4 @@ class LimitsMachine(RuleBasedStateMachine):
 
 
 TestLimits = LimitsMachine.TestCase
-TestLimits.settings = settings(max_examples=80, stateful_step_count=60, deadline=None)
+TestLimits.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)
