@@ -7,6 +7,10 @@ martingale that begins at 1, in whatever order the arms are sampled, so it excee
 most, ever (Ville's inequality; the method of mixtures: Robbins 1970, doi:10.1214/aoms/1177696786; with a maximised
 denominator: Wasserman, Ramdas, Balakrishnan 2020, arXiv:1912.11436). Evidence of *strata*, times in which the traffic
 was divided differently, is multiplied: what changed between them is not taken for a difference between the arms.
+
+Harm may begin with any stratum, and what spoke for the candidate before must not outweigh it: its evidence is a
+mixture of those that begin with the first, the second, … stratum, with weights that add up to 1. Each of them begins
+at 1 and is at most such a martingale, so the mixture is, too.
 """
 
 import math
@@ -48,13 +52,19 @@ class Arms:
 
 
 def log_evidence_worse(strata: Sequence[Arms], margin: float = 0.0) -> float:
-    """Natural logarithm of the evidence against "the candidate's share is at most the baseline's plus `margin`"."""
-    return sum(_log_evidence(arms.candidate, arms.baseline, margin) for arms in strata)
+    """Natural logarithm of the evidence against "the candidate's share is at most the baseline's plus `margin`".
+
+    It is also evidence of a difference that began with one of the later strata.
+    """
+    return _since_any([_log_evidence(arms.candidate, arms.baseline, margin) for arms in strata])
 
 
 def log_evidence_not_worse(strata: Sequence[Arms], margin: float = 0.0) -> float:
-    """Natural logarithm of the evidence against "the candidate's share is at least the baseline's plus `margin`"."""
-    return sum(_log_evidence(_good(arms.candidate), _good(arms.baseline), -margin) for arms in strata)
+    """Natural logarithm of the evidence against "the candidate's share is at least the baseline's plus `margin`".
+
+    All strata speak with one voice: what a candidate was at first counts as much as what it is by now.
+    """
+    return sum(_log_evidence_turned(strata, margin))
 
 
 def interval(strata: Sequence[Arms], alpha: float) -> tuple[float, float]:
@@ -64,8 +74,24 @@ def interval(strata: Sequence[Arms], alpha: float) -> tuple[float, float]:
     """
     enough = math.log(2 / alpha)
     low = _last_margin(lambda margin: log_evidence_worse(strata, margin) >= enough)
-    high = -_last_margin(lambda margin: log_evidence_not_worse(strata, -margin) >= enough)
+    high = -_last_margin(lambda margin: _since_any(_log_evidence_turned(strata, -margin)) >= enough)
     return low, high
+
+
+def _since_any(logs: Sequence[float]) -> float:
+    """Logarithm of the mixture of products that begin with each factor, the j-th with weight 1/(j(j+1))."""
+    product, terms = 0.0, [-math.log(len(logs) + 1)]
+    for number in range(len(logs), 0, -1):
+        product += logs[number - 1]
+        terms.append(product - math.log(number * (number + 1)))
+    largest = max(terms)
+    if math.isinf(largest):
+        return largest
+    return largest + math.log(sum(math.exp(term - largest) for term in terms))
+
+
+def _log_evidence_turned(strata: Sequence[Arms], margin: float) -> list[float]:
+    return [_log_evidence(_good(arms.candidate), _good(arms.baseline), -margin) for arms in strata]
 
 
 def _last_margin(excluded: Callable[[float], bool]) -> float:

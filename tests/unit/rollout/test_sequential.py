@@ -62,8 +62,54 @@ def test_the_denominator_is_the_largest_likelihood_that_is_allowed(margin: float
 
     allowed = [(c, b) for c, b in product(shares, shares) if c <= b + margin + 1e-9]
     largest = max(log_likelihood(candidate, c) + log_likelihood(baseline, b) for c, b in allowed)
-    expected = log_mixture(candidate) + log_mixture(baseline) - largest
+    ratio = math.exp(log_mixture(candidate) + log_mixture(baseline) - largest)
+    # Half of it for a difference that begins later.
+    expected = math.log((ratio + 1) / 2)
     assert log_evidence_worse(candidate, baseline, margin) == pytest.approx(expected, abs=1e-3)
+
+
+def test_harm_that_begins_late_is_not_outweighed_by_what_was_good_before() -> None:
+    good, bad = Arms(Counts(2_000, 4), Counts(2_000, 4)), Arms(Counts(300, 30), Counts(300, 1))
+    alone = sequential.log_evidence_worse([bad], 0.01)
+    late = sequential.log_evidence_worse([good, good, good, bad], 0.01)
+    assert alone - late == pytest.approx(math.log(4 * 5 / 2), abs=0.1), "only its weight is paid"
+    assert sequential.log_evidence_worse([bad, good, good, good], 0.01) < late
+
+
+def test_what_a_candidate_was_at_first_counts_when_it_is_to_be_shown_as_good() -> None:
+    good, bad = Arms(Counts(900, 45), Counts(900, 45)), Arms(Counts(100, 60), Counts(100, 5))
+    assert sequential.log_evidence_not_worse([good], 0.05) > 2
+    assert sequential.log_evidence_not_worse([bad, good], 0.05) < 0
+
+
+def test_the_weights_of_when_harm_may_begin_add_up_to_one() -> None:
+    nothing = Arms(Counts(), Counts())
+    for count in range(1, 9):
+        assert sequential.log_evidence_worse([nothing] * count) == pytest.approx(0.0)
+
+
+def test_equal_arms_in_many_steps_raise_no_more_alarms_than_promised() -> None:
+    alarms = sum(_alarm_in_steps(seed, 4) for seed in range(100))
+    assert alarms / 100 <= ALPHA
+
+
+def _alarm_in_steps(seed: int, steps: int) -> bool:
+    """Whether looking after every twentieth answer, of which the candidate has more in each step, raised an alarm."""
+    rng = seeded_random(seed)
+    strata: list[Arms] = []
+    for step in range(steps):
+        strata.append(Arms(Counts(), Counts()))
+        for answer in range(1_200 // steps):
+            own, other = strata[-1].candidate, strata[-1].baseline
+            bad = rng.random() < 0.1
+            if rng.random() < (step + 1) / (steps + 1):
+                own = Counts(own.total + 1, own.bad + bad)
+            else:
+                other = Counts(other.total + 1, other.bad + bad)
+            strata[-1] = Arms(own, other)
+            if answer % 20 == 0 and sequential.log_evidence_worse(strata) >= math.log(1 / ALPHA):
+                return True
+    return False
 
 
 @settings(deadline=None)
