@@ -9,13 +9,7 @@ from deploy.local.home import Home
 from deploy.local.ports import HOST
 from libs.contracts import subjects
 from libs.contracts.calls import Reply
-from libs.contracts.feedback import ListDeadLetters
-from libs.contracts.identity import FindOrganisations
 from libs.contracts.inference import WorkerBeat, WorkerState
-from libs.contracts.registry import ListVersions
-from libs.contracts.rollouts import FindRollouts
-from libs.contracts.training import FindJobs
-from libs.contracts.webhooks import FindWebhooks
 from libs.kit.bus import BusClient, BusError, BusOptions, Message
 from libs.kit.clock import monotonic_s
 
@@ -92,33 +86,3 @@ class CallReady:
     async def __call__(self, _: float) -> bool:
         """Ask once."""
         return await self.fleet.answers(self.subject, self.question)
-
-
-def registry_ready(fleet: Fleet) -> CallReady:
-    """Ready when a registry answers."""
-    return CallReady(fleet, subjects.registry_call("version_list"), ListVersions(limit=1))
-
-
-def trainer_ready(fleet: Fleet) -> CallReady:
-    """Ready when a trainer answers."""
-    return CallReady(fleet, subjects.trainer_call("job_list"), FindJobs(limit=1))
-
-
-def feedback_ready(fleet: Fleet) -> CallReady:
-    """Ready when feedback answers."""
-    return CallReady(fleet, subjects.feedback_call("dead_letter_list"), ListDeadLetters(limit=1))
-
-
-def rollout_ready(fleet: Fleet) -> CallReady:
-    """Ready when a rollout process answers."""
-    return CallReady(fleet, subjects.rollout_call("rollout_list"), FindRollouts(limit=1))
-
-
-def identity_ready(fleet: Fleet) -> CallReady:
-    """Ready when an identity process answers."""
-    return CallReady(fleet, subjects.identity_call("organisation_list"), FindOrganisations(limit=1))
-
-
-def events_ready(fleet: Fleet) -> CallReady:
-    """Ready when an events process answers."""
-    return CallReady(fleet, subjects.events_call("webhook_list"), FindWebhooks(limit=1))

@@ -14,7 +14,7 @@ from deploy.local.errors import StackError
 from deploy.local.home import Home
 from deploy.local.logs import configure_logging
 from deploy.local.options import StackOptions
-from deploy.local.parts.services import is_published
+from deploy.local.parts.engines import is_published
 from deploy.local.recovery import recover
 from deploy.local.stack import build_parts, build_site
 from deploy.local.state import Phase, StackState

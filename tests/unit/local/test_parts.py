@@ -7,7 +7,7 @@ import pytest
 
 from deploy.local.options import STARTER, StackOptions
 from deploy.local.part import Part, Tier
-from deploy.local.parts.services import engine_environment
+from deploy.local.parts.engines import engine_environment
 from deploy.local.ports import NAMES
 from deploy.local.site import Site
 from deploy.local.stack import build_parts, build_site
