@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Final
 
 STANDARD: Final = "standard"
-LONG_MARKERS: Final = ("slow", "stack", "demo")
+LONG_MARKERS: Final = ("slow", "stack", "demo", "deploy")
 _STORES: Final = (
     "tests/e2e",
     "tests/integration/feedback",
@@ -25,6 +25,8 @@ class Suite:
     pytest_arguments: tuple[str, ...] = ()
     with_checks: bool = False
     with_tests: bool = True
+    needs: str = ""
+    """A program without whose answer the suite cannot run at all; then it says so and fails."""
 
 
 SUITES: Final = {
@@ -42,6 +44,9 @@ SUITES: Final = {
     "vllm": Suite("the real engine", ("-m", "vllm")),
     "stack": Suite("starts, kills and stops of the whole stack, again and again", ("-m", "stack")),
     "demo": Suite("`./llmos demo --once`, all of it: ten minutes", ("-m", "demo")),
+    "deploy": Suite(
+        "the installation in containers: up, faults, down; a quarter of an hour", ("-m", "deploy"), needs="docker"
+    ),
     "faults": Suite("kills and failures at random, under load", ("-m", "slow and not vllm")),
     "all": Suite("everything there is", with_checks=True),
 }

@@ -22,6 +22,7 @@ _CHECKS: Final = (
     ("import rules", ("lint-imports",)),
 )
 _TESTS_FAILED: Final = 1
+_NOT_RUN: Final = 4
 _NO_TESTS_COLLECTED: Final = 5
 _SUITES: Final = "; ".join(f"{name}: {suite.sentence}" for name, suite in SUITES.items())
 
@@ -35,11 +36,22 @@ def run(
         suite = SUITES[arguments.pop(0)]
     else:
         suite = SUITES[STANDARD] if not arguments else Suite("what was asked for")
+    if suite.needs and not _answers(suite.needs):
+        ui.fail(f"Not run: {suite.needs} does not answer here.", f"Try: {suite.needs} info")
+        raise typer.Exit(_NOT_RUN)
     failed = _check() if suite.with_checks else []
     code = _tests(suite, arguments) if suite.with_tests else 0
     if failed:
         ui.fail(f"Failed checks: {', '.join(failed)}.", "Their findings are above the tests' output.")
     raise typer.Exit(code or (1 if failed else 0))
+
+
+def _answers(program: str) -> bool:
+    """Whether the server behind a program is there."""
+    try:
+        return subprocess.run((program, "info"), check=False, capture_output=True, timeout=60).returncode == 0
+    except (OSError, subprocess.TimeoutExpired):
+        return False
 
 
 def _check() -> list[str]:

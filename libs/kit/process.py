@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import re
 import signal
 import sys
 from collections.abc import Callable
@@ -9,6 +10,7 @@ from typing import Final, Protocol, TypeVar
 
 import uvloop
 from pydantic import ValidationError
+from pydantic_settings import SettingsError
 
 from libs.kit.alive import StopRequest, keep_touching
 from libs.kit.settings import ServiceSettings
@@ -16,6 +18,9 @@ from libs.kit.telemetry import configure_logging
 
 BAD_SETTINGS: Final = 2
 """Exit status where a setting is missing or wrong."""
+WRONG_SETTINGS: Final = (ValidationError, SettingsError)
+"""What settings raise: a value is missing or wrong, or is no JSON where it must be."""
+_FIELD: Final = re.compile(r"field \"(\w+)\"")
 _NEW_OBJECTS: Final = 100_000
 """Made, and not yet gone, before the collector looks for cycles among the young: more than any batch makes."""
 
@@ -43,7 +48,7 @@ def run_service(service: str, read: Callable[[], Settings], build: Callable[[Set
     """
     try:
         settings = read()
-    except ValidationError as error:
+    except WRONG_SETTINGS as error:
         print(refused(service, error), file=sys.stderr)  # noqa: T201 - logging is not configured yet
         return BAD_SETTINGS
     configure_logging(service, level=settings.log_level)
@@ -51,8 +56,12 @@ def run_service(service: str, read: Callable[[], Settings], build: Callable[[Set
     return 0
 
 
-def refused(service: str, error: ValidationError) -> str:
+def refused(service: str, error: ValidationError | SettingsError) -> str:
     """One line per setting that is missing or wrong, each named as it is in the environment."""
+    if isinstance(error, SettingsError):
+        found = _FIELD.search(str(error))
+        variable = f"{service}_{found[1]}".upper() if found else service.upper()
+        return f'{service}: {variable}: must be JSON, for example ["default"]'
     lines = []
     for one in error.errors(include_url=False, include_input=False):
         variable = f"{service}_{'__'.join(str(part) for part in one['loc'])}".upper()

@@ -2,9 +2,7 @@
 
 import sys
 
-from pydantic import ValidationError
-
-from libs.kit.process import BAD_SETTINGS, refused, spare_collector
+from libs.kit.process import BAD_SETTINGS, WRONG_SETTINGS, refused, spare_collector
 from libs.kit.telemetry import configure_logging
 from services.gateway.app import build_app
 from services.gateway.identity import KeyFileError
@@ -18,7 +16,7 @@ def main() -> int:
         settings = Settings()  # type: ignore[call-arg] # the environment fills it
         configure_logging("gateway", level=settings.log_level)
         gateway = build_app(settings)
-    except ValidationError as error:
+    except WRONG_SETTINGS as error:
         print(refused("gateway", error), file=sys.stderr)  # noqa: T201 - logging is not configured yet
         return BAD_SETTINGS
     except (KeyFileError, OSError) as error:

@@ -6,9 +6,8 @@ import os
 import sys
 
 import uvloop
-from pydantic import ValidationError
 
-from libs.kit.process import BAD_SETTINGS, refused
+from libs.kit.process import BAD_SETTINGS, WRONG_SETTINGS, refused
 from libs.kit.telemetry import configure_logging
 from services.inference.app import REPLACE, serve
 from services.inference.settings import Settings
@@ -20,7 +19,7 @@ def main() -> int:
     sys.modules["__main__"].__spec__ = importlib.util.find_spec("services.inference.child")
     try:
         settings = Settings()
-    except ValidationError as error:
+    except WRONG_SETTINGS as error:
         print(refused("inference", error), file=sys.stderr)  # noqa: T201 - logging is not configured yet
         return BAD_SETTINGS
     configure_logging("inference")

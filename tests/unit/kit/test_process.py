@@ -9,6 +9,7 @@ from pydantic_settings import SettingsConfigDict
 
 from libs.kit.process import BAD_SETTINGS, run_service
 from libs.kit.settings import NatsSettings, ServiceSettings
+from services.scheduler.settings import Settings as Scheduler
 
 
 class Settings(ServiceSettings):
@@ -58,3 +59,13 @@ def test_a_signal_ends_it_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
     assert run_service("sample", _read, build) == 0
     assert made[0].stopped
     assert made[0].settings.pools == 3
+
+
+def _never(_: Scheduler) -> Sample:
+    raise AssertionError("built with settings that are wrong")
+
+
+def test_what_is_no_json_is_named_too(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setenv("SCHEDULER_POOLS", "default")
+    assert run_service("scheduler", Scheduler, _never) == BAD_SETTINGS
+    assert capsys.readouterr().err == 'scheduler: SCHEDULER_POOLS: must be JSON, for example ["default"]\n'

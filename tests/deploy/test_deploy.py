@@ -1,0 +1,139 @@
+"""`docker compose`: up, an answer, a judgement, every container killed, the network cut, workers scaled, down."""
+
+import os
+from collections.abc import Callable
+from typing import Any, Final
+
+import httpx2
+import pytest
+
+from libs.kit import clock
+from tests.deploy.project import PROJECT, Compose, keep_asking
+
+pytestmark = pytest.mark.deploy
+
+Row = Callable[..., None]
+
+
+def _answer(project: Compose) -> Any:
+    return project.answer()
+
+
+PROBES: Final[dict[str, Callable[[Compose], Any]]] = {
+    "registry": lambda project: project.admin("/versions"),
+    "postgres": lambda project: project.admin("/versions"),
+    "s3": lambda project: project.admin("/versions"),
+    "feedback": lambda project: project.admin("/interactions"),
+    "rollout": lambda project: project.admin("/rollouts"),
+    "trainer": lambda project: project.admin("/jobs"),
+}
+"""What a service is needed for, where that is not an answer of the model."""
+KILLED: Final = (
+    "gateway", "scheduler", "balancer", "nats", "postgres", "s3", "registry", "feedback", "identity", "events",
+    "rollout", "trainer", "inference",
+)  # fmt: skip
+
+
+def test_it_comes_up_from_nothing(compose: Compose, row: Row) -> None:
+    began_s = clock.monotonic_s()
+    compose.up()
+    gateway = compose.containers("gateway")[0]
+    compose.key = compose.docker("exec", gateway, "cat", "/run/secrets/api_keys").stdout.strip()
+    admin = compose.docker("exec", gateway, "cat", "/run/secrets/admin_keys").stdout.strip()
+    compose.admin_key = admin.rpartition(":")[2]
+    row("`up -d --wait` with no volume, images built", "", "", clock.monotonic_s() - began_s)
+
+
+def test_a_second_up_changes_nothing(compose: Compose) -> None:
+    before = {name: compose.containers(name) for name in KILLED}
+    compose.up()
+    assert {name: compose.containers(name) for name in KILLED} == before
+
+
+def test_an_answer_is_streamed_through_the_balancer_word_by_word(compose: Compose) -> None:
+    body = {"model": "helpdesk", "messages": [{"role": "user", "content": "When are you open?"}], "stream": True}
+    with compose.http() as http, http.stream("POST", "/v1/chat/completions", json={**body, "max_tokens": 24}) as reply:
+        assert reply.status_code == 200
+        pieces = [piece for piece in reply.iter_raw() if b"data:" in piece]
+    assert pieces[-1].rstrip().endswith(b"[DONE]")
+    assert len(pieces) > 2, "all at once: somebody collects what should pass"
+
+
+def test_a_judgement_is_recorded(compose: Compose) -> None:
+    answer = compose.answer()
+    with compose.http() as http:
+        said = http.post("/v1/feedback", json={"kind": "thumb", "value": True, "inference_id": answer["id"]})
+    assert said.status_code == 201, said.text
+    keep_asking(lambda: bool(compose.admin(f"/interactions/{answer['id']}")["signals"]), "the judgement")
+
+
+def test_secrets_can_be_read_by_their_owner_only(compose: Compose) -> None:
+    for service in ("gateway", "registry", "nats", "postgres"):
+        listed = compose.run("exec", "-T", service, "sh", "-c", "stat -Lc '%a %u' /run/secrets/*; id -u").stdout.split()
+        user = listed.pop()
+        assert user != "0"
+        assert set(zip(listed[::2], listed[1::2], strict=True)) == {("600", user)}
+
+
+def test_a_wrong_setting_stops_a_service_with_one_line_that_names_it(compose: Compose) -> None:
+    for variable in ("SCHEDULER_LEASE_S=-1", "SCHEDULER_POOLS=nonsense"):
+        ended = compose.run("run", "--rm", "--no-deps", "-T", "-e", variable, "scheduler", check=False)
+        said = [line for line in ended.stderr.splitlines() if line.startswith("scheduler:")]
+        assert ended.returncode == 2, ended.stderr
+        assert len(said) == 1
+        assert variable.partition("=")[0] in said[0]
+
+
+@pytest.mark.parametrize("service", KILLED)
+def test_a_killed_container_comes_back(compose: Compose, row: Row, service: str) -> None:
+    container = compose.containers(service)[0]
+    before = compose.state(container)["StartedAt"]
+    began_s = clock.monotonic_s()
+    compose.kill(container)
+    probe = PROBES.get(service, _answer)
+    served_s, failures = keep_asking(lambda: probe(compose), service)
+
+    def healthy() -> bool:
+        state = compose.state(container)
+        return bool(state["StartedAt"] != before and state["Health"]["Status"] == "healthy")
+
+    keep_asking(healthy, f"the container of {service}")
+    others = len(compose.containers(service)) - 1
+    what = f"`{service}` killed" + (f", {others} more there" if others else "")
+    row(what, failures, served_s, clock.monotonic_s() - began_s)
+    keep_asking(compose.answer, "the model")
+
+
+@pytest.mark.parametrize("service", ["inference", "nats"])
+def test_a_container_that_was_cut_off_works_on(compose: Compose, row: Row, service: str) -> None:
+    (container,) = compose.containers(service)
+    network = f"{PROJECT}_bus"
+    compose.docker("network", "disconnect", network, container)
+    with pytest.raises((httpx2.HTTPError, AssertionError)):
+        compose.answer()
+    compose.docker("network", "connect", "--alias", service, network, container)
+    served_s, failures = keep_asking(compose.answer, service)
+    row(f"`{service}` cut off the bus's network, then connected again", failures, served_s)
+
+
+def test_workers_are_scaled(compose: Compose, row: Row) -> None:
+    def ready() -> int:
+        with compose.http() as http:
+            return sum(each["ready_workers"] for each in http.get("/v1/models").json()["data"][:1])
+
+    began_s = clock.monotonic_s()
+    compose.up("--no-recreate", "--scale", "inference=2")
+    keep_asking(lambda: ready() == 2, "the second worker")
+    row("second inference worker (`--scale inference=2`)", "", "", clock.monotonic_s() - began_s)
+    compose.up("--no-recreate", "--scale", "inference=1")
+    keep_asking(lambda: ready() == 1, "the end of the second worker")
+    compose.answer()
+
+
+def test_down_leaves_nothing(compose: Compose, row: Row) -> None:
+    began_s = clock.monotonic_s()
+    compose.run("down", "--volumes")
+    row("`down --volumes`", "", "", clock.monotonic_s() - began_s)
+    label = f"label=com.docker.compose.project={PROJECT}"
+    for kind in (("ps", "--all"), ("volume", "ls"), ("network", "ls")):
+        assert not compose.docker(*kind, "--quiet", "--filter", label).stdout.split(os.linesep)[0]
