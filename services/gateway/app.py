@@ -11,6 +11,7 @@ from libs.contracts import subjects
 from libs.kit import clock
 from libs.kit.bus import BusClient
 from libs.kit.bus.events import EventPublisher
+from libs.kit.events_client import BusEvents
 from libs.kit.feedback_client import BusFeedback
 from libs.kit.identity_client import BusIdentity
 from libs.kit.registry_client import BusRegistry
@@ -31,6 +32,8 @@ from services.gateway.routes.problems import render
 from services.gateway.settings import Settings
 from services.gateway.signals import Signals
 from services.gateway.splits import Divider
+from services.gateway.subscriptions.feed import Feed
+from services.gateway.subscriptions.routes import add_routes
 from services.gateway.watch import Watch
 
 log = structlog.get_logger(__name__)
@@ -65,6 +68,7 @@ class Gateway:
             source=f"gateway/{self.instance}",
             reply_prefix=subjects.gateway_reply(f"{self.instance}-events", "").rstrip("."),
         )
+        self.feed = Feed(self.bus, self.instance, most=settings.event_listeners)
         identity = BusIdentity(self.bus)
         self.keys = KeyFollower(keyring, identity) if settings.identity else None
         self._watch = Watch(self.bus, self.instance, self.fleet, self.relay, settings)
@@ -107,11 +111,13 @@ class Gateway:
                 "trainer": BusTrainer(self.bus),
                 "rollout": BusRollouts(self.bus),
                 "identity": identity,
+                "events": BusEvents(self.bus),
             },
             door=door if settings.admin_keys_file is not None or settings.identity else None,
             max_body_bytes=settings.max_body_bytes,
         )
         self._admin.mount(PREFIX, api)
+        add_routes(self._admin, self.feed, door, settings)
         self._add_gauges()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -127,6 +133,7 @@ class Gateway:
         """Refuse new requests from now on; safe in a signal handler."""
         self._watch.draining = True
         self.mirror.closed = True
+        self.feed.close()
 
     async def start(self) -> None:
         """Connect when the bus answers; until then `/readyz` says what is missing."""
@@ -136,6 +143,7 @@ class Gateway:
         if self.keys is not None:
             self.keys.start(self.bus)
         self.events.start()
+        self.feed.start()
         await self.bus.connect_when_possible()
         log.info("gateway started", instance=self.instance, host=self.settings.host, port=self.settings.port)
 
@@ -173,6 +181,7 @@ class Gateway:
         gauge("mirrors_in_flight", "Of these, mirrored ones, whose answers nobody sees.", lambda: len(self.mirror))
         gauge("bus_connected", "1 while the bus is connected.", lambda: self.bus.connected)
         gauge("bus_reconnects", "Reconnects since the start.", lambda: self.bus.reconnects)
+        gauge("event_listeners", "Who listens to public events here.", lambda: len(self.feed))
         gauge("events_pending", "Events not yet acknowledged.", lambda: self.events.pending)
         gauge("events_dropped", "Events given up.", lambda: self.events.dropped)
 
@@ -221,6 +230,9 @@ def _read_file(path: Path, salt_key: bytes, *, is_platform: bool) -> dict[bytes,
 
 async def _refuse(scope: Scope, receive: Receive, send: Send) -> None:
     """A key in the address: refused before anything else looks at the request."""
+    if scope["type"] == "websocket":
+        await send({"type": "websocket.close", "code": 1008, "reason": "API keys do not belong into an address."})
+        return
     request, error = Request(scope, receive), key_in_url()
     is_admin = scope["path"].startswith(f"{PREFIX}/")
     response = render(request, error) if is_admin else render_service_error(request, error)

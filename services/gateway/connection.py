@@ -44,6 +44,8 @@ class ClientConnection(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as the base class
         """Collect what is written."""
         super().connection_made(OneWritePerTick(transport))
+        # Whoever answers through ASGI may drop a client that takes nothing.
+        self.app_state = {**self.app_state, "abort": transport.abort}
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Tell the request that is being answered."""
@@ -62,6 +64,11 @@ class ClientConnection(HttpToolsProtocol):
         """Close it if no request has come since `since_s`; asked now and then instead of a timer per request."""
         if 0.0 < self._idle_since_s < since_s and not self.transport.is_closing():
             self.transport.close()
+
+    def handle_websocket_upgrade(self) -> None:
+        """Hand the connection over, unless a request on a hot path asks for it: that one is being answered."""
+        if _HOT.get(self.url) is None and _unusual(self.url) is None:
+            super().handle_websocket_upgrade()
 
     # Callbacks of the parser
 

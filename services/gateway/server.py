@@ -11,6 +11,7 @@ from services.gateway.app import Gateway
 from services.gateway.connection import KEEP_ALIVE_S, ClientConnection
 
 _BACKSTOP_S: Final = 5.0
+_MAX_FRAME_BYTES: Final = 4_096
 _TICKS_PER_LOOK: Final = 50
 """Of uvicorn's tenths of a second, between two looks for idle connections."""
 
@@ -29,7 +30,10 @@ class Server(uvicorn.Server):
                 port=settings.port,
                 loop="uvloop",
                 http=partial(ClientConnection, gateway.endpoint.serve),  # type: ignore[arg-type] # as good as a class
-                ws="none",
+                ws="websockets-sansio",
+                # Listeners say nothing.
+                ws_max_size=_MAX_FRAME_BYTES,
+                ws_per_message_deflate=False,
                 lifespan="on",
                 access_log=False,
                 server_header=False,

@@ -52,6 +52,11 @@ class Settings(BaseSettings):
     max_retries: int = Field(default=1, ge=0, le=250)
     """How often a request whose worker died is submitted again; then it is quarantined."""
 
+    event_beat_s: float = Field(default=15.0, gt=0)
+    """A listener to events gets a sign of life after so long without one."""
+    event_listeners: int = Field(default=1_000, ge=0)
+    """Who may listen to events at the same time; beyond it they are refused."""
+
     mirror_at_once: int = Field(default=32, ge=0)
     """Requests that a rollout's shadow step may have running here at the same time; beyond it they are dropped."""
 

@@ -19,6 +19,7 @@ class OneWritePerTick(asyncio.Transport):
         self.get_extra_info = transport.get_extra_info  # type: ignore[method-assign] # as above
         self.pause_reading = transport.pause_reading  # type: ignore[method-assign] # as above
         self.resume_reading = transport.resume_reading  # type: ignore[method-assign] # as above
+        self.set_protocol = transport.set_protocol  # type: ignore[method-assign] # as above
         self.abort = transport.abort  # type: ignore[method-assign] # as above
 
     def write(self, data: bytes | bytearray | memoryview) -> None:

@@ -1,0 +1,1 @@
+"""`GET /v1/events`: public events as server-sent events, and by WebSocket."""
