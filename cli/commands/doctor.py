@@ -5,7 +5,6 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -13,9 +12,10 @@ import psutil
 import typer
 from rich.table import Table
 
-from cli import served, settings, ui
+from cli import containers, served, settings, ui
 from cli.bootstrap import locks
 from cli.feedback.rest import RestFeedback
+from cli.finding import Finding
 from deploy.local import lock, ports, processes
 from deploy.local.client import Stack
 from deploy.local.errors import StackError
@@ -31,20 +31,11 @@ _MEMORY_BYTES: Final = 4 * _GIB
 _PRIVATE_BITS: Final = 0o077
 
 
-@dataclass(frozen=True)
-class Finding:
-    """One thing that was looked at; a remedy where it is not well."""
-
-    well: bool
-    what: str
-    remedy: str = ""
-
-
 def run() -> None:
     """Look at everything that has to be right; status 1 when something is not."""
     stack = settings.stack()
     checks: tuple[Callable[[Stack], Iterator[Finding]], ...] = (_machine, _environment, _programs, _home, _processes)
-    findings = [finding for check in checks for finding in check(stack)]
+    findings = [*(finding for check in checks for finding in check(stack)), *containers.look()]
     table = Table.grid(padding=(0, 2))
     for finding in findings:
         table.add_row("", ui.WELL if finding.well else ui.BAD, finding.what, f"[dim]{finding.remedy}[/dim]")

@@ -16,6 +16,7 @@ from typing import Any, Final
 import msgspec
 from pydantic import BaseModel, SecretStr
 from pydantic_core import PydanticUndefined
+from pydantic_settings import BaseSettings
 
 from deploy.docker.variables import VARIABLES
 
@@ -43,7 +44,7 @@ def render() -> str:
     return "".join(blocks)
 
 
-def classes() -> dict[str, type[BaseModel]]:
+def classes() -> dict[str, type[BaseSettings]]:
     """The settings class of each service, by the service's name."""
     names = sorted(path.parent.name for path in SERVICES.glob("*/settings.py"))
     return {name: importlib.import_module(f"services.{name}.settings").Settings for name in names}
