@@ -11,6 +11,7 @@ ErrorKind = Literal[
     "authentication_error",
     "permission_error",
     "rate_limit_error",
+    "insufficient_quota",
     "server_error",
 ]
 
@@ -55,6 +56,8 @@ _SPECS: Final = (
     ErrorSpec("method_not_allowed", 405, "invalid_request_error"),
     ErrorSpec("length_required", 411, "invalid_request_error"),
     ErrorSpec("request_too_large", 413, "invalid_request_error"),
+    ErrorSpec("rate_limit_exceeded", 429, "rate_limit_error", retryable=True),
+    ErrorSpec("insufficient_quota", 429, "insufficient_quota"),
     ErrorSpec("client_closed_request", 499, "invalid_request_error"),
     ErrorSpec("internal_error", 500, "server_error"),
     ErrorSpec("engine_error", 500, "server_error", retryable=True),

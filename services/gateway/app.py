@@ -23,6 +23,7 @@ from services.gateway.endpoint import Endpoint
 from services.gateway.fleet import Fleet
 from services.gateway.identity import KeyFileError, Keyring, Principal, read_keys
 from services.gateway.keys import KeyFollower
+from services.gateway.limits.limiter import Limiter
 from services.gateway.metrics import Metrics
 from services.gateway.mirror import Mirror
 from services.gateway.relay import Relay
@@ -72,7 +73,12 @@ class Gateway:
         identity = BusIdentity(self.bus)
         self.keys = KeyFollower(keyring, identity) if settings.identity else None
         self._watch = Watch(self.bus, self.instance, self.fleet, self.relay, settings)
-        reports = Reports(self.events, self.metrics)
+        self.limiter = (
+            Limiter(self.bus, self.instance, answer_tokens=settings.limited_answer_tokens)
+            if settings.identity
+            else None
+        )
+        reports = Reports(self.events, self.metrics, self.limiter.usage if self.limiter is not None else None)
         self.divider = Divider(self.fleet)
         self.mirror = Mirror(
             settings,
@@ -92,6 +98,7 @@ class Gateway:
             reports=reports,
             divider=self.divider,
             mirror=self.mirror,
+            limiter=self.limiter,
         )
         signals = Signals(self.bus, max_body_bytes=settings.max_body_bytes, body_timeout_s=settings.body_timeout_s)
         door = Door(keyring)
@@ -142,6 +149,8 @@ class Gateway:
         self.divider.start(self.bus)
         if self.keys is not None:
             self.keys.start(self.bus)
+        if self.limiter is not None:
+            self.limiter.start()
         self.events.start()
         self.feed.start()
         await self.bus.connect_when_possible()
@@ -152,6 +161,8 @@ class Gateway:
         await self.mirror.stop()
         if self.keys is not None:
             await self.keys.stop()
+        if self.limiter is not None:
+            await self.limiter.stop()
         await self._watch.stop()
         await self.events.close()
         await self.bus.close()

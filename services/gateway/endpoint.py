@@ -16,6 +16,7 @@ from services.gateway.exchange import Connection, Exchange
 from services.gateway.fleet import Fleet, Target, unknown_model
 from services.gateway.identity import Keyring, Principal
 from services.gateway.inflight import InFlight
+from services.gateway.limits.limiter import Limiter
 from services.gateway.mirror import Mirror
 from services.gateway.relay import Relay
 from services.gateway.reports import Reports
@@ -74,6 +75,7 @@ class Endpoint:
         reports: Reports,
         divider: Divider,
         mirror: Mirror,
+        limiter: Limiter | None,
     ) -> None:
         """Join the parts."""
         self._settings = settings
@@ -85,6 +87,7 @@ class Endpoint:
         self._reports = reports
         self._divider = divider
         self._mirror = mirror
+        self._limiter = limiter
 
     async def serve(self, request: Request) -> None:
         """Answer one request and announce its end, whatever happens."""
@@ -110,6 +113,8 @@ class Endpoint:
             request.watch(None)
             if inflight is not None:
                 self._relay.forget(inflight)
+            if self._limiter is not None and exchange.reservation is not None:
+                self._limiter.settle(exchange.reservation, exchange, inflight)
             self._reports.finish(exchange, inflight)
             if exchange.division is not None and inflight is not None:
                 self._mirror.offer(exchange, inflight, exchange.division)
@@ -144,6 +149,8 @@ class Endpoint:
         fields = decode(exchange.route, body)
         exchange.model = fields.model
         exchange.stream = bool(fields.stream)
+        if self._limiter is not None and (limited := self._limiter.limits_of(principal)):
+            body = await self._limiter.admit(exchange, limited, fields, body)
         exchange.user = (fields.user or "")[:_MAX_USER]
         exchange.episode_id = _episode(headers.get(b"x-llmos-episode", b""))
         if settings.capture_content and exchange.route.path in capture.ROUTES:

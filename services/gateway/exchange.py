@@ -11,6 +11,8 @@ from services.gateway.capture import Capture
 from services.gateway.dialects import Dialect, dialect_of
 from services.gateway.division import Division
 from services.gateway.identity import Principal
+from services.gateway.limits.book import Reservation
+from services.gateway.limits.holders import Holder
 
 
 class Connection(Protocol):
@@ -53,10 +55,12 @@ class Exchange:
         "episode_id",
         "error_code",
         "first_byte_s",
+        "limited",
         "model",
         "outcome",
         "principal",
         "request_id",
+        "reservation",
         "response_bytes",
         "route",
         "sending_since_s",
@@ -78,6 +82,10 @@ class Exchange:
         self.client_request_id = self.request_id
         """What the client sees: its own `x-request-id`, else ours."""
         self.principal: Principal | None = None
+        self.limited: tuple[Holder, ...] = ()
+        """Who of its project and key has limits."""
+        self.reservation: Reservation | None = None
+        """What it has taken of them until it ends."""
         self.model = ""
         self.episode_id = ""
         """What the client says belongs together, for example one conversation."""

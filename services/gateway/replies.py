@@ -9,15 +9,19 @@ from libs.kit import clock
 from libs.kit.errors import ServiceError
 from services.gateway.exchange import Exchange
 from services.gateway.inflight import InFlight
+from services.gateway.limits.telling import left_lines
 
 Headers = list[tuple[bytes, bytes]]
 
 DEFAULT_RETRY_S: Final = 1.0
 _JITTER: Final = 0.2
+_LIMITED: Final = 429
 _JSON: Final = (b"content-type", b"application/json")
 _STREAM: Final = ((b"cache-control", b"no-cache"), (b"x-accel-buffering", b"no"))
 _FORBIDDEN: Final = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
-_CAPACITY: Final = (503, 529)
+_LATER: Final = (429, 503, 529)
+_USELESS: Final = frozenset({"insufficient_quota"})
+"""Codes for which the SDKs should not try again by themselves."""
 _ENGINE_FAULT: Final = 500
 
 
@@ -93,7 +97,7 @@ async def send_error(exchange: Exchange, error: ServiceError) -> None:
     headers += retry_headers(error, status, work_began=exchange.work_began)
     if error.code == "method_not_allowed":
         headers.append((b"allow", b"POST"))
-    _begin(exchange, status, _lines(headers), whole=True)
+    _begin(exchange, status, _lines(headers) + _limit_lines(exchange), whole=True)
     await _send_body(exchange, body, more=False)
 
 
@@ -103,9 +107,13 @@ def retry_headers(error: ServiceError, status: int, *, work_began: bool) -> Head
     if work_began:
         # The SDKs repeat every 5xx by themselves, which would double work that an engine has begun.
         headers.append((b"x-should-retry", b"false"))
-    if status in _CAPACITY:
+    elif error.code in _USELESS:
+        headers.append((b"x-should-retry", b"false"))
+    if status in _LATER:
         base_s = error.retry_after_s or DEFAULT_RETRY_S
-        wait_s = base_s * random.uniform(1 - _JITTER, 1 + _JITTER)  # noqa: S311 - spreads clients, hides nothing
+        # A limit is not free again any sooner than it was said.
+        least = 1.0 if status == _LIMITED else 1 - _JITTER
+        wait_s = base_s * random.uniform(least, 1 + _JITTER)  # noqa: S311 - spreads clients, hides nothing
         headers.append((b"retry-after", b"%d" % max(1, round(wait_s))))
         headers.append((b"retry-after-ms", b"%d" % (wait_s * 1000)))
     return headers
@@ -141,7 +149,12 @@ def _answer_lines(exchange: Exchange, inflight: InFlight, *, streamed: bool) -> 
     named = (inflight.content_type, inflight.worker_name or inflight.worker, inflight.model_version)
     request_id = exchange.client_request_id.encode()
     own = b"".join(b"%b: %b\r\n" % (name, request_id) for name in exchange.dialect.request_id_headers)
+    own += _limit_lines(exchange)
     return b"%bx-llmos-queue-ms: %d\r\n%b" % (_worker_lines(*named, streamed), inflight.queue_ms, own)
+
+
+def _limit_lines(exchange: Exchange) -> bytes:
+    return left_lines(exchange.limited, clock.monotonic_s()) if exchange.limited else b""
 
 
 @lru_cache(maxsize=256)

@@ -12,6 +12,7 @@ from libs.kit.bus.events import EventPublisher
 from services.gateway.division import Division
 from services.gateway.exchange import Exchange
 from services.gateway.inflight import InFlight
+from services.gateway.limits.usage import UsageCounter
 from services.gateway.metrics import Metrics
 from services.gateway.observations import observed
 
@@ -24,8 +25,9 @@ _encode = msgspec.json.Encoder().encode
 class Reports:
     """Tells the rest of the platform how exchanges ended."""
 
-    def __init__(self, events: EventPublisher, metrics: Metrics) -> None:
-        """Prepare."""
+    def __init__(self, events: EventPublisher, metrics: Metrics, usage: UsageCounter | None = None) -> None:
+        """Prepare; `usage` counts what keys use, where somebody keeps account of it."""
+        self._usage = usage
         self._events = events
         self._metrics = metrics
 
@@ -36,6 +38,10 @@ class Reports:
         # Without a known key there is nobody to announce it for, and strangers must not fill the event log.
         if exchange.principal is not None:
             event = _event(exchange, inflight, total_s)
+            if self._usage is not None and exchange.work_began:
+                used = event.usage
+                tokens = used.prompt_tokens + used.completion_tokens if used is not None else 0
+                self._usage.count(event.tenant, event.key_id, tokens)
             self._events.publish(subjects.COMPLETED, event.id, _encode(event), time_ms=event.time_ms)
             if exchange.capture is not None and exchange.capture.announced and exchange.work_began:
                 captured = exchange.capture.event(event)

@@ -24,6 +24,8 @@ class Settings(BaseSettings):
     """Keys of the platform's admins, in the same form."""
     identity: bool = False
     """Whether keys of the identity service are accepted, too; ready only when they were read once."""
+    limited_answer_tokens: int = Field(default=1024, ge=1)
+    """Limit of an answer whose request names none, where the tokens of its project or key are limited."""
     cache_salt_key_file: Path | None = None
     """Secret from which each tenant's cache salt is derived; without it a salt is good for one API key."""
     pool: str = "default"

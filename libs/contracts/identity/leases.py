@@ -63,7 +63,7 @@ class Lease(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     """Grows with each call; an older one that comes late changes nothing, the same one is answered as before."""
     wants: tuple[Want, ...]
     epoch: str = ""
-    """Of the allocator that granted what is held; empty: nothing is held."""
+    """Of the allocator that granted what is held; empty: the gateway begins anew, and what it had counts as used."""
     is_whole: bool = False
     """These are all of its holders, for an allocator that does not know it."""
 
@@ -94,8 +94,8 @@ class Leased(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     """Which allocator granted it: another one after a restart."""
     grants: tuple[Grant, ...] = ()
     is_unknown: bool = False
-    """It does not know this gateway and has granted nothing. Unless the call was whole, the next one must be; if it was,
-    nothing of what it said is held any more."""
+    """It does not know this gateway and has granted nothing. The next call must be whole; if this one was, nothing is
+    held any more."""
 
 
 class Used(msgspec.Struct, frozen=True, kw_only=True):

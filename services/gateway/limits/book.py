@@ -13,6 +13,8 @@ MAX_ACTIVE: Final = 3_000
 """Holders that one gateway may have shares for at the same time: a call names them all in one message."""
 _SURE: Final = 0.8
 """Of a lease, what this gateway relies on: its clock and the allocator's may differ in pace."""
+ANSWER_WITHIN_S: Final = (1 - _SURE) * LEASE_TTL_S
+"""A later answer is not believed: what it confirms may be over by then."""
 _PAUSE_S: Final = 0.1
 """Before asking again for a holder that was just refused: a flood of refusals makes few calls."""
 
@@ -20,12 +22,14 @@ _PAUSE_S: Final = 0.1
 class Reservation:
     """What one request has taken from its holders until it is settled."""
 
-    __slots__ = ("generation", "holders", "is_open", "second", "tokens")
+    __slots__ = ("generation", "holders", "is_open", "prompt_tokens", "second", "tokens")
 
     def __init__(self, holders: tuple[Holder, ...], tokens: int, second: int, generation: int) -> None:
         """Taken by whoever makes it."""
         self.holders = holders
         self.tokens = tokens
+        self.prompt_tokens = 0
+        """Of these, at most so many of the prompt."""
         self.second = second
         self.generation = generation
         self.is_open = True
@@ -96,6 +100,8 @@ class Book:
 
     def ask(self, now_s: float) -> Lease:
         """The next call; what it gives back is given back from here on."""
+        if self._epoch and now_s >= self._valid_until_s:
+            self._void()
         self._number += 1
         self._asked_s = now_s
         self._is_asked_whole = self._say_whole or not self._epoch
@@ -114,6 +120,8 @@ class Book:
 
     def hear(self, answer: Leased, now_s: float) -> bool:
         """Take the answer to the newest call; whether that settles it, or another call must follow at once."""
+        if now_s - self._asked_s > ANSWER_WITHIN_S:
+            return False
         if answer.is_unknown:
             if self._is_asked_whole:
                 self._void()
@@ -131,7 +139,7 @@ class Book:
         return not any(holder.was_done and holder.waiting_requests for holder in self._holders.values())
 
     def _void(self) -> None:
-        """The allocator knows nothing of what this gateway held."""
+        """Nothing that was granted can be relied on any more: begin anew."""
         self._say_whole = False
         self._epoch = ""
         self._valid_until_s = 0.0

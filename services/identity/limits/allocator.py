@@ -47,8 +47,10 @@ class Allocator:
             return Leased(epoch=self.epoch)
         elif call.number == gateway.number and gateway.answer is not None:
             return gateway.answer
+        elif not call.epoch:
+            self._end(call.gateway, gateway, now_s)
         gateway.heard_s, gateway.number = now_s, call.number
-        if call.is_whole or not call.epoch:
+        if call.is_whole:
             self._release_others(call, gateway)
         grants = tuple(
             self._grant(call.gateway, gateway, want, limits.get(want.holder, _NO_LIMITS), now_s, now_ms)
@@ -140,5 +142,10 @@ class Allocator:
     def _end_silent(self, now_s: float) -> None:
         silent = [name for name, one in self._gateways.items() if now_s - one.heard_s >= LEASE_TTL_S]
         for name in silent:
-            for holder in self._gateways.pop(name).holders:
-                self._ledgers[holder].end(name, now_s)
+            self._end(name, self._gateways.pop(name), now_s)
+
+    def _end(self, name: str, gateway: _Gateway, now_s: float) -> None:
+        """Whatever it held may have been used."""
+        for holder in gateway.holders:
+            self._ledgers[holder].end(name, now_s)
+        gateway.holders.clear()
