@@ -151,7 +151,8 @@ async def _receive(request: Request, limit: int) -> bytes:
 
 
 def _answer(endpoint: Endpoint, request: Request, result: Any) -> Response:
-    headers = {REQUEST_ID: request_id_of(request)}
+    # An answer may hold a key, or what people wrote.
+    headers = {REQUEST_ID: request_id_of(request), "cache-control": "no-store"}
     if endpoint.tag is not None:
         headers["etag"] = f'"{endpoint.tag(result)}"'
     if endpoint.status == 204:
