@@ -2,54 +2,46 @@
 
 Every round has a database of its own. The messages lie in their streams before the service starts; it runs as a
 process, as in production, and is timed from its first batch to its last row by looking at the table. Then the very rows
-that it wrote are copied, in batches of the same size with a commit each, by the driver's COPY into a table without any
-index, and into one with the indexes and checks of ours. What is compared is the ratio inside a round.
+that it wrote are copied by the driver's COPY, in batches of the same size with a commit each: all of them, table by
+table, into tables without indexes or constraints (`same`, which is what the aim is about); those of the one table alone
+(`one`); and these into a table with the indexes and checks of ours (`indexed`). What is compared is the ratio inside a
+round.
 """
 
 import argparse
 import asyncio
 import itertools
 import os
-import statistics
 import tempfile
 import time
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
 import nats as nats_py
 
-from benchmarks.machine import describe_machine
+from benchmarks.feedback_report import BATCH, LEAVES, WAYS, Figures, render
 from benchmarks.processor_time import cpu_s, server_pid
 from deploy.nats.provision import provision
+from libs.contracts import subjects
 from libs.contracts.topology import STREAMS
 from libs.kit import clock
 from libs.testkit.feedback import FeedbackDesk, FeedbackGround, Rows, completed, feedback_process, new_signal
 from libs.testkit.nats_server import NatsServer
 from libs.testkit.stores import PostgresServer
 from services.feedback.migrations import migrate
+from services.feedback.repository.signals import from_row
+from services.feedback.service.signals import announcement
+from services.feedback.tables import OUTBOX
 
 HERE: Final = Path(__file__).parent
 PAGE: Final = HERE / "feedback.md"
-BATCH: Final = 2_000
-TARGET: Final = 0.25
-POLL_S: Final = 0.1
-TABLES: Final = ("interactions", "signals")
-LEAVES: Final = {"interactions": ("interactions",), "signals": ("signals", "inbox", "standing")}
-"""Every row that one message leaves for good; the outbox is empty again."""
+POLL_S: Final = 0.02
+NAMES: Final = {"interactions": "request_id", "signals": "id"}
 
-
-@dataclass
-class Figures:
-    """Rows per second of each way, one of each per round, by table."""
-
-    rows: int
-    load: float
-    taken: dict[str, list[dict[str, float]]] = field(default_factory=lambda: {table: [] for table in TABLES})
-    """Rows per second of `ours`, `plain`, `indexed` and `all` (a plain copy of every row left); microseconds of
-    processor time per row of `service`, `nats` and `postgres`, and of a plain copy at both ends (`copy`)."""
+Batch = dict[str, list[tuple[Any, ...]]]
+"""Rows of one transaction, by table."""
 
 
 def main() -> None:
@@ -59,7 +51,7 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=40_000, help="of each kind in each round")
     parser.add_argument("--show", action="store_true", help="print the page instead of writing it")
     choice = parser.parse_args()
-    text = _render(asyncio.run(_measure(_home(), choice.rounds, choice.rows)))
+    text = render(asyncio.run(_measure(_home(), choice.rounds, choice.rows)))
     if choice.show:
         print(text)
     else:
@@ -117,13 +109,14 @@ async def _round(
             ("signals", [new_signal(one.request_id, rater=f"r{i % 50}") for i, one in enumerate(requests)]),
         ):
             await _say(desk, messages)
-            ours, cost = await _service(ground, rows, table, count)
-            copies = ["plain", "indexed"]
-            if number % 2:
-                copies.reverse()
-            speeds[table] = {"ours": ours, **{way: await _copy(rows, table, way) for way in copies}, **cost}
-            speeds[table]["all"] = await _copy_all(rows, table)
-            speeds[table]["copy"] = await _copy_cost(ground, rows, table)
+            ours, cost = await _service(ground, rows, table, messages)
+            batches = {"same": await _batches(rows, *LEAVES[table]), "one": await _batches(rows, table)}
+            if table == "signals":
+                await _add_outbox(rows, batches["same"])
+            ways = WAYS[number % len(WAYS) :] + WAYS[: number % len(WAYS)]
+            copies = {way: await _copy(ground, rows, batches.get(way, batches["one"]), way) for way in ways}
+            speeds[table] = {"ours": ours, **{way: count / took_s for way, (took_s, _) in copies.items()}, **cost}
+            speeds[table]["copy"] = copies["same"][1] / count * 1e6
     await postgres.drop_database(ground.database)
     return speeds
 
@@ -142,11 +135,14 @@ async def _say(desk: FeedbackDesk, messages: Iterable[Any]) -> None:
         await desk.say(batch)
 
 
-async def _service(ground: FeedbackGround, rows: Rows, table: str, count: int) -> tuple[float, dict[str, float]]:
-    """Rows per second from the first look that sees some to the one that sees all, and what each cost whom.
+async def _service(
+    ground: FeedbackGround, rows: Rows, table: str, messages: Sequence[Any]
+) -> tuple[float, dict[str, float]]:
+    """Messages per second from the first look that sees some to the one that sees all, and what each cost whom.
 
     The cost includes acknowledging and sending events, which go on for a moment after the last row.
     """
+    last = f"{NAMES[table]} = '{getattr(messages[-1], NAMES[table])}'"
     async with feedback_process(ground, content="metadata", batch=BATCH) as process:
         assert process.process is not None
         pids = {"service": process.process.pid, **_servers_of(ground)}
@@ -154,13 +150,17 @@ async def _service(ground: FeedbackGround, rows: Rows, table: str, count: int) -
             await asyncio.sleep(POLL_S)
         began_s = clock.monotonic_s()
         before_s = {name: cpu_s(pid) for name, pid in pids.items()}
-        assert first < count, "too few rows to be timed"
-        while await rows.count(table) < count:  # noqa: ASYNC110 - they are written in another process
+        assert first < len(messages), "too few rows to be timed"
+        # One row is found by its key; counting all of them each time would be work for the database.
+        while not await rows.count(table, last):  # noqa: ASYNC110 - they are written in another process
+            await asyncio.sleep(POLL_S)
+        while await rows.count(table) < len(messages):  # noqa: ASYNC110 - they are written in another process
             await asyncio.sleep(POLL_S)
         took_s = clock.monotonic_s() - began_s
         await rows.until("outbox", 0)
-        cost = {name: (cpu_s(pid) - before_s[name]) / (count - first) * 1e6 for name, pid in pids.items()}
-    return (count - first) / took_s, cost
+        written = len(messages) - first
+        cost = {name: (cpu_s(pid) - before_s[name]) / written * 1e6 for name, pid in pids.items()}
+    return written / took_s, cost
 
 
 def _servers_of(ground: FeedbackGround) -> dict[str, int]:
@@ -170,87 +170,43 @@ def _servers_of(ground: FeedbackGround) -> dict[str, int]:
     }
 
 
-async def _copy_cost(ground: FeedbackGround, rows: Rows, table: str) -> float:
-    """Microseconds of processor time, of this process and the database together, that a copied row takes."""
-    found = [tuple(row) for row in await rows.fetch(f"select * from feedback.{table}")]  # noqa: S608 - our own names
-    await rows.fetch(f"create table feedback.{table}_again (like feedback.{table})")
-    server = _servers_of(ground)["postgres"]
-    before_s = cpu_s(server) + time.process_time()
-    await _copy_batches(rows, f"{table}_again", found)
-    return (cpu_s(server) + time.process_time() - before_s) / len(found) * 1e6
+async def _batches(rows: Rows, *tables: str) -> list[Batch]:
+    """What these tables hold, as it would be written by transactions of `BATCH` messages."""
+    found = {table: await _all(rows, table) for table in tables}
+    count = max(map(len, found.values()))
+    return [{name: every[at : at + BATCH] for name, every in found.items()} for at in range(0, count, BATCH)]
 
 
-async def _copy(rows: Rows, table: str, way: str) -> float:
-    """Rows per second of COPY, in batches with a commit each, on the driver's own connection."""
-    found = [tuple(row) for row in await rows.fetch(f"select * from feedback.{table}")]  # noqa: S608 - our own names
+async def _all(rows: Rows, table: str) -> list[tuple[Any, ...]]:
+    return [tuple(row) for row in await rows.fetch(f"select * from feedback.{table}")]  # noqa: S608 - our own names
+
+
+async def _add_outbox(rows: Rows, batches: list[Batch]) -> None:
+    """The events of each batch, as they were in the outbox until they were sent."""
+    said = [from_row(row) for row in await rows.fetch("select * from feedback.signals")]
+    for number, batch in enumerate(batches):
+        signals = said[number * BATCH : (number + 1) * BATCH]
+        names = [f"{one.id}-recorded" for one in signals]
+        events = OUTBOX.row(subjects.SIGNAL_RECORDED, names, [announcement(one) for one in signals], time_ms=1)
+        batch["outbox"] = [(number, *events)]
+
+
+async def _copy(ground: FeedbackGround, rows: Rows, batches: list[Batch], way: str) -> tuple[float, float]:
+    """Seconds that COPY takes on the driver's own connection, a commit for each batch; those of both processors."""
     including = "including all" if way == "indexed" else ""
-    await rows.fetch(f"create table feedback.{table}_{way} (like feedback.{table} {including})")
-    began_s = time.perf_counter()
-    await _copy_batches(rows, f"{table}_{way}", found)
-    return len(found) / (time.perf_counter() - began_s)
-
-
-async def _copy_all(rows: Rows, table: str) -> float:
-    """Messages per second, if all that is done is to copy the rows that they leave, table by table."""
-    took_s = [1 / await _copy(rows, left, "alone") for left in LEAVES[table]]
-    return 1 / sum(took_s)
-
-
-async def _copy_batches(rows: Rows, table: str, found: list[tuple[Any, ...]]) -> None:
-    for batch in [found[at : at + BATCH] for at in range(0, len(found), BATCH)]:
+    for name in batches[0]:
+        await rows.fetch(f"create table feedback.{name}_{way} (like feedback.{name} {including})")
+    server = _servers_of(ground)["postgres"]
+    used_s, began_s = cpu_s(server) + time.process_time(), time.perf_counter()
+    for batch in batches:
         async with rows.database.begin_bulk() as connection:
-            await connection.copy_records_to_table(table, schema_name="feedback", records=batch)
-
-
-def _render(figures: Figures) -> str:
-    machine = describe_machine(private_network=False)
-    return "\n".join(
-        [
-            "# Feedback benchmark",
-            "",
-            "    python -m benchmarks.feedback            # about two minutes; wants an otherwise idle machine",
-            "    python -m benchmarks.feedback --show --rounds 1 --rows 5000   # does it still run? Nothing is written",
-            "",
-            f"{machine.processor}, {machine.cores} cores, {machine.memory_mib // 1024} GiB; all servers on it.",
-            f"Load average before the run: {figures.load:.1f}; above 0.5, other work took its share of the processor.",
-            f"{figures.rows} messages of each kind in each of {len(figures.taken['signals'])} rounds, by {BATCH}.",
-            "The service, one process, pulls from JetStream, checks, writes every row exactly once (a signal in four",
-            "tables), commits, acknowledges and sends its events; the copies only write one table, or all of them.",
-            "",
-            "| rows | per second, median | beside plain COPY (range) | … of all its rows | … with our indexes | aim |",
-            "| --- | ---: | ---: | ---: | ---: | ---: |",
-            *(_row(table, taken) for table, taken in figures.taken.items()),
-            "",
-            "Processor time per row, medians, which other work disturbs less than it does the clock:",
-            "",
-            "| rows | service | NATS | PostgreSQL | together | plain COPY, both ends | ratio |",
-            "| --- | ---: | ---: | ---: | ---: | ---: | ---: |",
-            *(_cost_row(table, taken) for table, taken in figures.taken.items()),
-            "",
-        ]
-    )
-
-
-def _row(table: str, taken: list[dict[str, float]]) -> str:
-    plain = _ratio([one["ours"] / one["plain"] for one in taken])
-    indexed = _ratio([one["ours"] / one["indexed"] for one in taken])
-    middle = statistics.median(one["ours"] / one["plain"] for one in taken)
-    met = "met" if middle >= TARGET else "missed"
-    speed = statistics.median(one["ours"] for one in taken)
-    whole = _ratio([one["ours"] / one["all"] for one in taken])
-    return f"| {table} | {speed:,.0f} | {plain} | {whole} | {indexed} | ≥ {TARGET} of plain: {met} |"
-
-
-def _cost_row(table: str, taken: list[dict[str, float]]) -> str:
-    names = ("service", "nats", "postgres")
-    parts = " | ".join(f"{statistics.median(one[name] for one in taken):.0f} µs" for name in names)
-    whole = statistics.median(sum(one[name] for name in names) for one in taken)
-    copied = statistics.median(one["copy"] for one in taken)
-    return f"| {table} | {parts} | {whole:.0f} µs | {copied:.0f} µs | {copied / whole:.2f} |"
-
-
-def _ratio(ratios: list[float]) -> str:
-    return f"{statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})"
+            for name, records in batch.items():
+                await connection.copy_records_to_table(f"{name}_{way}", schema_name="feedback", records=records)
+    took_s = time.perf_counter() - began_s
+    used_s = cpu_s(server) + time.process_time() - used_s
+    for name in batches[0]:
+        await rows.fetch(f"drop table feedback.{name}_{way}")
+    return took_s, used_s
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ from typing import Final
 import asyncpg  # type: ignore[import-untyped] # it ships no types
 import structlog
 
-from libs.kit.bus.batches import BatchConsumer, sequence_of
+from libs.kit.bus.batches import BatchConsumer
 from libs.kit.bus.parser import Message
 from libs.kit.errors import ServiceError
 from services.feedback.repository.bulk import CollisionError
@@ -91,4 +91,4 @@ class Intake:
 
 
 def _letter(stream: str, message: Message) -> Letter:
-    return Letter(f"{stream}-{sequence_of(message.reply)}", message.subject, message.payload)
+    return Letter(stream, message.subject, message.payload, message.reply)

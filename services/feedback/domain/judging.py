@@ -1,5 +1,6 @@
 """What a batch of signals changes, given what is known; pure, so that it can be decided again after a collision."""
 
+import functools
 import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -16,6 +17,17 @@ Target = tuple[str, str]
 """Tenant, and `i:<request id>` or `e:<episode id>`."""
 Key = tuple[str, str, str, str, str]
 """Tenant, target, kind, origin, rater: of all signals with one key, one stands."""
+
+
+class Case(NamedTuple):
+    """A command, and all that is asked about it again and again."""
+
+    command: RecordSignal
+    ident: Id
+    target: Target
+    key: Key
+    digest: bytes
+    """What a repeat must share."""
 
 
 class Seen(NamedTuple):
@@ -76,7 +88,7 @@ class Ruling:
 
     recorded: list[Recorded] = field(default_factory=list)
     handled: dict[Id, Handled] = field(default_factory=dict)
-    waiting: dict[Id, RecordSignal] = field(default_factory=dict)
+    waiting: dict[Id, Case] = field(default_factory=dict)
     stands: dict[Key, Standing] = field(default_factory=dict)
     stood: dict[Key, str] = field(default_factory=dict)
     """The signal that each key of `stands` had before; none for a new one."""
@@ -84,16 +96,23 @@ class Ruling:
     """Id of the signal that stands for the command, empty while it waits; or a refusal."""
 
 
-def judge(commands: Iterable[RecordSignal], known: Known, *, now_ms: int) -> Ruling:
-    """Decide on each command in turn; all have passed `libs.kit.signals.checked`."""
+def case_of(command: RecordSignal) -> Case:
+    """What is to be judged; `command` has passed `libs.kit.signals.checked`."""
+    tenant, target = command.tenant, signals.target_of(command)
+    key = (tenant, target, command.kind, signals.origin_of(command.source), command.rater)
+    return Case(command, (tenant, command.id), (tenant, target), key, signals.digest_of(command))
+
+
+def judge(cases: Iterable[Case], known: Known, *, now_ms: int) -> Ruling:
+    """Decide on each case in turn."""
     ruling = Ruling()
-    for command in commands:
-        ruling.answers.append(_judge(command, known, ruling, now_ms))
+    for case in cases:
+        ruling.answers.append(_judge(case, known, ruling, now_ms))
     return ruling
 
 
-def _judge(command: RecordSignal, known: Known, ruling: Ruling, now_ms: int) -> str | Refusal:
-    ident, digest = (command.tenant, command.id), signals.digest_of(command)
+def _judge(case: Case, known: Known, ruling: Ruling, now_ms: int) -> str | Refusal:
+    ident, digest = case.ident, case.digest
     handled = known.handled.get(ident)
     if (handled.digest if handled else known.waiting.get(ident, digest)) != digest:
         return Refusal("idempotency_conflict", "The same id came before with another judgement.", is_news=True)
@@ -101,17 +120,16 @@ def _judge(command: RecordSignal, known: Known, ruling: Ruling, now_ms: int) -> 
         return Refusal(handled.code, handled.reason, is_news=False) if handled.code else handled.signal_id
     if ident in known.waiting:
         return ""
-    target = signals.target_of(command)
-    seen = known.targets.get((command.tenant, target))
+    seen = known.targets.get(case.target)
     if seen is None:
         known.waiting[ident] = digest
-        ruling.waiting[ident] = command
+        ruling.waiting[ident] = case
         return ""
-    refusal = _objection(command, seen)
+    refusal = _objection(case.command, seen)
     if refusal is not None:
         handled = Handled(digest, "", refusal.code, refusal.reason)
     else:
-        handled = Handled(digest, _place(command, target, seen, known, ruling, now_ms))
+        handled = Handled(digest, _place(case, seen, known, ruling, now_ms))
     known.handled[ident] = ruling.handled[ident] = handled
     return refusal or handled.signal_id
 
@@ -126,11 +144,10 @@ def _objection(command: RecordSignal, seen: Seen) -> Refusal | None:
     return None
 
 
-def _place(command: RecordSignal, target: str, seen: Seen, known: Known, ruling: Ruling, now_ms: int) -> str:
+def _place(case: Case, seen: Seen, known: Known, ruling: Ruling, now_ms: int) -> str:
     """Record it, unless the rater has said the same already; the id of the signal that says it."""
-    origin = signals.origin_of(command.source)
-    key = (command.tenant, target, command.kind.value, origin, command.rater)
-    value = hashlib.blake2b(msgspec.json.encode(command.value), digest_size=signals.DIGEST_BYTES).digest()
+    command, key = case.command, case.key
+    value = _digest_of_text(command.value) if isinstance(command.value, str) else _digest_of_number(command.value)
     current = known.standing.get(key)
     is_late = current is not None and command.time_ms < current.time_ms
     says_the_same = current is not None and current.value_digest == value
@@ -147,7 +164,13 @@ def _place(command: RecordSignal, target: str, seen: Seen, known: Known, ruling:
         return current.signal_id
     before = current.signal_id if current is not None else ""
     supersedes, superseded_by = ("", before) if is_late else (before, "")
-    signal = Signal(
+    ruling.recorded.append(Recorded(_signal(case, seen, now_ms, supersedes, superseded_by), command))
+    return command.id
+
+
+def _signal(case: Case, seen: Seen, now_ms: int, supersedes: str, superseded_by: str) -> Signal:
+    command, target = case.command, case.target[1]
+    return Signal(
         id=command.id,
         tenant=command.tenant,
         kind=command.kind,
@@ -164,5 +187,11 @@ def _place(command: RecordSignal, target: str, seen: Seen, known: Known, ruling:
         supersedes=supersedes,
         superseded_by=superseded_by,
     )
-    ruling.recorded.append(Recorded(signal, command))
-    return command.id
+
+
+def _digest_of_text(value: str | float) -> bytes:
+    return hashlib.blake2b(msgspec.json.encode(value), digest_size=signals.DIGEST_BYTES).digest()
+
+
+_digest_of_number = functools.lru_cache(maxsize=1_024, typed=True)(_digest_of_text)
+"""`True` and 1.0 are the same to a dictionary; they are different judgements."""

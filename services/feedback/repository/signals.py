@@ -6,11 +6,11 @@ from typing import Any, Final, NamedTuple
 import msgspec
 
 from libs.contracts.feedback import RecordSignal, Signal, SignalKind, Source
-from libs.kit.signals import digest_of, origin_of, target_of
+from libs.kit.signals import origin_of
 from services.feedback.domain.judging import (
+    Case,
     Handled,
     Id,
-    Key,
     Known,
     Recorded,
     Ruling,
@@ -20,32 +20,32 @@ from services.feedback.domain.judging import (
 )
 from services.feedback.repository.bulk import CollisionError, Connection, copy
 
-_KNOWN: Final = """
-select asked.n, h.digest, h.signal_id, h.code, h.reason, p.digest as waits,
-    i.model_version, i.erased, s.signal_id as stands, s.time_ms, s.value_digest
+_BY_INDEX: Final = "set local enable_seqscan = off"
+"""Each question has an index to go by, whatever the planner thinks of tables that grow fast from nothing."""
+_HANDLED: Final = """
+select tenant, id, digest, signal_id, code, reason from feedback.inbox where id = any(string_to_array($1, chr(31)))
+"""
+_WAITING: Final = """
+select tenant, id, digest from feedback.pending_signals where id = any(string_to_array($1, chr(31)))
+"""
+_INTERACTIONS: Final = """
+select tenant, request_id, model_version, erased_ms is not null from feedback.interactions
+where request_id = any(string_to_array($1, chr(31)))
+"""
+_STANDING: Final = """
+select asked.n, s.signal_id, s.time_ms, s.value_digest
 from unnest(
     string_to_array($1, chr(31)), string_to_array($2, chr(31)), string_to_array($3, chr(31)),
-    string_to_array($4, chr(31)), string_to_array($5, chr(31)), string_to_array($6, chr(31)),
-    string_to_array($7, chr(31))) with ordinality as asked(tenant, id, request_id, target, kind, origin, rater, n)
-left join lateral (
-    select h.digest, h.signal_id, h.code, h.reason from feedback.inbox h
-    where h.tenant = asked.tenant and h.id = asked.id limit 1
-) h on true
-left join lateral (
-    select p.digest from feedback.pending_signals p where p.tenant = asked.tenant and p.id = asked.id limit 1
-) p on true
-left join lateral (
-    select i.model_version, i.erased_ms is not null as erased from feedback.interactions i
-    where i.request_id = asked.request_id and i.tenant = asked.tenant limit 1
-) i on true
-left join lateral (
+    string_to_array($4, chr(31)), string_to_array($5, chr(31))) with ordinality
+    as asked(tenant, target, kind, origin, rater, n)
+cross join lateral (
     select s.signal_id, s.time_ms, s.value_digest from feedback.standing s
-    where s.tenant = asked.tenant and s.target = asked.target and s.kind = asked.kind
-        and s.origin = asked.origin and s.rater = asked.rater limit 1
-) s on true
-where asked.n <= $8
+    where s.target = asked.target and s.rater = asked.rater and s.kind = asked.kind
+        and s.origin = asked.origin and s.tenant = asked.tenant limit 1
+) s
+where asked.n <= $6
 """
-"""Each question has an index to go by, whatever the planner thinks of tables that grow fast from nothing."""
+"""Row by row, for of one target there may be any number."""
 _BETWEEN: Final = "\x1f"
 """A control character, which no name holds. Joined, a column costs the driver a tenth of what an array does."""
 _EPISODES: Final = """
@@ -112,29 +112,24 @@ class Due(NamedTuple):
     expired: bool
 
 
-async def known(connection: Connection, commands: list[RecordSignal]) -> Known:
-    """Everything that decides about `commands`."""
+async def known(connection: Connection, cases: list[Case]) -> Known:
+    """Everything that decides about `cases`; ids of other tenants may be among it."""
     found = Known()
-    if not commands:
+    if not cases:
         return found
-    keys = [_key(one) for one in commands]
-    asked = [
-        (one.tenant, one.id, key[1][2:] if key[1].startswith("i:") else "", *key[1:])
-        for one, key in zip(commands, keys, strict=True)
-    ]
-    for row in await connection.fetch(_KNOWN, *_joined(asked), len(asked)):
-        number, digest, signal_id, code, reason, waits, version, erased, stands, time_ms, value_digest = row
-        command, key = commands[number - 1], keys[number - 1]
-        if digest is not None:
-            found.handled[command.tenant, command.id] = Handled(digest, signal_id, code, reason)
-        if waits is not None:
-            found.waiting[command.tenant, command.id] = waits
-        if version is not None:
-            found.targets[key[:2]] = Seen(version, erased)
-        if stands is not None:
-            found.standing[key] = Standing(stands, time_ms, value_digest)
-    await _add_episodes(connection, {key[:2] for key in keys if key[1].startswith("e:")}, found.targets)
-    shown = {key[:2] for one, key in zip(commands, keys, strict=True) if one.kind is SignalKind.DEMONSTRATION}
+    await connection.execute(_BY_INDEX)
+    ids = _BETWEEN.join([case.ident[1] for case in cases])
+    for tenant, id_, *handled in await connection.fetch(_HANDLED, ids):
+        found.handled[tenant, id_] = Handled(*handled)
+    for tenant, id_, digest in await connection.fetch(_WAITING, ids):
+        found.waiting[tenant, id_] = digest
+    requests = _BETWEEN.join([case.target[1][2:] for case in cases if not case.command.episode_id])
+    for tenant, request_id, version, erased in await connection.fetch(_INTERACTIONS, requests):
+        found.targets[tenant, f"i:{request_id}"] = Seen(version, erased)
+    for number, *standing in await connection.fetch(_STANDING, *_joined(case.key for case in cases), len(cases)):
+        found.standing[cases[number - 1].key] = Standing(*standing)
+    await _add_episodes(connection, {case.target for case in cases if case.command.episode_id}, found.targets)
+    shown = {case.target for case in cases if case.command.kind is SignalKind.DEMONSTRATION}
     await _add_answers(connection, shown & found.targets.keys(), found.targets)
     return found
 
@@ -146,10 +141,12 @@ async def write(connection: Connection, ruling: Ruling, *, now_ms: int, expires_
         CollisionError: the database has changed since the ruling was made.
         asyncpg.UniqueViolationError: as above.
     """
-    inbox = [(*ident, *handled, now_ms) for ident, handled in sorted(ruling.handled.items())]
+    inbox = [(*ident, *handled, now_ms) for ident, handled in sorted(ruling.handled.items(), key=_name)]
     await copy(connection, "inbox", _INBOX_COLUMNS, inbox)
-    await copy(connection, "signals", _SIGNAL_COLUMNS, [_signal_row(one) for one in ruling.recorded])
-    fresh = [(*key, *one) for key, one in sorted(ruling.stands.items()) if key not in ruling.stood]
+    # In the order of their ids, for neighbours in an index are cheaper to add than strangers.
+    recorded = sorted(ruling.recorded, key=lambda one: one.signal.id)
+    await copy(connection, "signals", _SIGNAL_COLUMNS, [_signal_row(one) for one in recorded])
+    fresh = [(*key, *one) for key, one in sorted(ruling.stands.items(), key=_name) if key not in ruling.stood]
     await copy(connection, "standing", _STANDING_COLUMNS, fresh)
     moved = [(*key, *ruling.stands[key], stood) for key, stood in sorted(ruling.stood.items())]
     if moved:
@@ -157,8 +154,8 @@ async def write(connection: Connection, ruling: Ruling, *, now_ms: int, expires_
         if done != f"UPDATE {len(moved)}":
             raise CollisionError(f"{done} of {len(moved)}")
     waiting = [
-        (*ident, target_of(one), digest_of(one), msgspec.json.encode(one), expires_ms)
-        for ident, one in sorted(ruling.waiting.items())
+        (*ident, case.target[1], case.digest, msgspec.json.encode(case.command), expires_ms)
+        for ident, case in sorted(ruling.waiting.items())
     ]
     await copy(connection, "pending_signals", _PENDING_COLUMNS, waiting)
 
@@ -207,7 +204,7 @@ def _signal_row(one: Recorded) -> tuple[Any, ...]:
     return (
         signal.tenant,
         signal.id,
-        signal.kind.value,
+        signal.kind,
         signal.request_id,
         signal.episode_id,
         value if isinstance(value, bool) else None,
@@ -215,7 +212,7 @@ def _signal_row(one: Recorded) -> tuple[Any, ...]:
         value if isinstance(value, str) else None,
         signal.rater,
         origin_of(signal.source),
-        signal.source.value,
+        signal.source,
         signal.weight,
         signal.tags,
         signal.model_version,
@@ -227,9 +224,9 @@ def _signal_row(one: Recorded) -> tuple[Any, ...]:
     )
 
 
-def _key(command: RecordSignal) -> Key:
-    origin = origin_of(command.source)
-    return command.tenant, target_of(command), command.kind.value, origin, command.rater
+def _name(item: tuple[tuple[str, ...], Any]) -> str:
+    """An id or a target: an order by which transactions seldom meet head-on; if they do, one decides again."""
+    return item[0][1]
 
 
 async def _add_episodes(connection: Connection, wanted: set[Target], targets: dict[Target, Seen]) -> None:

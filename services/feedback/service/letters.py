@@ -8,6 +8,7 @@ import msgspec
 from libs.contracts import subjects
 from libs.contracts.feedback import RecordSignal, SignalRefused
 from libs.kit import clock
+from libs.kit.bus.batches import sequence_of
 from libs.kit.errors import ServiceError
 from libs.kit.postgres import Database
 from libs.kit.signals import target_of
@@ -17,12 +18,18 @@ from services.feedback.tables import OUTBOX
 
 
 class Letter(NamedTuple):
-    """One message of a stream."""
+    """One message of a stream, or one that waited."""
 
-    id: str
-    """The stream and the message's number in it."""
+    origin: str
+    """The stream; of one that waited, all that tells it from others."""
     subject: str
     payload: bytes
+    ack_subject: str = ""
+
+    @property
+    def id(self) -> str:
+        """The stream and the message's number in it; worked out when asked for, which is seldom."""
+        return f"{self.origin}-{sequence_of(self.ack_subject)}" if self.ack_subject else self.origin
 
 
 class Bad(NamedTuple):

@@ -11,8 +11,8 @@ from libs.contracts.feedback import RecordSignal, Signal, SignalRecorded
 from libs.kit import clock
 from libs.kit.errors import ServiceError
 from libs.kit.postgres import Database
-from libs.kit.signals import WEIGHTS, checked, digest_of, request_id_of
-from services.feedback.domain.judging import Handled, Refusal, Ruling, judge
+from libs.kit.signals import WEIGHTS, checked, request_id_of
+from services.feedback.domain.judging import Case, Handled, Refusal, Ruling, case_of, judge
 from services.feedback.repository import signals
 from services.feedback.repository.bulk import CollisionError, Connection, collisions
 from services.feedback.service.letters import Bad, Letter, bury, read
@@ -41,15 +41,15 @@ class Signals:
         """
         now_ms = clock.unix_ms()
         bad: list[Bad] = []
-        good: list[tuple[Letter, RecordSignal]] = []
+        good: list[tuple[Letter, Case]] = []
         for letter in batch:
             command: RecordSignal | None = None
             try:
                 command = read(letter, _decoder)
-                good.append((letter, checked(command, now_ms=now_ms)))
+                good.append((letter, case_of(checked(command, now_ms=now_ms))))
             except ServiceError as error:
                 bad.append(Bad(letter, error.code, error.message, command))
-        await self._insist([command for _, command in good], [letter for letter, _ in good], bad)
+        await self._insist([case for _, case in good], [letter for letter, _ in good], bad)
 
     async def record(self, command: RecordSignal) -> Signal:
         """Record one judgement; the signal that stands for it, with `recorded_ms` 0 while it waits.
@@ -59,7 +59,7 @@ class Signals:
                 or `storage_unavailable`.
         """
         command = checked(command, now_ms=clock.unix_ms())
-        ruling = await self._insist([command], [], [])
+        ruling = await self._insist([case_of(command)], [], [])
         answer = ruling.answers[0]
         if isinstance(answer, Refusal):
             raise ServiceError(answer.code, answer.reason)
@@ -87,31 +87,31 @@ class Signals:
                 if not due:
                     return 0
                 await signals.forget(connection, [(one.command.tenant, one.command.id) for one in due])
-                commands = [one.command for one in due]
-                known = await signals.known(connection, commands)
-                ruling = judge(commands, known, now_ms=now_ms)
-                _expire(commands, ruling)
-                bad = _refused(commands, [_as_letter(one) for one in commands], ruling)
+                cases = [case_of(one.command) for one in due]
+                known = await signals.known(connection, cases)
+                ruling = judge(cases, known, now_ms=now_ms)
+                _expire(cases, ruling)
+                bad = _refused(cases, [_as_letter(one.command) for one in due], ruling)
                 await self._write(connection, ruling, bad, now_ms)
         self._wake.set()
         return len(due)
 
-    async def _insist(self, commands: list[RecordSignal], letters: list[Letter], bad: list[Bad]) -> Ruling:
+    async def _insist(self, cases: list[Case], letters: list[Letter], bad: list[Bad]) -> Ruling:
         for _ in range(_TRIES):
             try:
-                return await self._decide(commands, letters, bad)
+                return await self._decide(cases, letters, bad)
             except CollisionError:
                 continue
         raise ServiceError("storage_unavailable", "Others write about the same thing all the time; try again.")
 
-    async def _decide(self, commands: list[RecordSignal], letters: list[Letter], bad: list[Bad]) -> Ruling:
+    async def _decide(self, cases: list[Case], letters: list[Letter], bad: list[Bad]) -> Ruling:
         now_ms = clock.unix_ms()
         with collisions():
             async with self._database.begin_bulk() as connection:
                 ruling = Ruling()
-                if commands:
-                    ruling = judge(commands, await signals.known(connection, commands), now_ms=now_ms)
-                refused = _refused(commands, letters, ruling) if letters else []
+                if cases:
+                    ruling = judge(cases, await signals.known(connection, cases), now_ms=now_ms)
+                refused = _refused(cases, letters, ruling) if letters else []
                 await self._write(connection, ruling, [*bad, *refused], now_ms)
         if ruling.recorded or bad or refused:
             self._wake.set()
@@ -120,34 +120,34 @@ class Signals:
     async def _write(self, connection: Connection, ruling: Ruling, bad: Iterable[Bad], now_ms: int) -> None:
         await signals.write(connection, ruling, now_ms=now_ms, expires_ms=now_ms + self._wait_ms)
         ids = [f"{one.signal.id}-recorded" for one in ruling.recorded]
-        payloads = [_event(one.signal) for one in ruling.recorded]
+        payloads = [announcement(one.signal) for one in ruling.recorded]
         await OUTBOX.add_all(connection, subjects.SIGNAL_RECORDED, ids, payloads, time_ms=now_ms)
         await bury(connection, bad, now_ms=now_ms)
 
 
-def _event(signal: Signal) -> str:
+def announcement(signal: Signal) -> str:
+    """The event that says it, as JSON, without the text of comments and demonstrations."""
     if isinstance(signal.value, str):
         signal = msgspec.structs.replace(signal, value="")
     event = SignalRecorded(id=f"{signal.id}-recorded", time_ms=signal.recorded_ms, signal=signal)
     return msgspec.json.encode(event).decode()
 
 
-def _expire(commands: list[RecordSignal], ruling: Ruling) -> None:
+def _expire(cases: list[Case], ruling: Ruling) -> None:
     """Refuse what has waited long enough and still has nothing to refer to."""
-    for index, (command, answer) in enumerate(zip(commands, ruling.answers, strict=True)):
+    for index, (case, answer) in enumerate(zip(cases, ruling.answers, strict=True)):
         if answer == "":
-            about = "episode" if command.episode_id else "inference"
+            about = "episode" if case.command.episode_id else "inference"
             reason = f"No interaction of this {about} id came in time; it is unknown to this tenant."
             ruling.answers[index] = Refusal("interaction_not_found", reason, is_news=True)
-            ident = (command.tenant, command.id)
-            ruling.handled[ident] = Handled(digest_of(command), "", "interaction_not_found", reason)
+            ruling.handled[case.ident] = Handled(case.digest, "", "interaction_not_found", reason)
     ruling.waiting.clear()
 
 
-def _refused(commands: list[RecordSignal], letters: list[Letter], ruling: Ruling) -> list[Bad]:
+def _refused(cases: list[Case], letters: list[Letter], ruling: Ruling) -> list[Bad]:
     return [
-        Bad(letter, answer.code, answer.reason, command)
-        for command, letter, answer in zip(commands, letters, ruling.answers, strict=True)
+        Bad(letter, answer.code, answer.reason, case.command)
+        for case, letter, answer in zip(cases, letters, ruling.answers, strict=True)
         if isinstance(answer, Refusal) and answer.is_news
     ]
 

@@ -7,12 +7,13 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import Connection, text
 
+from libs.kit.bus.stored import Event
 from libs.kit.postgres import Database
 from libs.kit.settings import PostgresSettings
 from libs.testkit.feedback import completed
 from services.feedback.migrations import migrate
 from services.feedback.repository import erasures, interactions
-from services.feedback.tables import SCHEMA, metadata
+from services.feedback.tables import OUTBOX, SCHEMA, metadata
 
 _OURS = ("add_table", "remove_table", "add_column", "remove_column")
 _UNDECLARED = {"statistics_told", "statistics_counted"}
@@ -52,18 +53,24 @@ async def test_the_migrations_make_the_declared_tables_forwards_and_backwards(da
     await door.close()
 
 
-async def test_leaner_keys_keep_rows_and_find_them(database: PostgresSettings) -> None:
+async def test_later_keys_and_outboxes_keep_what_was_there(database: PostgresSettings) -> None:
     door = Database(database)
     await migrate(door, "r0004")
     known = [completed(user=f"u{number % 3}", episode_id="e1") for number in range(9)]
     async with door.begin_bulk() as connection:
         await interactions.add(connection, known)
+        await connection.execute(
+            "insert into feedback.outbox (subject, ids, payloads, time_ms) values ($1, $2, $3, 7)",
+            "evt.x", ["a", "b"], ['{"id":"a"}', '{"id":"b"}'],
+        )  # fmt: skip
     await migrate(door)
     async with door.begin_bulk() as connection:
         await interactions.add(connection, known)
         assert await connection.fetchval("select count(*) from feedback.interactions") == len(known)
         found = await erasures.targets(connection, known[0].tenant, user="u1")
+        _, said = await OUTBOX.oldest(connection)
     assert found == sorted(one.request_id for one in known[1::3])
+    assert said == [Event(one, "evt.x", 7, b'{"id":"%b"}' % one.encode()) for one in ("a", "b")]
     await door.close()
 
 

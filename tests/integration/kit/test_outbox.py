@@ -8,7 +8,7 @@ import msgspec
 import nats as nats_py
 import pytest
 import pytest_asyncio
-from sqlalchemy import ARRAY, MetaData, Text, func, inspect, select, text
+from sqlalchemy import MetaData, Text, func, inspect, select, text
 
 from libs.contracts import subjects
 from libs.contracts.topology import EVT_ROLLOUT
@@ -109,7 +109,6 @@ async def test_the_statement_for_migrations_makes_the_declared_table(scene: Scen
         made = await connection.run_sync(lambda sync: inspect(sync).get_columns("outbox", schema="rows"))
     declared = [(column.name, str(column.type), column.nullable) for column in ROWS.table.columns]
     assert [(column["name"], str(column["type"]), column["nullable"]) for column in made] == declared
-    assert isinstance(BUNDLES.table.c.ids.type, ARRAY)
     assert isinstance(ROWS.table.c.payload.type, Text)
 
 
@@ -135,6 +134,12 @@ async def test_a_bundle_is_sent_whole_and_one_at_a_time(scene: Scene) -> None:
     assert [await relay.send() for _ in range(3)] == [2, 1, 0]
     assert await scene.stored() == ["a", "b", "c"]
     assert await scene.left(BUNDLES) == 0
+
+
+def test_a_bundle_of_what_is_no_line_is_refused() -> None:
+    for ids, payloads in ((["a\nb"], ["{}"]), (["a"], ['{\n"id":"a"}']), (["a", "b"], ["{}"])):
+        with pytest.raises(ValueError, match="line break"):
+            BUNDLES.row(SUBJECT, ids, payloads, time_ms=1)
 
 
 @pytest.mark.parametrize("outbox", [ROWS, BUNDLES], ids=["rows", "bundles"])

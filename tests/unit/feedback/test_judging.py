@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from libs.contracts.feedback import RecordSignal, SignalKind, Source
-from services.feedback.domain.judging import Known, Refusal, Ruling, Seen, judge
+from services.feedback.domain.judging import Known, Refusal, Ruling, Seen, case_of, judge
 
 REQUEST = "0" * 24
 NUMBERS = itertools.count(1)
@@ -32,7 +32,7 @@ def signal(**more: Any) -> RecordSignal:
 
 
 def rule(*commands: RecordSignal, has: Known | None = None) -> Ruling:
-    return judge(commands, has or known(), now_ms=100)
+    return judge(map(case_of, commands), has or known(), now_ms=100)
 
 
 def test_a_new_signal_is_recorded_with_the_version_that_answered() -> None:
@@ -97,7 +97,7 @@ def test_what_stands_does_not_depend_on_the_order_of_arrival(said: list[tuple[in
     has = known()
     values: dict[str, Any] = {}
     for command in commands:
-        ruling = judge([command], has, now_ms=100)
+        ruling = judge([case_of(command)], has, now_ms=100)
         values |= {one.signal.id: one.signal.value for one in ruling.recorded}
     (standing,) = has.standing.values()
     assert values[standing.signal_id] == max(said)[1]
@@ -127,7 +127,7 @@ def test_what_is_not_known_yet_waits_and_a_repeat_of_it_too() -> None:
     ruling = rule(one, one, signal(id=one.id, inference_id="1" * 24, value=False))
     assert ruling.answers[:2] == ["", ""]
     assert isinstance(ruling.answers[2], Refusal)
-    assert list(ruling.waiting.values()) == [one]
+    assert [case.command for case in ruling.waiting.values()] == [one]
     assert not ruling.recorded
 
 
