@@ -23,6 +23,7 @@ REMEDIES: Final = {
     "interaction_not_found": "It may have been too long ago, or not yet been recorded: ./llmos feedback list",
     "trainer_unavailable": "See: ./llmos status, ./llmos logs trainer",
     "rollout_unavailable": "See: ./llmos status, ./llmos logs rollout",
+    "events_unavailable": "See: ./llmos status, ./llmos logs events",
     "identity_unavailable": "See: ./llmos status, ./llmos logs identity",
     "job_not_found": "What there is: ./llmos jobs list",
     "bus_unavailable": "See: ./llmos status, ./llmos logs nats",

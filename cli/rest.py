@@ -82,7 +82,7 @@ class RestCaller:
             code = f"{self._offer.name}_unavailable"
             raise ServiceError(code, f"No gateway answers at {self.url}: {reason}.") from error
         if not answer.is_success:
-            raise _failure(answer)
+            raise failure(answer)
         kind = self._offer.operations[operation][1]
         return msgspec.json.decode(answer.content or b"{}", type=kind)
 
@@ -124,11 +124,32 @@ class _Problem(msgspec.Struct):
     param: str | None = None
 
 
-def _failure(answer: httpx2.Response) -> ServiceError:
+class _Error(msgspec.Struct):
+    """What the other paths of a gateway say of one."""
+
+    message: str
+    code: str | None = None
+    param: str | None = None
+
+
+class _Refusal(msgspec.Struct):
+    """As the SDKs know it."""
+
+    error: _Error
+
+
+def failure(answer: httpx2.Response) -> ServiceError:
+    """What a gateway says of a failure, in either of its shapes."""
     try:
         problem = msgspec.json.decode(answer.content, type=_Problem)
+        code, text, param = problem.code, problem.detail, problem.param
     except msgspec.MsgspecError:
-        text = f"{answer.request.url} answered with status {answer.status_code}, but not as a gateway of llmos does."
-        return ServiceError("internal_error", text)
-    code = problem.code if problem.code in ERRORS else "internal_error"
-    return ServiceError(code, problem.detail, param=problem.param)
+        try:
+            error = msgspec.json.decode(answer.content, type=_Refusal).error
+        except msgspec.MsgspecError:
+            said = (
+                f"{answer.request.url} answered with status {answer.status_code}, but not as a gateway of llmos does."
+            )
+            return ServiceError("internal_error", said)
+        code, text, param = error.code or "", error.message, error.param
+    return ServiceError(code if code in ERRORS else "internal_error", text, param=param)

@@ -17,6 +17,8 @@ COMMANDS: Final = {
     "tenants": "Projects: what belongs to whom, and what each may use",
     "keys": "API keys: make, list, rotate, revoke",
     "usage": "What was used, by day",
+    "events": "What happens, as it happens",
+    "webhooks": "Have events sent to an address",
     "why": "What shaped an answer",
     "impact": "What a judgement shaped",
     "rebuild": "Make a version again, and compare",

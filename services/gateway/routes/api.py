@@ -24,6 +24,7 @@ from services.gateway.routes import (
     tenants,
     training,
     versions,
+    webhooks,
 )
 from services.gateway.routes.endpoints import (
     Asked,
@@ -56,6 +57,7 @@ ENDPOINTS: Final = (
     *tenants.ENDPOINTS,
     *identity.ENDPOINTS,
     *lineage.ENDPOINTS,
+    *webhooks.ENDPOINTS,
 )
 _JSON: Final = "application/json"
 

@@ -90,7 +90,7 @@ class Endpoint:
     answer: type[msgspec.Struct] | None = None
     conditional: bool = False
     idempotent: bool = False
-    service: Literal["registry", "feedback", "trainer", "rollout", "identity", "lineage"] = "registry"
+    service: Literal["registry", "feedback", "trainer", "rollout", "identity", "events", "lineage"] = "registry"
 
 
 def read_query(kind: type[msgspec.Struct], given: Mapping[str, str]) -> Any:

@@ -8,7 +8,7 @@ import msgspec
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
-from libs.contracts import feedback, identity, lineage, registry, rollouts, training
+from libs.contracts import feedback, identity, lineage, registry, rollouts, training, webhooks
 from services.gateway.routes.endpoints import Endpoint
 from services.gateway.routes.problems import MEDIA_TYPE, Problem
 
@@ -18,6 +18,7 @@ _OPERATIONS: Final = {
     "trainer": training.OPERATIONS,
     "rollout": rollouts.OPERATIONS,
     "identity": identity.OPERATIONS,
+    "events": webhooks.OPERATIONS,
     "lineage": lineage.OPERATIONS,
 }
 _TEMPLATE: Final = "#/components/schemas/{name}"

@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from libs.contracts import feedback, registry, rollouts, subjects, training
+from libs.contracts import feedback, registry, rollouts, subjects, training, webhooks
 from libs.contracts.calls import Fault, Reply
 from libs.kit.bus import BusClient, Message
 from libs.testkit.nats_server import NatsServer
@@ -17,12 +17,14 @@ OPERATIONS = {
     "feedback": feedback.OPERATIONS,
     "trainer": training.OPERATIONS,
     "rollout": rollouts.OPERATIONS,
+    "events": webhooks.OPERATIONS,
 }
 CALLS = {
     "registry": subjects.ALL_REGISTRY_CALLS,
     "feedback": subjects.ALL_FEEDBACK_CALLS,
     "trainer": subjects.ALL_TRAINER_CALLS,
     "rollout": subjects.ALL_ROLLOUT_CALLS,
+    "events": subjects.ALL_EVENTS_CALLS,
 }
 
 

@@ -1,0 +1,1 @@
+"""The verbs of `./llmos events` and `./llmos webhooks`."""
