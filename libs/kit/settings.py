@@ -88,3 +88,14 @@ class ObjectSettings(BaseModel):
             _read_secret(self.access_key_file, self.access_key),
             _read_secret(self.secret_key_file, self.secret_key),
         )
+
+
+class BackendSettings(ServiceSettings):
+    """What a service that stands on the bus and a database is told."""
+
+    nats: NatsSettings = Field(default_factory=NatsSettings)
+    database: PostgresSettings = Field(default_factory=PostgresSettings)
+    retry_s: float = Field(default=0.5, gt=0)
+    """Pause before what the database or the bus did not take is tried again."""
+    start_timeout_s: float = Field(default=60.0, gt=0)
+    """How long the database and the bus may take to answer when this process starts."""

@@ -6,16 +6,14 @@ from pydantic import Field
 from pydantic_settings import SettingsConfigDict
 
 from libs.contracts.feedback import ContentPolicy
-from libs.kit.settings import NatsSettings, PostgresSettings, ServiceSettings
+from libs.kit.settings import BackendSettings
 
 
-class Settings(ServiceSettings):
+class Settings(BackendSettings):
     """What one feedback process needs to know."""
 
     model_config = SettingsConfigDict(env_prefix="FEEDBACK_", env_nested_delimiter="__")
 
-    nats: NatsSettings = Field(default_factory=NatsSettings)
-    database: PostgresSettings = Field(default_factory=PostgresSettings)
     content: ContentPolicy = ContentPolicy.METADATA
     """What is kept of requests and answers; the gateway must be told to send text, too."""
     content_keep_days: float = Field(default=30.0, gt=0)
@@ -30,8 +28,6 @@ class Settings(ServiceSettings):
     """Pause between two looks at signals that wait."""
     statistics_s: float = Field(default=5.0, gt=0)
     """Pause between two announcements of how versions are judged."""
-    retry_s: float = Field(default=0.5, gt=0)
-    """Pause before what the database or the bus did not take is tried again."""
     expire_s: float = Field(default=600.0, gt=0)
     """Pause between two looks at what has become too old."""
     build_directory: Path | None = None
@@ -39,5 +35,3 @@ class Settings(ServiceSettings):
     system's temporary files."""
     build_s: float = Field(default=1.0, gt=0)
     """Pause between two looks for data sets to build."""
-    start_timeout_s: float = Field(default=60.0, gt=0)
-    """How long the database and the bus may take to answer when this process starts."""

@@ -6,16 +6,14 @@ from typing import Literal
 from pydantic import Field
 from pydantic_settings import SettingsConfigDict
 
-from libs.kit.settings import NatsSettings, PostgresSettings, ServiceSettings
+from libs.kit.settings import BackendSettings
 
 
-class Settings(ServiceSettings):
+class Settings(BackendSettings):
     """What one trainer process needs to know."""
 
     model_config = SettingsConfigDict(env_prefix="TRAINER_", env_nested_delimiter="__")
 
-    nats: NatsSettings = Field(default_factory=NatsSettings)
-    database: PostgresSettings = Field(default_factory=PostgresSettings)
     directory: Path = Path("/var/lib/llmos/trainer")
     """Where jobs are worked on; of this process alone."""
     cache_directory: Path | None = None
@@ -51,8 +49,6 @@ class Settings(ServiceSettings):
     """What that process is told beside what every such process is, as JSON."""
     code: str = ""
     """What versions say of the code that made them; unset: the checkout's commit, else the release."""
-    start_timeout_s: float = Field(default=60.0, gt=0)
-    """How long the database and the bus may take to answer when this process starts."""
 
     def api_key(self) -> str:
         """The key with which models are asked; empty without a file."""

@@ -1,0 +1,157 @@
+"""One process of a service that has a database and answers calls: what it stands on, how it begins and how it ends."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Protocol
+
+import structlog
+
+from libs.contracts.topology import Consumer
+from libs.kit import clock
+from libs.kit.broker import insist, make_broker, stop_broker
+from libs.kit.bus import BusClient
+from libs.kit.bus.batches import BatchConsumer
+from libs.kit.bus.stored import StoredPublisher
+from libs.kit.outbox import BundledOutbox, Outbox, Relay
+from libs.kit.postgres import Database
+from libs.kit.rounds import Rounds
+from libs.kit.serving import Desk, Operation
+from libs.kit.settings import BackendSettings
+
+log = structlog.get_logger(__name__)
+
+
+class Worker(Protocol):
+    """Something that works in the background: rounds, an intake, a runner of jobs."""
+
+    def start(self) -> None:
+        """Work until `stop`."""
+
+    async def stop(self) -> None:
+        """End soon; what is half done is done again by another process, or the next."""
+
+
+class Backend:
+    """Several processes may serve the same database.
+
+    A service derives its own from this one, and says in its `__init__` what it does: `answer` calls, `send` what its
+    outbox holds, `work` in the background.
+    """
+
+    def __init__(
+        self,
+        desk: Desk,
+        settings: BackendSettings,
+        migrate: Callable[[Database], Awaitable[None]],
+        *,
+        letter: str,
+        fresh_plans: bool = False,
+    ) -> None:
+        """Wire the connections; none is made yet.
+
+        Args:
+            desk: the name of the service, and the calls that it answers.
+            settings: where the bus and the database are.
+            migrate: brings the schema up to date.
+            letter: what the names of its processes begin with.
+            fresh_plans: see `Database`.
+        """
+        self.name = desk.name
+        self.instance = clock.new_instance_id(letter)
+        self._desk = desk
+        self._start_timeout_s = settings.start_timeout_s
+        self._retry_s = settings.retry_s
+        self._migrate = migrate
+        inbox = f"_INBOX.{self.instance}"
+        options = settings.nats.options(f"{self.name}.{self.instance}", inbox_prefix=inbox)
+        self.database = Database(settings.database, fresh_plans=fresh_plans)
+        self.broker = make_broker(settings.nats, service=self.name, instance=self.instance)
+        self.bus = BusClient(options, on_state=self._on_bus)
+        self.publisher = StoredPublisher(self.bus, source=f"llmos/{self.name}", inbox=f"{inbox}.said")
+        self.told = asyncio.Event()
+        """To be set after each transaction that has put something into the outbox."""
+        self._relay: Rounds | None = None
+        self._consumers: list[BatchConsumer] = []
+        self._workers: list[Worker] = []
+
+    def answer(self, operations: Mapping[str, Operation]) -> None:
+        """Answer every call of the contract with its function in `operations`."""
+        self._desk.subscribe(self.broker, operations)
+
+    def send(self, outbox: Outbox | BundledOutbox) -> None:
+        """Announce what transactions leave in `outbox`, until the last call is answered."""
+        relay = Relay(self.database, outbox, self.publisher.store)
+        self._relay = Rounds("relay", relay.send, pause_s=self._retry_s, wake=self.told)
+
+    def work(self, *workers: Worker) -> None:
+        """Start these in order when everything stands, and stop them in the opposite order, before anything else."""
+        self._workers += workers
+
+    def pull(self, consumer: Consumer, batch: int) -> BatchConsumer:
+        """Take batches from a stream, through one of its durable consumers."""
+        pulling = BatchConsumer(
+            self.bus,
+            stream=consumer.stream,
+            durable=consumer.durable,
+            inbox=f"_INBOX.{self.instance}.{consumer.durable}",
+            lease_s=consumer.ack_wait_s,
+            batch=batch,
+            retry_s=self._retry_s,
+        )
+        self._consumers.append(pulling)
+        return pulling
+
+    async def start(self) -> None:
+        """Bring the schema up to date, then listen and work.
+
+        Raises:
+            ServiceError: `storage_unavailable`, the database did not answer in time.
+            BusError, NatsError, OSError: the bus did not.
+        """
+        deadline_s = clock.monotonic_s() + self._start_timeout_s
+        await insist(lambda: self._migrate(self.database), deadline_s)
+        await insist(self.bus.connect, deadline_s)
+        # While the bus is away the client tries for ever; a process that cannot serve should rather end and say why.
+        async with asyncio.timeout(self._start_timeout_s):
+            await insist(self.broker.start, deadline_s)
+            # Subscriptions are on their way only; whoever reads that we started may call at once.
+            await self.broker.connection.flush()
+        self.publisher.start()
+        if self._relay is not None:
+            self._relay.start()
+        for worker in self._workers:
+            worker.start()
+        log.info("%s started", self.name, instance=self.instance)
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Serve until `stop` is set."""
+        try:
+            await self.start()
+            await stop.wait()
+        finally:
+            await self.stop()
+
+    async def stop(self) -> None:
+        """End the work, finish the calls that run, then close everything."""
+        await self.rest()
+        await stop_broker(self.broker)
+        if self._relay is not None:
+            await self._relay.stop()
+        await self.bus.close()
+        await self.database.close()
+        log.info("%s stopped", self.name, instance=self.instance)
+
+    async def rest(self) -> None:
+        """End the work in the background; calls are still answered."""
+        for worker in reversed(self._workers):
+            await worker.stop()
+
+    def reconnected(self) -> None:
+        """The bus is there: what was told while it was away is looked for."""
+        for consumer in self._consumers:
+            consumer.reconnected()
+        self.told.set()
+
+    def _on_bus(self, connected: bool) -> None:  # noqa: FBT001 - the bus's own callback
+        if connected:
+            self.reconnected()
