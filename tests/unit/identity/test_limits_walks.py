@@ -8,15 +8,10 @@ from libs.contracts.identity import Limits
 from tests.unit.identity.limits_world import Gate, World
 
 LIMITS = {
-    "project:p": Limits(
-        requests_per_minute=6, tokens_per_minute=120, concurrency=4, budget_tokens=200, budget_period="day"
-    ),
-    "key:a": Limits(requests_per_minute=4),
-    "key:b": Limits(tokens_per_minute=60),
-    "key:c": Limits(concurrency=2),
-    "key:d": Limits(budget_tokens=60),
+    "project:p": Limits(requests_per_minute=4, concurrency=3),
+    "key:a": Limits(tokens_per_minute=60, budget_tokens=120, budget_period="day"),
 }
-KEYS = (("project:p", "key:a"), ("key:a",), ("key:b",), ("key:c",), ("key:d",), ("project:p",))
+KEYS = (("project:p",), ("key:a",), ("project:p", "key:a"))
 INDEX = st.integers(min_value=0, max_value=10_000)
 
 
@@ -83,7 +78,7 @@ class LimitsMachine(RuleBasedStateMachine):
     def answer_arrives(self, index: int) -> None:
         self.world.hear(index % len(self.world.answers))
 
-    @rule(seconds=st.sampled_from((0.5, 1.0, 4.0, 9.0, 9.0, 25.0, 61.5)))
+    @rule(seconds=st.sampled_from((0.5, 4.0, 20.0, 61.5)))
     def time_passes(self, seconds: float) -> None:
         self.world.now_s += seconds
 
@@ -117,4 +112,4 @@ class LimitsMachine(RuleBasedStateMachine):
 
 
 TestLimits = LimitsMachine.TestCase
-TestLimits.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)
+TestLimits.settings = settings(max_examples=150, stateful_step_count=50, deadline=None)
