@@ -69,6 +69,10 @@ class Carrying:
                 log.warning("rollout waits", rollout=row.id, code=error.code, reason=error.message)
             self._trouble[row.id] = error.code
             return 0
+        except Exception:
+            # It is looked at again; until somebody has read this, the others go on.
+            log.exception("rollout's step failed", rollout=row.id, state=row.state)
+            return 0
         self._trouble[row.id] = ""
         return int(changed)
 
