@@ -5,6 +5,7 @@ the volumes that it writes to are made its own. Run again it changes nothing but
 """
 
 import os
+import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
@@ -19,6 +20,7 @@ from deploy.nats.permissions import APPLICATION_USERS, PROVISIONER
 from libs.contracts.topology import BUCKETS, STREAMS
 
 MONITOR_PORT: Final = 8222
+_CERTIFICATE_DAYS: Final = "3650"
 _ROOM: Final = 1.25
 """Part of NATS's store that streams may not fill."""
 
@@ -43,6 +45,8 @@ class Settings(BaseSettings):
     """Where containers see their directory."""
     sync_interval: str = "10s"
     """How long what the bus has acknowledged may live in the page cache only; `always` syncs first."""
+    nats_tls: bool = False
+    """Whether connections to the bus are encrypted, with a certificate that is made here."""
     max_stream_bytes: int = Field(default=1 << 30, gt=0)
     """No stream may be larger than this, whatever the contracts say."""
 
@@ -52,8 +56,10 @@ def main() -> None:
     settings = Settings()
     home = Home(settings.secrets / "originals")
     home.prepare()
+    certificate = make_certificate(home)
     for name, secrets in shares(home).items():
         directory = private_directory(settings.secrets / name)
+        write_private(directory / "bus_ca.pem", certificate)
         for secret, text in secrets.items():
             write_private(directory / secret, text)
     _write_nats(settings, home)
@@ -94,6 +100,22 @@ def shares(home: Home) -> Mapping[str, Mapping[str, str]]:
     return {**services, "postgres": admin, "setup": setup}
 
 
+def make_certificate(home: Home) -> str:
+    """The bus's certificate, which is its own authority; with a key that is made once."""
+    key, file = home.secrets / "bus.key", home.secrets / "bus.pem"
+    if not file.exists():
+        pending = file.with_suffix(".new")
+        names = "subjectAltName=DNS:nats,DNS:localhost,IP:127.0.0.1"
+        subprocess.run(
+            ("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days",
+             _CERTIFICATE_DAYS, "-subj", "/CN=nats", "-addext", names, "-keyout", key, "-out", pending),
+            check=True, capture_output=True,
+        )  # fmt: skip
+        pending.chmod(0o600)
+        pending.rename(file)
+    return file.read_text(encoding="utf-8")
+
+
 def give(path: Path, user: int) -> None:
     """Make a directory, and all in it, the user's, unless it is already."""
     if path.stat().st_uid == user:
@@ -107,6 +129,10 @@ def _named(home: Home, *names: str) -> dict[str, str]:
 
 
 def _write_nats(settings: Settings, home: Home) -> None:
+    directory = private_directory(settings.secrets / "nats")
+    for name in ("bus.pem", "bus.key"):
+        write_private(directory / name, (home.secrets / name).read_text(encoding="utf-8"))
+    seen = (settings.secrets_seen / "bus.pem", settings.secrets_seen / "bus.key")
     kept = sum(min(each.max_bytes, settings.max_stream_bytes) for each in (*STREAMS, *BUCKETS))
     text = render_config(
         host="0.0.0.0",  # noqa: S104 - the container's own network, which only those who need the bus are in
@@ -116,8 +142,9 @@ def _write_nats(settings: Settings, home: Home) -> None:
         passwords={user: home.secret(f"nats_{user}") for user in USERS},
         sync_interval=settings.sync_interval,
         monitor_port=MONITOR_PORT,
+        certificate=seen if settings.nats_tls else None,
     )
-    write_private(private_directory(settings.secrets / "nats") / "nats.conf", text)
+    write_private(directory / "nats.conf", text)
 
 
 def _write_objects(settings: Settings, home: Home) -> None:

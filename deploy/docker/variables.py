@@ -36,6 +36,7 @@ VARIABLES: Final = (
         "LLMOS_NATS_SYNC_INTERVAL", "10s", "duration, or always",
         "How long what the bus has acknowledged may be lost in a power cut; `always` syncs first and is slower.",
     ),
+    Variable("LLMOS_NATS_TLS", "false", "true or false", "Whether all connections to the bus are encrypted."),
     Variable("LLMOS_NATS_STREAM_BYTES", "1073741824", "bytes", "The most that one stream may take on disk."),
     Variable("LLMOS_NATS_THREADS", "1", "threads", "That NATS may use at the same time."),
     Variable("LLMOS_S3_PUBLIC_URL", "", "URL", "What signed URLs begin with, where not http://s3:8333."),

@@ -23,7 +23,7 @@ from libs.contracts.registry import (
     Version,
 )
 from libs.contracts.versions import full_reference
-from libs.kit.bus import BusClient, BusError, BusOptions
+from libs.kit.bus import BusClient, BusError
 from libs.kit.errors import ServiceError
 from libs.kit.publish import Description, publish, scan
 from libs.kit.registry_client import BusRegistry, Registry
@@ -61,12 +61,7 @@ def main() -> None:
 
 
 async def _run(settings: Settings) -> list[str]:
-    nats = settings.nats
-    bus = BusClient(
-        BusOptions(
-            host=nats.host, port=nats.port, name="publish", user=nats.user, password=nats.secret(), inbox_prefix=INBOX
-        )
-    )
+    bus = BusClient(settings.nats.options("publish", inbox_prefix=INBOX))
     await bus.connect()
     try:
         return await settle(BusRegistry(bus), settings)

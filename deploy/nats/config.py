@@ -29,12 +29,14 @@ def render_config(  # noqa: PLR0913 - what operators may choose, each by its nam
     max_file_store_bytes: int = DEFAULT_MAX_FILE_STORE_BYTES,
     sync_interval: str = "10s",
     monitor_port: int = 0,
+    certificate: tuple[Path, Path] | None = None,
 ) -> str:
     """The server's configuration; it holds the passwords, so write it with mode 0600.
 
     `sync_interval` is how long an acknowledged message may live in the page cache only: a killed process loses nothing,
     a power cut loses up to this much. `always` syncs before each acknowledgement and costs about a factor of ten on
-    pipelined publishing. `monitor_port` answers `/healthz` on loopback; 0 opens none.
+    pipelined publishing. `monitor_port` answers `/healthz` on loopback; 0 opens none. With a `certificate` and its key
+    every connection is encrypted from its first byte on.
 
     Raises:
         KeyError: a user of `USERS` has no password.
@@ -46,7 +48,7 @@ def render_config(  # noqa: PLR0913 - what operators may choose, each by its nam
 server_name: "llmos"
 host: {quote(host)}
 port: {port}
-{monitor}max_payload: {_MAX_PAYLOAD_BYTES}
+{monitor}{_render_tls(certificate)}max_payload: {_MAX_PAYLOAD_BYTES}
 max_pending: {256 << 20}
 write_deadline: "10s"
 ping_interval: "10s"
@@ -68,6 +70,13 @@ accounts {{
 }}
 system_account: SYS
 """
+
+
+def _render_tls(certificate: tuple[Path, Path] | None) -> str:
+    if certificate is None:
+        return ""
+    file, key = map(json.dumps, map(str, certificate))
+    return f"tls {{ cert_file: {file}, key_file: {key}, handshake_first: true }}\n"
 
 
 def _render_user(user: User, password: str) -> str:

@@ -23,11 +23,14 @@ async def provision(
     Returns:
         What was created or changed, one line each; empty if all was in place.
     """
+    encryption = settings.encryption()
     client = await nats.connect(
         f"nats://{settings.host}:{settings.port}",
         user=settings.user,
         password=settings.secret(),
         name="provisioner",
+        tls=encryption,
+        tls_handshake_first=encryption is not None,
         connect_timeout=5,
         allow_reconnect=False,
     )

@@ -7,7 +7,7 @@ from typing import Final
 
 import structlog
 from faststream.nats import NatsBroker
-from faststream.security import SASLPlaintext
+from faststream.nats.security import NatsUserPassword
 from nats.errors import Error as NatsError
 
 from libs.kit import clock
@@ -28,7 +28,7 @@ def make_broker(settings: NatsSettings, *, service: str, instance: str) -> NatsB
     logger.setLevel(logging.WARNING)
     return NatsBroker(
         f"nats://{settings.host}:{settings.port}",
-        security=SASLPlaintext(username=settings.user, password=settings.secret()),
+        security=_security(settings),
         name=f"{service}.{instance}",
         connect_timeout=5,
         allow_reconnect=True,
@@ -37,6 +37,13 @@ def make_broker(settings: NatsSettings, *, service: str, instance: str) -> NatsB
         logger=logger,
         log_level=logging.DEBUG,
         graceful_timeout=15.0,
+    )
+
+
+def _security(settings: NatsSettings) -> NatsUserPassword:
+    encryption = settings.encryption()
+    return NatsUserPassword(
+        settings.user, settings.secret(), ssl_context=encryption, tls_handshake_first=encryption is not None
     )
 
 

@@ -1,5 +1,6 @@
 """Setting blocks shared by services; each service composes its own `Settings` from them in `settings.py`."""
 
+import ssl
 from pathlib import Path
 
 from pydantic import BaseModel, Field, SecretStr
@@ -29,10 +30,18 @@ class NatsSettings(BaseModel):
     password: SecretStr = SecretStr("")
     password_file: Path | None = None
     """Read instead of `password` where it is set, so that secrets need not be in the environment."""
+    tls: bool = False
+    """Whether the connection is encrypted, from its first byte on."""
+    tls_ca_file: Path | None = None
+    """Who must have signed the bus's certificate; unset: whoever this machine trusts."""
 
     def secret(self) -> str:
         """The password, from the file if one is set."""
         return _read_secret(self.password_file, self.password)
+
+    def encryption(self) -> ssl.SSLContext | None:
+        """How the server is recognised; None where nothing is encrypted."""
+        return ssl.create_default_context(cafile=self.tls_ca_file) if self.tls else None
 
     def options(self, name: str, *, inbox_prefix: str = "rpl") -> BusOptions:
         """How to connect as the process `name`; replies come to `<inbox_prefix>.<n>`."""
@@ -43,6 +52,7 @@ class NatsSettings(BaseModel):
             password=self.secret(),
             name=name,
             inbox_prefix=inbox_prefix,
+            encryption=self.encryption(),
         )
 
 

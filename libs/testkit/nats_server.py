@@ -22,7 +22,7 @@ _START_TIMEOUT_S = 15.0
 class NatsServer:
     """One server process on loopback; its port and store survive `kill` and `start`."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, certificate: tuple[Path, Path] | None = None) -> None:
         self.host = "127.0.0.1"
         self.port = free_port()
         self.passwords = {user: secrets.token_hex(8) for user in USERS}
@@ -30,8 +30,13 @@ class NatsServer:
         self._process: subprocess.Popen[bytes] | None = None
         self._config = directory / "nats.conf"
         self._log = directory / "nats.log"
+        self._certificate = certificate
         text = render_config(
-            host=self.host, port=self.port, store_dir=directory / "jetstream", passwords=self.passwords
+            host=self.host,
+            port=self.port,
+            store_dir=directory / "jetstream",
+            passwords=self.passwords,
+            certificate=certificate,
         )
         self._config.write_text(text, encoding="utf-8")
 
@@ -61,9 +66,10 @@ class NatsServer:
 
     def settings(self, user: str) -> NatsSettings:
         """What a service's settings need to connect as `user`."""
-        return NatsSettings.model_validate(
-            {"host": self.host, "port": self.port, "user": user, "password": self.passwords[user]}
-        )
+        told = {"host": self.host, "port": self.port, "user": user, "password": self.passwords[user]}
+        if self._certificate is not None:
+            told |= {"tls": True, "tls_ca_file": self._certificate[0]}
+        return NatsSettings.model_validate(told)
 
     def environment(self, prefix: str, user: str) -> dict[str, str]:
         """The same as environment variables, for example with prefix `GATEWAY_NATS__`."""
@@ -86,7 +92,8 @@ class NatsServer:
     def _listens(self) -> bool:
         try:
             with socket.create_connection((self.host, self.port), timeout=1) as connection:
-                return connection.recv(5) == b"INFO "
+                # Encrypted, it waits for the client to begin.
+                return self._certificate is not None or connection.recv(5) == b"INFO "
         except OSError:
             return False
 

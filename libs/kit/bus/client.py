@@ -306,7 +306,8 @@ class BusClient(asyncio.Protocol):
         address = f"{self._options.host}:{self._options.port}"
         try:
             async with asyncio.timeout(self._options.connect_timeout_s):
-                await loop.create_connection(lambda: self, self._options.host, self._options.port)
+                options = self._options
+                await loop.create_connection(lambda: self, options.host, options.port, ssl=options.encryption)
                 await self._ready
         except (OSError, TimeoutError, BusUnavailableError) as error:
             if self._transport is not None:

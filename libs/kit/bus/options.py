@@ -1,5 +1,6 @@
 """How a connection to the bus is made and kept."""
 
+import ssl
 from dataclasses import dataclass, field
 
 
@@ -13,6 +14,8 @@ class BusOptions:
     """Shown by the server; `$SYS` disconnect events carry it, so it identifies the process."""
     user: str = ""
     password: str = field(default="", repr=False)
+    encryption: ssl.SSLContext | None = None
+    """How the server is recognised; the connection is encrypted from its first byte on."""
     inbox_prefix: str = "rpl"
     """Replies to `request` come to `<inbox_prefix>.<n>`; the user's permissions must cover it."""
     connect_timeout_s: float = 5.0
