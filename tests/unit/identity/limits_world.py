@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from libs.contracts.identity import LEASE_TTL_S, RATE_WINDOW_S, Lease, Leased, Limits
 from services.gateway.limits.book import Book, Reservation
+from services.gateway.limits.holders import Holder
 from services.identity.limits.allocator import Allocator
 from services.identity.limits.ledger import Row
 
@@ -37,6 +38,8 @@ class Gate:
     heard_s: float = -LEASE_TTL_S
     """When the newest call was sent that was answered."""
     alive: bool = True
+    short: tuple[Holder, ...] = ()
+    """For whom a request waits."""
 
 
 @dataclass
@@ -76,6 +79,7 @@ class World:
         if reservation is None:
             for holder in holders:
                 holder.waiting_requests, holder.waiting_tokens = 1, tokens
+            gate.short = holders
             return False
         periods = tuple(holder.period for holder in holders)
         self.begun.append(Begun(self.now_s, gate, names, periods, reservation, tokens))
@@ -118,6 +122,8 @@ class World:
             self.ask(gate)
             self.deliver(len(self.calls) - 1)
             self.hear(len(self.answers) - 1)
+        for holder in gate.short:
+            holder.waiting_requests = holder.waiting_tokens = 0
 
     def kill(self, gate: Gate) -> None:
         """A gateway is gone, and what it ran."""
