@@ -9,9 +9,9 @@ from cli import ui
 from cli.models import show
 from cli.models.rest import RestRegistry
 from cli.models.session import with_registry
-from libs.contracts.calls import Empty
 from libs.contracts.registry import (
     DeploymentList,
+    FindDeployments,
     Kind,
     ListAliases,
     ListVersions,
@@ -131,7 +131,7 @@ def list_deployments(
     async def work(registry: RestRegistry) -> DeploymentList:
         if pool:
             return DeploymentList((await registry.call("deployment_show", PoolName(pool)),))
-        found: DeploymentList = await registry.call("deployment_list", Empty())
+        found: DeploymentList = await registry.call("deployment_list", FindDeployments())
         return found
 
     found = with_registry(work).deployments

@@ -9,8 +9,17 @@ import typer
 from cli import show, ui
 from cli.rollouts import declare, turns
 from cli.rollouts.session import AUTHOR, ask
-from libs.contracts.calls import Empty
-from libs.contracts.rollouts import ApplyLoop, FindTurns, LoopList, LoopName, LoopStatus, Turn, TurnPage, TurnRef
+from libs.contracts.rollouts import (
+    ApplyLoop,
+    FindLoops,
+    FindTurns,
+    LoopList,
+    LoopName,
+    LoopStatus,
+    Turn,
+    TurnPage,
+    TurnRef,
+)
 
 Name = Annotated[str, typer.Argument(metavar="LOOP", help="Its name.")]
 Json = Annotated[bool, typer.Option("--json", help="For programs.")]
@@ -33,7 +42,7 @@ def apply(
 
 def list_loops(*, as_json: Json = False) -> None:
     """List loops and what each waits for."""
-    found: LoopList = ask("loop_list", Empty())
+    found: LoopList = ask("loop_list", FindLoops())
     if as_json:
         show.emit(found.loops)
     else:

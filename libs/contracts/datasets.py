@@ -85,6 +85,8 @@ class BuildDataset(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True
     dry_run: bool = False
     id: str = ""
     """`job_<24 hex>`; empty: a fresh one."""
+    tenant: str = ""
+    """Who orders it: it may publish under names of its own only; empty: the platform."""
 
 
 class DatasetJob(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
@@ -105,16 +107,20 @@ class DatasetJob(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     error: str = ""
 
 
-class JobId(msgspec.Struct, frozen=True):
+class JobId(msgspec.Struct, frozen=True, omit_defaults=True):
     """Which job."""
 
     id: str
+    tenant: str = ""
+    """Keeps those of others out of sight; empty: everybody's."""
 
 
 class ListJobs(msgspec.Struct, frozen=True, omit_defaults=True):
     """Newest first."""
 
     limit: int = 100
+    tenant: str = ""
+    """Keeps those of others out of sight; empty: everybody's."""
 
 
 class JobList(msgspec.Struct, frozen=True):

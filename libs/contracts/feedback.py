@@ -290,6 +290,8 @@ class ShowOrigin(msgspec.Struct, frozen=True, omit_defaults=True):
     """`<name>@sha256:<at least 12 hex>`."""
     limit: int = 20
     """Most judgements that are listed."""
+    tenant: str = ""
+    """Keeps those of others out of sight; empty: everybody's."""
 
 
 class DatasetOrigin(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
@@ -310,6 +312,8 @@ class ShowReach(msgspec.Struct, frozen=True, omit_defaults=True):
 
     id: str
     """Of the signal."""
+    tenant: str = ""
+    """Keeps those of others out of sight; empty: everybody's."""
 
 
 class SignalReach(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):

@@ -14,10 +14,12 @@ from libs.contracts.rollouts import Rollout, Turn
 from libs.contracts.training import Job
 
 
-class AnswerRef(msgspec.Struct, frozen=True):
+class AnswerRef(msgspec.Struct, frozen=True, omit_defaults=True):
     """Which answer: by the client's inference id or by the request's."""
 
     id: str
+    tenant: str = ""
+    """Keeps those of others out of sight; empty: everybody's."""
 
 
 class AnswerLineage(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
@@ -38,10 +40,12 @@ class AnswerLineage(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=Tru
     gaps: tuple[str, ...] = ()
 
 
-class SignalRef(msgspec.Struct, frozen=True):
+class SignalRef(msgspec.Struct, frozen=True, omit_defaults=True):
     """Which judgement."""
 
     id: str
+    tenant: str = ""
+    """Keeps those of others out of sight; empty: everybody's."""
 
 
 class ShapedVersion(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):

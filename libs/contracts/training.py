@@ -191,6 +191,8 @@ class Job(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     metrics: dict[str, float] = {}
     error_code: str = ""
     error: str = ""
+    tenant: str = ""
+    """Whose it is; empty: the platform's."""
 
 
 class OrderTraining(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
@@ -200,6 +202,8 @@ class OrderTraining(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=Tru
     author: str
     id: str = ""
     """`job_<24 hex>`; empty: a fresh one."""
+    tenant: str = ""
+    """Who orders it, and whose it is; empty: the platform."""
 
 
 class OrderEvaluation(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
@@ -209,12 +213,16 @@ class OrderEvaluation(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=T
     author: str
     id: str = ""
     parent: str = ""
+    tenant: str = ""
+    """Who orders it, and whose it is; empty: the platform."""
 
 
-class JobRef(msgspec.Struct, frozen=True):
+class JobRef(msgspec.Struct, frozen=True, omit_defaults=True):
     """Which job."""
 
     id: str
+    tenant: str = ""
+    """Keeps those of others out of sight; empty: everybody's."""
 
 
 class FindJobs(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
@@ -225,6 +233,8 @@ class FindJobs(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     before: str = ""
     """`next` of the page before."""
     limit: int = 100
+    tenant: str = ""
+    """Keeps those of others out of sight; empty: everybody's."""
 
 
 class JobPage(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -241,6 +251,8 @@ class ReadLog(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     after: int = 0
     """Number of the last line seen."""
     limit: int = 1_000
+    tenant: str = ""
+    """Keeps those of others out of sight; empty: everybody's."""
 
 
 class LogLine(msgspec.Struct, frozen=True):

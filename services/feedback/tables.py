@@ -176,6 +176,8 @@ dataset_jobs: Final = Table(
     # A `Selection` as JSON, its end fixed when it was ordered.
     Column("selection", Text, nullable=False),
     Column("author", Text, nullable=False),
+    # Who ordered it; empty: the platform.
+    Column("tenant", Text, nullable=False, server_default=""),
     Column("dry_run", Boolean, nullable=False),
     Column("created_ms", BigInteger, nullable=False),
     Column("rows_read", BigInteger, nullable=False),

@@ -173,14 +173,17 @@ class Follower:
         """
         wanted = self._wanted
         references = [version.reference for version in wanted.adapters if self._adapters.has(version.reference)]
-        here = {self._base.reference: self._base_model} | {
-            reference: _renamed(self._base_model, reference, reference, adapter=True) for reference in references
+        owners = {version.reference: version.owner for version in (wanted.base, *wanted.adapters)}
+        base_model = msgspec.structs.replace(self._base_model, owner=owners.get(self._base.reference, ""))
+        here = {self._base.reference: base_model} | {
+            reference: _renamed(base_model, reference, reference, adapter=True, owner=owners[reference])
+            for reference in references
         }
         named = []
         for name, reference in sorted(wanted.names.items()):
             model = here.get(reference) or here.get(self.offer.versions.get(name, ""))
             if model is not None and name not in here:
-                named.append(_renamed(model, name, model.version, adapter=model.adapter))
+                named.append(_renamed(model, name, model.version, adapter=model.adapter, owner=model.owner))
         missing = [version.reference for version in wanted.adapters if not self._adapters.has(version.reference)]
         errors = ((reference, self._adapters.error(reference)) for reference in missing)
         self.offer.change(
@@ -224,5 +227,5 @@ class Follower:
         return await self._cache.acquire(version.digest, self._source.pages(version))
 
 
-def _renamed(model: ServedModel, name: str, version: str, *, adapter: bool) -> ServedModel:
-    return msgspec.structs.replace(model, name=name, version=version, adapter=adapter)
+def _renamed(model: ServedModel, name: str, version: str, *, adapter: bool, owner: str) -> ServedModel:
+    return msgspec.structs.replace(model, name=name, version=version, adapter=adapter, owner=owner)

@@ -45,6 +45,8 @@ names: Final = Table(
     Column("name", Text, primary_key=True),
     # Numbers of deleted versions are not given again.
     Column("last_number", Integer, nullable=False),
+    # Who may publish under it; empty: the platform.
+    Column("tenant", Text, nullable=False, server_default=""),
 )
 
 versions: Final = Table(
@@ -61,6 +63,8 @@ versions: Final = Table(
     # Order of publication over all names.
     Column("sequence", BigInteger, Identity(always=True), nullable=False, unique=True),
     Column("manifest", JSONB, nullable=False),
+    # Who alone may see it; empty: everybody.
+    Column("tenant", Text, nullable=False, server_default=""),
     PrimaryKeyConstraint("name", "digest"),
     UniqueConstraint("name", "number"),
 )
@@ -80,6 +84,9 @@ uploads: Final = Table(
     Column("manifest", JSONB, nullable=False),
     Column("author", Text, nullable=False),
     Column("expires_ms", BigInteger, nullable=False),
+    # Who began it, and whose the version will be.
+    Column("tenant", Text, nullable=False, server_default=""),
+    Column("owner", Text, nullable=False, server_default=""),
 )
 
 aliases: Final = Table(

@@ -59,6 +59,8 @@ rollouts: Final = Table(
     Column("reason", Text, nullable=False),
     # Whether the aliases that keep its versions loaded are gone; only of one that has ended.
     Column("settled", Boolean, nullable=False),
+    # Whose it is; empty: the platform's.
+    Column("tenant", Text, nullable=False, server_default=""),
 )
 
 changes: Final = Table(

@@ -49,6 +49,8 @@ jobs: Final = Table(
     Column("log_lines", BigInteger, nullable=False),
     # Whether something of it is in the registry that has to go when it has ended.
     Column("littered", Boolean, nullable=False),
+    # Whose it is; empty: the platform's.
+    Column("tenant", Text, nullable=False, server_default=""),
 )
 
 log_lines: Final = Table(

@@ -18,6 +18,7 @@ from libs.contracts.registry.deployments import (
     DeploymentChanged,
     DeploymentList,
     DeploymentStatus,
+    FindDeployments,
     PoolName,
     WorkerStatus,
 )
@@ -69,6 +70,7 @@ __all__ = [
     "DeploymentStatus",
     "Fetch",
     "FetchVersion",
+    "FindDeployments",
     "Garbage",
     "Kind",
     "Lineage",
@@ -101,6 +103,6 @@ OPERATIONS: Final[dict[str, tuple[type[msgspec.Struct], type[msgspec.Struct]]]] 
     "alias_list": (ListAliases, AliasList),
     "deployment_declare": (Deploy, DeploymentStatus),
     "deployment_show": (PoolName, DeploymentStatus),
-    "deployment_list": (Empty, DeploymentList),
+    "deployment_list": (FindDeployments, DeploymentList),
     "garbage_collect": (CollectGarbage, Garbage),
 }

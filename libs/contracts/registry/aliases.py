@@ -19,6 +19,8 @@ class SetAlias(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     expected: str | None = None
     """Full digest that it must point to now, empty for "must not exist", None for "whatever it is"."""
     reason: str = ""
+    tenant: str = ""
+    """Whose the name must be; empty: anybody's."""
 
 
 class Alias(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
@@ -40,6 +42,8 @@ class ListAliases(msgspec.Struct, frozen=True, omit_defaults=True):
 
     name: str
     history_of: str = ""
+    tenant: str = ""
+    """Keeps those of others out of sight; empty: everybody's."""
 
 
 class AliasList(msgspec.Struct, frozen=True):
@@ -48,7 +52,7 @@ class AliasList(msgspec.Struct, frozen=True):
     aliases: tuple[Alias, ...]
 
 
-class AliasMoved(msgspec.Struct, frozen=True, kw_only=True):
+class AliasMoved(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     """An alias points somewhere else now."""
 
     id: str
@@ -56,3 +60,5 @@ class AliasMoved(msgspec.Struct, frozen=True, kw_only=True):
     alias: Alias
     previous: str
     """Digest before; empty if there was none."""
+    tenant: str = ""
+    """Whose the name is; empty: the platform's."""

@@ -18,19 +18,30 @@ class Deploy(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     """Compare-and-swap: refuse if something else was declared since; 0 for "must not exist"."""
 
 
-class PoolName(msgspec.Struct, frozen=True):
+class PoolName(msgspec.Struct, frozen=True, omit_defaults=True):
     """Which pool."""
 
     pool: str
+    tenant: str = ""
+    """Keeps those of others out of sight; empty: everybody's."""
 
 
-class DeployedVersion(msgspec.Struct, frozen=True):
+class FindDeployments(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Ask for every pool."""
+
+    tenant: str = ""
+    """Keeps those of others out of sight; empty: everybody's."""
+
+
+class DeployedVersion(msgspec.Struct, frozen=True, omit_defaults=True):
     """A version as workers are told of it."""
 
     reference: str
     """`<name>@sha256:<12 hex>`."""
     digest: str
     """64 hex digits."""
+    owner: str = ""
+    """The tenant whose keys alone may ask it; empty: everybody's."""
 
 
 class Deployment(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):

@@ -8,11 +8,15 @@ from libs.contracts.registry.manifests import Blob, Manifest
 from libs.contracts.registry.versions import Version
 
 
-class BeginUpload(msgspec.Struct, frozen=True, kw_only=True):
+class BeginUpload(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     """Announce a version; repeating it resumes."""
 
     manifest: Manifest
     author: str
+    tenant: str = ""
+    """Who asks: it may publish under names of its own only, and sees its versions alone; empty: the platform."""
+    owner: str = ""
+    """Where the platform asks: the tenant whose version it becomes, because its words are in it."""
 
 
 class BlobUpload(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -41,10 +45,12 @@ UPLOAD_PAGE: Final = 256
 """Most URLs in one answer, so that it fits into a message."""
 
 
-class CommitUpload(msgspec.Struct, frozen=True):
+class CommitUpload(msgspec.Struct, frozen=True, omit_defaults=True):
     """All blobs are there: check them and make the version visible."""
 
     upload_id: str
+    tenant: str = ""
+    """Keeps those of others out of sight; empty: everybody's."""
 
 
 class CollectGarbage(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):

@@ -21,6 +21,8 @@ class Version(msgspec.Struct, frozen=True, kw_only=True):
     published_by: str
     base: str = ""
     aliases: tuple[str, ...] = ()
+    tenant: str = ""
+    """Who alone may see it; empty: everybody."""
 
 
 class VersionDetails(msgspec.Struct, frozen=True, kw_only=True):
@@ -43,6 +45,8 @@ class ListVersions(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True
     before: str = ""
     """`next` of the page before."""
     limit: int = 100
+    tenant: str = ""
+    """Keeps those of others out of sight; empty: everybody's."""
 
 
 class VersionPage(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -53,10 +57,12 @@ class VersionPage(msgspec.Struct, frozen=True, omit_defaults=True):
     """Empty on the last page."""
 
 
-class Resolve(msgspec.Struct, frozen=True):
+class Resolve(msgspec.Struct, frozen=True, omit_defaults=True):
     """`name`, `name@alias`, `name@sha256:<at least 12 hex>` or `name@<number>`."""
 
     reference: str
+    tenant: str = ""
+    """Keeps those of others out of sight; empty: everybody's."""
 
 
 class FetchVersion(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -65,6 +71,10 @@ class FetchVersion(msgspec.Struct, frozen=True, omit_defaults=True):
     reference: str
     skip: int = 0
     """Distinct blobs, in manifest order, to leave out: those of the pages before."""
+    tenant: str = ""
+    """Keeps those of others out of sight; empty: everybody's."""
+    weights_only: bool = False
+    """Refuse what may hold words that people wrote: data sets, reports, checkpoints."""
 
 
 class BlobDownload(msgspec.Struct, frozen=True):
@@ -84,10 +94,12 @@ class Fetch(msgspec.Struct, frozen=True):
     """Distinct blobs of the version."""
 
 
-class Verify(msgspec.Struct, frozen=True):
+class Verify(msgspec.Struct, frozen=True, omit_defaults=True):
     """Read every blob of a version back and compare."""
 
     reference: str
+    tenant: str = ""
+    """Keeps those of others out of sight; empty: everybody's."""
 
 
 class Verification(msgspec.Struct, frozen=True):
@@ -100,11 +112,13 @@ class Verification(msgspec.Struct, frozen=True):
     """Digests of blobs that are missing or wrong."""
 
 
-class DeleteVersion(msgspec.Struct, frozen=True):
+class DeleteVersion(msgspec.Struct, frozen=True, omit_defaults=True):
     """Retire a version that no alias, deployment or other version refers to."""
 
     reference: str
     author: str
+    tenant: str = ""
+    """Whose it must be; empty: anybody's."""
 
 
 class VersionPublished(msgspec.Struct, frozen=True, kw_only=True):

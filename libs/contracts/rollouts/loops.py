@@ -50,6 +50,8 @@ class Loop(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     paused: bool = False
     """Does nothing: begins no turn and takes no step of one that is under way."""
     licence: str = ""
+    tenant: str = ""
+    """Whose it is; empty: the platform's."""
 
 
 class DeclaredTrigger(Trigger, frozen=True, omit_defaults=True, kw_only=True, forbid_unknown_fields=True):
@@ -151,6 +153,15 @@ class LoopName(msgspec.Struct, frozen=True, omit_defaults=True):
 
     name: str
     author: str = ""
+    tenant: str = ""
+    """Keeps those of others out of sight; empty: everybody's."""
+
+
+class FindLoops(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Ask for every loop."""
+
+    tenant: str = ""
+    """Keeps those of others out of sight; empty: everybody's."""
 
 
 class LoopList(msgspec.Struct, frozen=True):
@@ -168,6 +179,8 @@ class FindTurns(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     dataset: str = ""
     before: str = ""
     limit: int = 100
+    tenant: str = ""
+    """Keeps those of others out of sight; empty: everybody's."""
 
 
 class TurnPage(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -182,6 +195,8 @@ class TurnRef(msgspec.Struct, frozen=True, omit_defaults=True):
 
     id: str
     author: str = ""
+    tenant: str = ""
+    """Keeps those of others out of sight; empty: everybody's."""
 
 
 class TurnChanged(msgspec.Struct, frozen=True, kw_only=True):

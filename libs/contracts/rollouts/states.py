@@ -69,6 +69,8 @@ class Rollout(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     """The newest one that changed something, with its numbers."""
     reason: str = ""
     """Why it is in this state, for people."""
+    tenant: str = ""
+    """Whose it is; empty: the platform's."""
 
 
 class RolloutStatus(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
@@ -102,12 +104,16 @@ class OrderRollout(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True
     id: str = ""
     """`roll_<24 hex>`; empty: a fresh one."""
     turn: str = ""
+    tenant: str = ""
+    """Who orders it, and whose it is; empty: the platform."""
 
 
-class RolloutRef(msgspec.Struct, frozen=True):
+class RolloutRef(msgspec.Struct, frozen=True, omit_defaults=True):
     """Which rollout."""
 
     id: str
+    tenant: str = ""
+    """Keeps those of others out of sight; empty: everybody's."""
 
 
 class SteerRollout(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
@@ -116,6 +122,8 @@ class SteerRollout(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True
     id: str
     author: str
     reason: str = ""
+    tenant: str = ""
+    """Keeps those of others out of sight; empty: everybody's."""
 
 
 class FindRollouts(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
@@ -125,6 +133,8 @@ class FindRollouts(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True
     state: RolloutState | None = None
     before: str = ""
     limit: int = 100
+    tenant: str = ""
+    """Keeps those of others out of sight; empty: everybody's."""
 
 
 class RolloutPage(msgspec.Struct, frozen=True, omit_defaults=True):

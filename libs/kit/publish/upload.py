@@ -41,6 +41,8 @@ class Options:
         attempts: how often a blob, or a call, is tried.
         pause_s: before the second try; doubled each time, at most `most_pause_s`.
         put_timeout_s: without any byte moving.
+        tenant: who publishes; empty: the platform.
+        owner: where the platform does, the tenant whose version it becomes.
     """
 
     parallel: int = 4
@@ -48,6 +50,8 @@ class Options:
     pause_s: float = 0.25
     most_pause_s: float = 8.0
     put_timeout_s: float = 120.0
+    tenant: str = ""
+    owner: str = ""
 
 
 class _StaleError(Exception):
@@ -151,7 +155,7 @@ class _Publication:
     ) -> None:
         self._registry = registry
         self._found = found
-        self._begin = BeginUpload(manifest=found.manifest, author=author)
+        self._begin = BeginUpload(manifest=found.manifest, author=author, tenant=options.tenant, owner=options.owner)
         self._options = options
         self._progress = progress
         self._http = http
@@ -165,7 +169,8 @@ class _Publication:
             left -= 1
             self._progress("commit", 0, 0)
             try:
-                version: Version = await self._registry.call("upload_commit", CommitUpload(upload.upload_id))
+                commit = CommitUpload(upload.upload_id, self._options.tenant)
+                version: Version = await self._registry.call("upload_commit", commit)
             except ServiceError as error:
                 if not left or not spec_of(error.code).retryable:
                     raise

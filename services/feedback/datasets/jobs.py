@@ -2,11 +2,11 @@
 
 from itertools import islice
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import msgspec
-from sqlalchemy import Row, delete, exists, select, text, update
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy import Row, cast, delete, exists, select, text, update
+from sqlalchemy.dialects.postgresql import JSONB, insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from libs.contracts import subjects
@@ -25,7 +25,17 @@ where d.dataset = :dataset and i.erased_ms is not null limit 1
 """
 
 
-async def add(connection: AsyncConnection, job: DatasetJob, *, dry_run: bool) -> DatasetJob:
+class Claimed(NamedTuple):
+    """A build that was begun, and how."""
+
+    job: DatasetJob
+    dry_run: bool
+    """Whether it is not to be published."""
+    tenant: str
+    """Who ordered it; empty: the platform."""
+
+
+async def add(connection: AsyncConnection, job: DatasetJob, *, dry_run: bool, tenant: str) -> DatasetJob:
     """Order a build; the one that has its id already, if there is one."""
     values = {
         "id": job.id,
@@ -33,6 +43,7 @@ async def add(connection: AsyncConnection, job: DatasetJob, *, dry_run: bool) ->
         "selection": msgspec.json.encode(job.selection).decode(),
         "author": job.author,
         "dry_run": dry_run,
+        "tenant": tenant,
         "created_ms": job.created_ms,
     }
     statement = insert(jobs).values(values).on_conflict_do_nothing(index_elements=["id"])
@@ -47,14 +58,16 @@ async def find(connection: AsyncConnection, job_id: str) -> DatasetJob | None:
     return None if row is None else job_of(row)
 
 
-async def newest(connection: AsyncConnection, limit: int) -> tuple[DatasetJob, ...]:
-    """The last builds that were ordered, newest first."""
-    rows = await connection.execute(select(jobs).order_by(jobs.c.sequence.desc()).limit(limit))
-    return tuple(job_of(row) for row in rows)
+async def newest(connection: AsyncConnection, limit: int, tenant: str) -> tuple[DatasetJob, ...]:
+    """The last builds that were ordered of what `tenant` (empty: anybody) has, newest first."""
+    query = select(jobs).order_by(jobs.c.sequence.desc()).limit(limit)
+    if tenant:
+        query = query.where(cast(jobs.c.selection, JSONB)["tenant"].astext == tenant)
+    return tuple(job_of(row) for row in await connection.execute(query))
 
 
-async def claim(connection: AsyncConnection) -> tuple[DatasetJob, bool] | None:
-    """Begin the oldest unfinished build, from its beginning; with it, whether it is not to be published."""
+async def claim(connection: AsyncConnection) -> Claimed | None:
+    """Begin the oldest unfinished build, from its beginning."""
     oldest = select(jobs.c.id).where(jobs.c.state.in_(UNFINISHED)).order_by(jobs.c.sequence).limit(1)
     statement = (
         update(jobs)
@@ -63,7 +76,7 @@ async def claim(connection: AsyncConnection) -> tuple[DatasetJob, bool] | None:
         .returning(jobs)
     )
     row = (await connection.execute(statement)).first()
-    return None if row is None else (job_of(row), bool(row.dry_run))
+    return None if row is None else Claimed(job_of(row), bool(row.dry_run), row.tenant)
 
 
 async def change(connection: AsyncConnection, job_id: str, *, only: tuple[str, ...], **values: Any) -> bool:

@@ -20,7 +20,7 @@ from libs.contracts.versions import digest_of, short_reference
 from libs.kit import clock
 from libs.kit.errors import ServiceError
 from libs.kit.postgres import Database, unavailable
-from libs.kit.publish import Description, Scan, publish, scan
+from libs.kit.publish import Description, Options, Scan, publish, scan
 from libs.kit.registry_client import Registry
 from libs.kit.settings import PostgresSettings
 from libs.kit.waiting import set_within
@@ -90,12 +90,12 @@ class Runner:
             claimed = await jobs.claim(connection)
         if claimed is None:
             return False
-        job, dry_run = claimed
+        job = claimed.job
         log.info("builds a data set", job=job.id, name=job.selection.name, shape=job.selection.shape)
         await asyncio.to_thread(self._clear)
         directory = Path(await asyncio.to_thread(tempfile.mkdtemp, dir=self.directory, prefix=_PREFIX))
         try:
-            await self._carry_out(job, directory, dry_run=dry_run)
+            await self._carry_out(claimed, directory)
         except _StoppedError:
             log.info("build was called off", job=job.id)
         except _ErasedError:
@@ -106,18 +106,19 @@ class Runner:
             await asyncio.to_thread(shutil.rmtree, directory, ignore_errors=True)
         return True
 
-    async def _carry_out(self, job: DatasetJob, directory: Path, *, dry_run: bool) -> None:
+    async def _carry_out(self, claimed: jobs.Claimed, directory: Path) -> None:
+        job = claimed.job
         done = await self._build(job, directory)
         found = await asyncio.to_thread(scan, directory / DATA, _description(job))
         digest = digest_of(found.manifest)
         reference = short_reference(job.selection.name, digest)
         await self._set(job, ("running",), counts=done.counts, digest=digest, rows_read=done.rows_read)
-        if dry_run:
+        if claimed.dry_run:
             await self._set(job, ("running",), state="succeeded")
             return
         await self._record(job, reference, directory / DATA / ROW_IDS)
         try:
-            await self._publish(job, found)
+            await self._publish(claimed, found)
         except BaseException as error:
             if isinstance(error, ServiceError) and not spec_of(error.code).retryable:
                 async with self.database.begin() as connection:
@@ -149,11 +150,14 @@ class Runner:
             if not await jobs.record_rows(connection, reference, row_ids):
                 raise _ErasedError
 
-    async def _publish(self, job: DatasetJob, found: Scan) -> None:
+    async def _publish(self, claimed: jobs.Claimed, found: Scan) -> None:
+        job = claimed.job
+        # The words in it are the tenant's, whoever has ordered it.
+        options = Options(tenant=claimed.tenant, owner=job.selection.tenant)
         pause_s = self.pause_s
         while True:
             try:
-                await publish(self.registry, found, job.author)
+                await publish(self.registry, found, job.author, options=options)
             except ServiceError as error:
                 if not spec_of(error.code).retryable:
                     raise

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Final
 
 import msgspec
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from libs.contracts.calls import Empty
 from libs.contracts.datasets import BuildDataset, DatasetJob, JobId, JobList, ListJobs
@@ -75,8 +76,12 @@ class Datasets:
         Raises:
             ServiceError: `invalid_value`, `missing_field`, `storage_unavailable`.
         """
+        if request.tenant and request.selection.tenant != request.tenant:
+            raise ServiceError("not_found", "There is no such tenant.", param="selection.tenant")
         known = await self._known(request.id)
         if known is not None:
+            if request.tenant and known.selection.tenant != request.tenant:
+                raise ServiceError("conflict", f"The id {request.id} is taken; choose another one.", param="id")
             return known
         check_selection(request.selection)
         now_ms = clock.unix_ms()
@@ -88,7 +93,7 @@ class Datasets:
             created_ms=now_ms,
         )
         async with self._database.begin() as connection:
-            job = await jobs.add(connection, job, dry_run=request.dry_run)
+            job = await jobs.add(connection, job, dry_run=request.dry_run, tenant=request.tenant)
         self._wake.set()
         return job
 
@@ -107,10 +112,7 @@ class Datasets:
             ServiceError: `not_found`, `storage_unavailable`.
         """
         async with self._database.begin() as connection:
-            job = await jobs.find(connection, request.id)
-        if job is None:
-            raise _unknown(request)
-        return job
+            return await _found(connection, request)
 
     async def list(self, request: ListJobs) -> JobList:
         """The newest builds.
@@ -121,7 +123,7 @@ class Datasets:
         if not 1 <= request.limit <= _MOST_JOBS:
             raise ServiceError("invalid_value", f"limit must be from 1 to {_MOST_JOBS}.", param="limit")
         async with self._database.begin() as connection:
-            return JobList(await jobs.newest(connection, request.limit))
+            return JobList(await jobs.newest(connection, request.limit, request.tenant))
 
     async def cancel(self, request: JobId) -> Empty:
         """Call a build off, unless it is being published already; again does no harm.
@@ -130,10 +132,9 @@ class Datasets:
             ServiceError: `not_found`; `conflict`, it has ended or is being published; `storage_unavailable`.
         """
         async with self._database.begin() as connection:
+            await _found(connection, request)
             if not await jobs.change(connection, request.id, only=("queued", "running"), state="cancelled"):
-                job = await jobs.find(connection, request.id)
-                if job is None:
-                    raise _unknown(request)
+                job = await _found(connection, request)
                 if job.state != "cancelled":
                     raise ServiceError(
                         "conflict", f"The build {job.id} is {job.state}; it cannot be cancelled any more."
@@ -142,5 +143,9 @@ class Datasets:
         return Empty()
 
 
-def _unknown(request: JobId) -> ServiceError:
-    return ServiceError("not_found", f"There is no build {msgspec.json.encode(request.id[:80]).decode()}.", param="id")
+async def _found(connection: AsyncConnection, request: JobId) -> DatasetJob:
+    """The build, if who asks may see it."""
+    job = await jobs.find(connection, request.id) if "\0" not in request.id else None
+    if job is not None and request.tenant in ("", job.selection.tenant):
+        return job
+    raise ServiceError("not_found", f"There is no build {msgspec.json.encode(request.id[:80]).decode()}.", param="id")

@@ -31,7 +31,7 @@ class Lineage:
         reference = _exact(wanted.reference)
         async with self._database.begin() as connection:
             job = await lineage.build_of(connection, reference)
-        if job is None:
+        if job is None or wanted.tenant not in ("", job.selection.tenant):
             return DatasetOrigin(reference=reference)
         async with self._database.begin_bulk() as raw:
             interactions = await lineage.count_rows(raw, reference)
@@ -46,7 +46,7 @@ class Lineage:
         """
         async with self._database.begin_bulk() as connection:
             found = await lineage.signal(connection, wanted.id) if "\0" not in wanted.id else None
-            if found is None:
+            if found is None or wanted.tenant not in ("", found[0].tenant):
                 text = f"There is no judgement {wanted.id[:_MOST_ID]!r}; it may still wait for its interaction."
                 raise ServiceError("not_found", text, param="id")
             one, origin = found

@@ -5,10 +5,10 @@ from typing import Any, Final
 
 import msgspec
 
-from libs.contracts.calls import Empty
 from libs.contracts.feedback import DatasetOrigin, Interaction, ShowInteraction, ShowOrigin, ShowReach, SignalReach
 from libs.contracts.registry import (
     DeploymentList,
+    FindDeployments,
     Kind,
     ListVersions,
     Resolve,
@@ -37,10 +37,11 @@ _WEIGHTS: Final = frozenset({Kind.MODEL, Kind.ADAPTER})
 
 
 class Owners:
-    """The services, each asked for what it owns."""
+    """The services, each asked for what it owns of one tenant's, or of everybody's (empty)."""
 
-    def __init__(self, services: Mapping[str, Caller]) -> None:
+    def __init__(self, services: Mapping[str, Caller], tenant: str = "") -> None:
         self._services = services
+        self._tenant = tenant
 
     async def interaction(self, ident: str) -> Interaction:
         """One interaction.
@@ -48,7 +49,9 @@ class Owners:
         Raises:
             ServiceError: `interaction_not_found`, `invalid_value`, or feedback is away.
         """
-        found: Interaction = await self._services["feedback"].call("interaction_show", ShowInteraction(ident))
+        found: Interaction = await self._services["feedback"].call(
+            "interaction_show", ShowInteraction(ident, self._tenant)
+        )
         return found
 
     async def reach(self, signal_id: str) -> SignalReach:
@@ -57,17 +60,19 @@ class Owners:
         Raises:
             ServiceError: `not_found`, or feedback is away.
         """
-        found: SignalReach = await self._services["feedback"].call("signal_reach", ShowReach(signal_id))
+        found: SignalReach = await self._services["feedback"].call("signal_reach", ShowReach(signal_id, self._tenant))
         return found
 
     async def origin(self, dataset: str) -> DatasetOrigin:
         """What a data set was built from."""
-        found: DatasetOrigin = await self._services["feedback"].call("dataset_origin", ShowOrigin(dataset, _SHOWN))
+        found: DatasetOrigin = await self._services["feedback"].call(
+            "dataset_origin", ShowOrigin(dataset, _SHOWN, self._tenant)
+        )
         return found
 
     async def version(self, reference: str) -> VersionDetails | None:
         """One version with its manifest."""
-        details: VersionDetails | None = await self._maybe("registry", "version_show", Resolve(reference))
+        details: VersionDetails | None = await self._maybe("registry", "version_show", Resolve(reference, self._tenant))
         return details
 
     async def versions_of(self, dataset: str) -> list[Version]:
@@ -75,7 +80,7 @@ class Owners:
         found: list[Version] = []
         before = ""
         while True:
-            asked = ListVersions(dataset=dataset, before=before, limit=_PAGE)
+            asked = ListVersions(dataset=dataset, before=before, limit=_PAGE, tenant=self._tenant)
             page: VersionPage = await self._services["registry"].call("version_list", asked)
             found += [version for version in page.versions if version.kind in _WEIGHTS]
             before = page.next
@@ -84,7 +89,7 @@ class Owners:
 
     async def names(self) -> dict[str, list[str]]:
         """Names that pools answer to, by the reference behind each."""
-        status: DeploymentList = await self._services["registry"].call("deployment_list", Empty())
+        status: DeploymentList = await self._services["registry"].call("deployment_list", FindDeployments(self._tenant))
         found: dict[str, list[str]] = {}
         for one in status.deployments:
             for name, reference in sorted(one.deployment.names.items()):
@@ -93,17 +98,21 @@ class Owners:
 
     async def job(self, job_id: str) -> Job | None:
         """One job of the trainer."""
-        found: Job | None = await self._maybe("trainer", "job_show", JobRef(job_id))
+        found: Job | None = await self._maybe("trainer", "job_show", JobRef(job_id, self._tenant))
         return found
 
     async def turn(self, version: str) -> Turn | None:
         """The turn that made a version."""
-        page: TurnPage = await self._services["rollout"].call("turn_list", FindTurns(version=version, limit=1))
+        page: TurnPage = await self._services["rollout"].call(
+            "turn_list", FindTurns(version=version, limit=1, tenant=self._tenant)
+        )
         return page.turns[0] if page.turns else None
 
     async def rollout(self, rollout_id: str) -> Rollout | None:
         """One rollout."""
-        status: RolloutStatus | None = await self._maybe("rollout", "rollout_show", RolloutRef(rollout_id))
+        status: RolloutStatus | None = await self._maybe(
+            "rollout", "rollout_show", RolloutRef(rollout_id, self._tenant)
+        )
         return None if status is None else status.rollout
 
     async def rollouts_of(self, name: str, reference: str) -> list[Rollout]:
@@ -111,7 +120,7 @@ class Owners:
         found: list[Rollout] = []
         before = ""
         while True:
-            asked = FindRollouts(name=name, before=before, limit=_PAGE)
+            asked = FindRollouts(name=name, before=before, limit=_PAGE, tenant=self._tenant)
             page: RolloutPage = await self._services["rollout"].call("rollout_list", asked)
             found += [rollout for rollout in page.rollouts if rollout.candidate == reference]
             before = page.next

@@ -16,7 +16,7 @@ class LineageDesk:
 
     def __init__(self, services: Mapping[str, Caller]) -> None:
         self._operations: dict[str, Any] = {"answer_why": why, "signal_impact": impact}
-        self._owners = Owners(services)
+        self._services = services
 
     async def call(self, operation: str, request: msgspec.Struct) -> Any:
         """The result of `operation`.
@@ -24,4 +24,5 @@ class LineageDesk:
         Raises:
             ServiceError: the id is not known, or somebody who must be asked is away.
         """
-        return await self._operations[operation](self._owners, request)
+        tenant: str = getattr(request, "tenant", "")
+        return await self._operations[operation](Owners(self._services, tenant), request)

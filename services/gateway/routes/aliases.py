@@ -32,12 +32,15 @@ def _move(asked: Asked) -> SetAlias:
         author=asked.author,
         expected=_expected(asked),
         reason=asked.body.reason,
+        tenant=asked.tenant,
     )
 
 
 def _remove(asked: Asked) -> SetAlias:
     name, alias = asked.path["name"], asked.path["alias"]
-    return SetAlias(name=name, alias=alias, target="", author=asked.author, expected=_expected(asked))
+    return SetAlias(
+        name=name, alias=alias, target="", author=asked.author, expected=_expected(asked), tenant=asked.tenant
+    )
 
 
 def _expected(asked: Asked) -> str | None:
@@ -62,7 +65,7 @@ ENDPOINTS: Final = (
         operation="alias_list",
         summary="Aliases of a name, or every move of one of them, newest first.",
         query=History,
-        call=lambda asked: ListAliases(asked.path["name"], asked.query.history_of),
+        call=lambda asked: ListAliases(asked.path["name"], asked.query.history_of, asked.tenant),
     ),
     Endpoint(
         method="GET",
@@ -70,7 +73,7 @@ ENDPOINTS: Final = (
         permission=Permission.MODELS_READ,
         operation="alias_list",
         summary="Where an alias points.",
-        call=lambda asked: ListAliases(asked.path["name"]),
+        call=lambda asked: ListAliases(asked.path["name"], tenant=asked.tenant),
         select=_one,
         answer=Alias,
         tag=lambda alias: alias.digest,

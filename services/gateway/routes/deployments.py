@@ -4,9 +4,8 @@ from typing import Any, Final
 
 import msgspec
 
-from libs.contracts.calls import Empty
 from libs.contracts.permissions import Permission
-from libs.contracts.registry import Deploy, PoolName
+from libs.contracts.registry import Deploy, FindDeployments, PoolName
 from libs.kit.errors import ServiceError
 from services.gateway.routes.endpoints import Asked, Endpoint
 
@@ -56,7 +55,7 @@ ENDPOINTS: Final = (
         permission=Permission.DEPLOYMENTS_READ,
         operation="deployment_list",
         summary="What every pool is to serve, and how far its workers are.",
-        call=lambda _: Empty(),
+        call=lambda asked: FindDeployments(asked.tenant),
     ),
     Endpoint(
         method="GET",
@@ -64,7 +63,7 @@ ENDPOINTS: Final = (
         permission=Permission.DEPLOYMENTS_READ,
         operation="deployment_show",
         summary="What one pool is to serve, and how far its workers are.",
-        call=lambda asked: PoolName(asked.path["pool"]),
+        call=lambda asked: PoolName(asked.path["pool"], asked.tenant),
         tag=_generation,
     ),
     Endpoint(

@@ -5,7 +5,14 @@ from typing import Final, get_args, get_type_hints
 import msgspec
 
 from libs.contracts.datasets import BuildDataset, DeclaredSelection, JobId, ListJobs
-from libs.contracts.feedback import Erase, ListDeadLetters, ListInteractions, ShowInteraction, StatisticsQuery
+from libs.contracts.feedback import (
+    DeadLetterPage,
+    Erase,
+    ListDeadLetters,
+    ListInteractions,
+    ShowInteraction,
+    StatisticsQuery,
+)
 from libs.contracts.permissions import Permission
 from libs.kit.errors import ServiceError
 from services.gateway.routes.endpoints import Asked, Endpoint
@@ -64,6 +71,11 @@ class NewDataset(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     dry_run: bool = False
 
 
+def _interactions(asked: Asked) -> ListInteractions:
+    wanted: ListInteractions = msgspec.convert(asked.query, ListInteractions, from_attributes=True)
+    return msgspec.structs.replace(wanted, tenant=asked.only(wanted.tenant))
+
+
 def _statistics(asked: Asked) -> StatisticsQuery:
     wanted = asked.query
     groups = tuple(name for name in wanted.by.split(",") if name)
@@ -74,7 +86,7 @@ def _statistics(asked: Asked) -> StatisticsQuery:
         raise ServiceError("invalid_value", f"`by` takes these names: {names}.", param="by") from error
     return StatisticsQuery(
         by=by,
-        tenant=wanted.tenant,
+        tenant=asked.only(wanted.tenant),
         model_version=wanted.model_version,
         since_ms=wanted.since_ms,
         until_ms=wanted.until_ms,
@@ -83,7 +95,21 @@ def _statistics(asked: Asked) -> StatisticsQuery:
 
 def _erase(asked: Asked) -> Erase:
     wanted = asked.body
-    return Erase(tenant=wanted.tenant, request_id=wanted.request_id, user=wanted.user, author=asked.author)
+    return Erase(tenant=asked.only(wanted.tenant), request_id=wanted.request_id, user=wanted.user, author=asked.author)
+
+
+def _build(asked: Asked) -> BuildDataset:
+    wanted = asked.body
+    asked.only(wanted.selection.tenant)
+    return BuildDataset(selection=wanted.selection, author=asked.author, dry_run=wanted.dry_run, tenant=asked.tenant)
+
+
+def _without_payloads(asked: Asked, page: DeadLetterPage) -> DeadLetterPage:
+    """A message that could not be taken in may hold what people wrote."""
+    if Permission.CONTENT_READ in asked.permissions:
+        return page
+    bare = tuple(msgspec.structs.replace(letter, payload="") for letter in page.letters)
+    return msgspec.structs.replace(page, letters=bare)
 
 
 ENDPOINTS: Final = (
@@ -95,7 +121,7 @@ ENDPOINTS: Final = (
         operation="interaction_list",
         summary="Requests and answers, newest first.",
         query=InteractionFilter,
-        call=lambda asked: msgspec.convert(asked.query, ListInteractions, from_attributes=True),
+        call=_interactions,
     ),
     Endpoint(
         service="feedback",
@@ -104,7 +130,7 @@ ENDPOINTS: Final = (
         permission=Permission.CONTENT_READ,
         operation="interaction_show",
         summary="One request with its answer and every signal on it.",
-        call=lambda asked: ShowInteraction(asked.path["id"]),
+        call=lambda asked: ShowInteraction(asked.path["id"], asked.tenant),
     ),
     Endpoint(
         service="feedback",
@@ -125,6 +151,7 @@ ENDPOINTS: Final = (
         summary="Messages that could not be taken in, and why.",
         query=LetterPage,
         call=lambda asked: ListDeadLetters(asked.query.limit, asked.query.before),
+        select=_without_payloads,
     ),
     Endpoint(
         service="feedback",
@@ -145,9 +172,7 @@ ENDPOINTS: Final = (
         operation="dataset_build",
         summary="Build a data set and publish it.",
         body=NewDataset,
-        call=lambda asked: BuildDataset(
-            selection=asked.body.selection, author=asked.author, dry_run=asked.body.dry_run
-        ),
+        call=_build,
         status=202,
     ),
     Endpoint(
@@ -158,7 +183,7 @@ ENDPOINTS: Final = (
         operation="dataset_list",
         summary="Builds of data sets, newest first.",
         query=JobsShown,
-        call=lambda asked: ListJobs(asked.query.limit),
+        call=lambda asked: ListJobs(asked.query.limit, asked.tenant),
     ),
     Endpoint(
         service="feedback",
@@ -167,7 +192,7 @@ ENDPOINTS: Final = (
         permission=Permission.DATASETS_READ,
         operation="dataset_show",
         summary="One build and how far it is.",
-        call=lambda asked: JobId(asked.path["id"]),
+        call=lambda asked: JobId(asked.path["id"], asked.tenant),
     ),
     Endpoint(
         service="feedback",
@@ -176,7 +201,7 @@ ENDPOINTS: Final = (
         permission=Permission.DATASETS_WRITE,
         operation="dataset_cancel",
         summary="Stop a build.",
-        call=lambda asked: JobId(asked.path["id"]),
+        call=lambda asked: JobId(asked.path["id"], asked.tenant),
         status=204,
     ),
 )

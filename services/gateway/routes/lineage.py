@@ -2,9 +2,38 @@
 
 from typing import Final
 
-from libs.contracts.lineage import AnswerRef, SignalRef
+import msgspec
+
+from libs.contracts.feedback import Signal
+from libs.contracts.lineage import AnswerLineage, AnswerRef, SignalImpact, SignalRef
 from libs.contracts.permissions import Permission
-from services.gateway.routes.endpoints import Endpoint
+from services.gateway.routes.endpoints import Asked, Endpoint
+
+_NOTHING: Final = msgspec.Raw(b"null")
+
+
+def _why(asked: Asked, found: AnswerLineage) -> AnswerLineage:
+    if Permission.CONTENT_READ in asked.permissions:
+        return found
+    interaction = msgspec.structs.replace(
+        found.interaction, messages=_NOTHING, answer=_NOTHING, signals=_bare(found.interaction.signals), partial=True
+    )
+    dataset = found.dataset and msgspec.structs.replace(found.dataset, shown=_bare(found.dataset.shown))
+    return msgspec.structs.replace(found, interaction=interaction, dataset=dataset)
+
+
+def _impact(asked: Asked, found: SignalImpact) -> SignalImpact:
+    if Permission.CONTENT_READ in asked.permissions:
+        return found
+    return msgspec.structs.replace(found, signal=_bare((found.signal,))[0])
+
+
+def _bare(signals: tuple[Signal, ...]) -> tuple[Signal, ...]:
+    """Judgements without words that people wrote."""
+    return tuple(
+        msgspec.structs.replace(signal, value="") if isinstance(signal.value, str) else signal for signal in signals
+    )
+
 
 ENDPOINTS: Final = (
     Endpoint(
@@ -14,7 +43,8 @@ ENDPOINTS: Final = (
         permission=Permission.LINEAGE_READ,
         operation="answer_why",
         summary="What shaped an answer: version, job, data set, judgements, verdict, rollout.",
-        call=lambda asked: AnswerRef(asked.path["id"]),
+        call=lambda asked: AnswerRef(asked.path["id"], asked.tenant),
+        select=_why,
     ),
     Endpoint(
         service="lineage",
@@ -23,6 +53,7 @@ ENDPOINTS: Final = (
         permission=Permission.LINEAGE_READ,
         operation="signal_impact",
         summary="What a judgement shaped: data sets, versions, rollouts, and what of it answers today.",
-        call=lambda asked: SignalRef(asked.path["id"]),
+        call=lambda asked: SignalRef(asked.path["id"], asked.tenant),
+        select=_impact,
     ),
 )

@@ -4,9 +4,8 @@ from typing import Final
 
 import msgspec
 
-from libs.contracts.calls import Empty
 from libs.contracts.permissions import Permission
-from libs.contracts.rollouts import ApplyLoop, DeclaredLoop, FindTurns, LoopName, TurnRef
+from libs.contracts.rollouts import ApplyLoop, DeclaredLoop, FindLoops, FindTurns, LoopName, TurnRef
 from libs.kit.errors import ServiceError
 from services.gateway.routes.endpoints import Asked, Endpoint
 
@@ -24,15 +23,22 @@ class TurnFilter(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 def _apply(asked: Asked) -> ApplyLoop:
     if asked.body.name != asked.path["name"]:
         raise ServiceError("invalid_value", "`name` must be the one in the path.", param="name")
-    return ApplyLoop(loop=asked.body, author=asked.author)
+    tenant = asked.only(asked.body.tenant)
+    asked.only(asked.body.selection.tenant)
+    return ApplyLoop(loop=msgspec.structs.replace(asked.body, tenant=tenant), author=asked.author)
+
+
+def _find(asked: Asked) -> FindTurns:
+    wanted: FindTurns = msgspec.convert(asked.query, FindTurns, from_attributes=True)
+    return msgspec.structs.replace(wanted, tenant=asked.tenant)
 
 
 def _name(asked: Asked) -> LoopName:
-    return LoopName(asked.path["name"], asked.author)
+    return LoopName(asked.path["name"], asked.author, asked.tenant)
 
 
 def _turn(asked: Asked) -> TurnRef:
-    return TurnRef(asked.path["id"], asked.author)
+    return TurnRef(asked.path["id"], asked.author, asked.tenant)
 
 
 def _steer(verb: str, summary: str, status: int = 200) -> Endpoint:
@@ -66,7 +72,7 @@ ENDPOINTS: Final = (
         permission=Permission.LOOPS_READ,
         operation="loop_list",
         summary="Every loop and what it waits for.",
-        call=lambda _: Empty(),
+        call=lambda asked: FindLoops(asked.tenant),
     ),
     Endpoint(
         service="rollout",
@@ -98,7 +104,7 @@ ENDPOINTS: Final = (
         operation="turn_list",
         summary="Turns of loops, newest first; `next` of one page is `before` of the following one.",
         query=TurnFilter,
-        call=lambda asked: msgspec.convert(asked.query, FindTurns, from_attributes=True),
+        call=_find,
     ),
     Endpoint(
         service="rollout",

@@ -38,7 +38,7 @@ class Describer:
 
     def name(self, endpoint: Endpoint) -> str:
         """A name for generated clients; two endpoints may share an operation."""
-        return f"{endpoint.method.lower()}_{endpoint.operation}" + ("_one" if endpoint.select is not None else "")
+        return f"{endpoint.method.lower()}_{endpoint.operation}" + ("_one" if endpoint.answer is not None else "")
 
     def describe(self, endpoint: Endpoint) -> dict[str, Any]:
         """Parameters, body and answers."""

@@ -13,7 +13,7 @@ from libs.contracts.rollouts import (
     RolloutState,
     SteerRollout,
 )
-from services.gateway.routes.endpoints import Endpoint
+from services.gateway.routes.endpoints import Asked, Endpoint
 
 
 class NewRollout(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -38,6 +38,13 @@ class RolloutFilter(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     limit: int = 100
 
 
+def _find(asked: Asked) -> FindRollouts:
+    wanted = asked.query
+    return FindRollouts(
+        name=wanted.name, state=wanted.state, before=wanted.before, limit=wanted.limit, tenant=asked.tenant
+    )
+
+
 def _steer(verb: str, summary: str) -> Endpoint:
     return Endpoint(
         service="rollout",
@@ -47,7 +54,9 @@ def _steer(verb: str, summary: str) -> Endpoint:
         operation=f"rollout_{verb.replace('-', '_')}",
         summary=summary,
         body=Word,
-        call=lambda asked: SteerRollout(id=asked.path["id"], author=asked.author, reason=asked.body.reason),
+        call=lambda asked: SteerRollout(
+            id=asked.path["id"], author=asked.author, reason=asked.body.reason, tenant=asked.tenant
+        ),
     )
 
 
@@ -60,7 +69,9 @@ ENDPOINTS: Final = (
         operation="rollout_order",
         summary="Give a candidate its share of a name's requests, step by step.",
         body=NewRollout,
-        call=lambda asked: OrderRollout(plan=asked.body.plan, author=asked.author, id=asked.body.id),
+        call=lambda asked: OrderRollout(
+            plan=asked.body.plan, author=asked.author, id=asked.body.id, tenant=asked.tenant
+        ),
         status=202,
     ),
     Endpoint(
@@ -71,7 +82,7 @@ ENDPOINTS: Final = (
         operation="rollout_list",
         summary="Rollouts, newest first; `next` of one page is `before` of the following one.",
         query=RolloutFilter,
-        call=lambda asked: msgspec.convert(asked.query, FindRollouts, from_attributes=True),
+        call=_find,
     ),
     Endpoint(
         service="rollout",
@@ -80,7 +91,7 @@ ENDPOINTS: Final = (
         permission=Permission.ROLLOUTS_READ,
         operation="rollout_show",
         summary="One rollout: every change so far, and what the evidence says by now.",
-        call=lambda asked: RolloutRef(asked.path["id"]),
+        call=lambda asked: RolloutRef(asked.path["id"], asked.tenant),
     ),
     _steer("pause", "Keep the share and take no step; harm still aborts."),
     _steer("resume", "Go on with the steps."),

@@ -50,8 +50,13 @@ class LinesShown(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     limit: int = 1_000
 
 
+def _find(asked: Asked) -> FindJobs:
+    wanted = asked.query
+    return FindJobs(state=wanted.state, kind=wanted.kind, before=wanted.before, limit=wanted.limit, tenant=asked.tenant)
+
+
 def _ref(asked: Asked) -> JobRef:
-    return JobRef(asked.path["id"])
+    return JobRef(asked.path["id"], asked.tenant)
 
 
 def _steer(verb: str, summary: str) -> Endpoint:
@@ -75,7 +80,9 @@ ENDPOINTS: Final = (
         operation="training_order",
         summary="Queue a training.",
         body=NewTraining,
-        call=lambda asked: OrderTraining(plan=asked.body.plan, author=asked.author, id=asked.body.id),
+        call=lambda asked: OrderTraining(
+            plan=asked.body.plan, author=asked.author, id=asked.body.id, tenant=asked.tenant
+        ),
         status=202,
     ),
     Endpoint(
@@ -86,7 +93,9 @@ ENDPOINTS: Final = (
         operation="evaluation_order",
         summary="Queue an evaluation.",
         body=NewEvaluation,
-        call=lambda asked: OrderEvaluation(plan=asked.body.plan, author=asked.author, id=asked.body.id),
+        call=lambda asked: OrderEvaluation(
+            plan=asked.body.plan, author=asked.author, id=asked.body.id, tenant=asked.tenant
+        ),
         status=202,
     ),
     Endpoint(
@@ -97,7 +106,7 @@ ENDPOINTS: Final = (
         operation="job_list",
         summary="Trainings and evaluations, newest first; `next` of one page is `before` of the following one.",
         query=JobFilter,
-        call=lambda asked: msgspec.convert(asked.query, FindJobs, from_attributes=True),
+        call=_find,
     ),
     Endpoint(
         service="trainer",
@@ -116,7 +125,9 @@ ENDPOINTS: Final = (
         operation="job_log",
         summary="Lines of a job's log, oldest first.",
         query=LinesShown,
-        call=lambda asked: ReadLog(id=asked.path["id"], after=asked.query.after, limit=asked.query.limit),
+        call=lambda asked: ReadLog(
+            id=asked.path["id"], after=asked.query.after, limit=asked.query.limit, tenant=asked.tenant
+        ),
     ),
     _steer("pause", "Stop a job after a checkpoint, until it is resumed."),
     _steer("resume", "Queue a paused job again."),

@@ -11,12 +11,25 @@ from libs.contracts.registry import (
     CommitUpload,
     DeleteVersion,
     FetchVersion,
+    Kind,
     ListVersions,
     Manifest,
     Resolve,
     Verify,
 )
-from services.gateway.routes.endpoints import Endpoint
+from services.gateway.routes.endpoints import Asked, Endpoint
+
+
+class VersionFilter(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Which versions."""
+
+    name: str = ""
+    """Empty: of all names."""
+    kind: Kind | None = None
+    dataset: str = ""
+    """Only those made from this data set: an exact reference, short or full."""
+    before: str = ""
+    limit: int = 100
 
 
 class NewUpload(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -39,6 +52,23 @@ class NewCollection(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     min_age_s: float = CollectGarbage().min_age_s
 
 
+def _list(asked: Asked) -> ListVersions:
+    wanted = asked.query
+    return ListVersions(
+        name=wanted.name,
+        kind=wanted.kind,
+        dataset=wanted.dataset,
+        before=wanted.before,
+        limit=wanted.limit,
+        tenant=asked.tenant,
+    )
+
+
+def _fetch(asked: Asked) -> FetchVersion:
+    weights_only = Permission.CONTENT_READ not in asked.permissions
+    return FetchVersion(asked.path["reference"], asked.query.skip, tenant=asked.tenant, weights_only=weights_only)
+
+
 ENDPOINTS: Final = (
     Endpoint(
         method="GET",
@@ -46,8 +76,8 @@ ENDPOINTS: Final = (
         permission=Permission.MODELS_READ,
         operation="version_list",
         summary="Versions, newest first; `next` of one page is `before` of the following one.",
-        query=ListVersions,
-        call=lambda asked: asked.query,
+        query=VersionFilter,
+        call=_list,
     ),
     Endpoint(
         method="GET",
@@ -55,7 +85,7 @@ ENDPOINTS: Final = (
         permission=Permission.MODELS_READ,
         operation="version_show",
         summary="A version with its manifest and model card.",
-        call=lambda asked: Resolve(asked.path["reference"]),
+        call=lambda asked: Resolve(asked.path["reference"], asked.tenant),
         tag=lambda found: found.version.digest,
     ),
     Endpoint(
@@ -64,7 +94,7 @@ ENDPOINTS: Final = (
         permission=Permission.MODELS_WRITE,
         operation="version_delete",
         summary="Retire a version that nothing refers to.",
-        call=lambda asked: DeleteVersion(asked.path["reference"], asked.author),
+        call=lambda asked: DeleteVersion(asked.path["reference"], asked.author, asked.tenant),
         status=204,
     ),
     Endpoint(
@@ -74,7 +104,7 @@ ENDPOINTS: Final = (
         operation="upload_begin",
         summary="Announce a version, and learn which blobs to PUT where. Repeating it resumes.",
         body=NewUpload,
-        call=lambda asked: BeginUpload(manifest=asked.body.manifest, author=asked.author),
+        call=lambda asked: BeginUpload(manifest=asked.body.manifest, author=asked.author, tenant=asked.tenant),
     ),
     Endpoint(
         method="POST",
@@ -82,7 +112,7 @@ ENDPOINTS: Final = (
         permission=Permission.MODELS_WRITE,
         operation="upload_commit",
         summary="All blobs are there: check them and make the version visible. May take minutes.",
-        call=lambda asked: CommitUpload(asked.path["upload_id"]),
+        call=lambda asked: CommitUpload(asked.path["upload_id"], asked.tenant),
         status=201,
         tag=lambda version: version.digest,
     ),
@@ -93,7 +123,7 @@ ENDPOINTS: Final = (
         operation="version_fetch",
         summary="URLs from which to GET a version's blobs.",
         query=Page,
-        call=lambda asked: FetchVersion(asked.path["reference"], asked.query.skip),
+        call=_fetch,
     ),
     Endpoint(
         method="POST",
@@ -101,7 +131,7 @@ ENDPOINTS: Final = (
         permission=Permission.MODELS_WRITE,
         operation="version_verify",
         summary="Read every blob of a version back and compare. May take minutes.",
-        call=lambda asked: Verify(asked.path["reference"]),
+        call=lambda asked: Verify(asked.path["reference"], asked.tenant),
     ),
     Endpoint(
         method="POST",

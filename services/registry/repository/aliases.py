@@ -60,7 +60,14 @@ async def targets(connection: AsyncConnection, names: set[str]) -> list[Row[Any]
     """Aliases of `names` with name, digest, kind and base digest of the version behind each."""
     return list(
         await connection.execute(
-            select(aliases.c.name, aliases.c.alias, versions.c.digest, versions.c.kind, versions.c.base_digest)
+            select(
+                aliases.c.name,
+                aliases.c.alias,
+                versions.c.digest,
+                versions.c.kind,
+                versions.c.base_digest,
+                versions.c.tenant,
+            )
             .join(versions, (versions.c.name == aliases.c.name) & (versions.c.digest == aliases.c.digest))
             .where(among(aliases.c.name, names))
             .order_by(aliases.c.name, aliases.c.alias)

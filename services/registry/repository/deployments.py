@@ -73,6 +73,12 @@ async def using(connection: AsyncConnection, digest: str) -> list[str]:
     return found
 
 
+def _base(row: Row[Any], document: Deployment) -> DeployedVersion:
+    if document.base.digest == row.base_digest:
+        return document.base
+    return DeployedVersion(short_reference(row.base_name, row.base_digest), row.base_digest)
+
+
 def _record(row: Row[Any]) -> Record:
     document = msgspec.convert(row.document, Deployment)
     return Record(
@@ -80,7 +86,7 @@ def _record(row: Row[Any]) -> Record:
             pool=row.pool,
             generation=document.generation,
             base_name=row.base_name,
-            base=DeployedVersion(short_reference(row.base_name, row.base_digest), row.base_digest),
+            base=_base(row, document),
             adapters=msgspec.convert(row.adapters, tuple[DeployedVersion, ...]),
             engine_args=tuple(row.engine_args),
             replicas=row.replicas,

@@ -3,22 +3,32 @@
 from typing import Any
 
 import msgspec
-from sqlalchemy import Row, delete, select
+from sqlalchemy import Row, delete, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from libs.contracts.registry import Manifest
+from libs.contracts.registry import BeginUpload, Manifest
 from services.registry.tables import uploads
 
 
-async def renew(connection: AsyncConnection, digest: str, manifest: Manifest, author: str, expires_ms: int) -> None:
+async def begin(connection: AsyncConnection, digest: str, wanted: BeginUpload, expires_ms: int) -> None:
     """Begin the upload of a manifest, or prolong the one under way; who began it remains its author."""
     statement = insert(uploads).values(
-        digest=digest, manifest=msgspec.to_builtins(manifest), author=author, expires_ms=expires_ms
+        digest=digest,
+        manifest=msgspec.to_builtins(wanted.manifest),
+        author=wanted.author,
+        expires_ms=expires_ms,
+        tenant=wanted.tenant,
+        owner=wanted.tenant or wanted.owner,
     )
     await connection.execute(
         statement.on_conflict_do_update(index_elements=[uploads.c.digest], set_={"expires_ms": expires_ms})
     )
+
+
+async def renew(connection: AsyncConnection, digest: str, expires_ms: int) -> None:
+    """Prolong an upload."""
+    await connection.execute(update(uploads).where(uploads.c.digest == digest).values(expires_ms=expires_ms))
 
 
 async def find(connection: AsyncConnection, digest: str) -> Row[Any] | None:

@@ -7,7 +7,7 @@ from sqlalchemy import Row, Select, delete, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from libs.contracts.registry import Kind, Manifest, Version
+from libs.contracts.registry import Kind, ListVersions, Manifest, Version
 from libs.contracts.versions import Reference, full_reference, short_reference
 from services.registry.domain.manifests import base_of, blobs_of, size_of
 from services.registry.repository import among
@@ -21,6 +21,18 @@ async def lock_names(connection: AsyncConnection, locked: set[str]) -> None:
         await connection.execute(select(names.c.name).where(names.c.name == name).with_for_update())
 
 
+async def claim_name(connection: AsyncConnection, name: str, tenant: str) -> None:
+    """Make a name that nobody has `tenant`'s."""
+    await connection.execute(insert(names).values(name=name, last_number=0, tenant=tenant).on_conflict_do_nothing())
+
+
+async def owner_of(connection: AsyncConnection, name: str) -> str | None:
+    """Whose a name is, empty for the platform's; None while nobody has published under it."""
+    found = await connection.execute(select(names.c.tenant).where(names.c.name == name, names.c.last_number > 0))
+    owner: str | None = found.scalar_one_or_none()
+    return owner
+
+
 async def next_number(connection: AsyncConnection, name: str) -> int:
     """The next number of a locked name."""
     row = await connection.execute(
@@ -32,8 +44,15 @@ async def next_number(connection: AsyncConnection, name: str) -> int:
     return int(row.scalar_one())
 
 
-async def add(
-    connection: AsyncConnection, *, digest: str, number: int, manifest: Manifest, author: str, now_ms: int
+async def add(  # noqa: PLR0913 - the columns of a row
+    connection: AsyncConnection,
+    *,
+    digest: str,
+    number: int,
+    manifest: Manifest,
+    author: str,
+    now_ms: int,
+    tenant: str = "",
 ) -> None:
     """Make a version visible."""
     base = base_of(manifest)
@@ -48,6 +67,7 @@ async def add(
             published_ms=now_ms,
             published_by=author,
             manifest=msgspec.to_builtins(manifest),
+            tenant=tenant,
         )
     )
     if rows := [{"digest": digest, "blob": blob.digest} for blob in blobs_of(manifest)]:
@@ -60,9 +80,9 @@ async def remove(connection: AsyncConnection, digest: str) -> None:
     await connection.execute(delete(versions).where(versions.c.digest == digest))
 
 
-async def find(connection: AsyncConnection, reference: Reference) -> list[Row[Any]]:
-    """Versions that `reference` names: none, one, or several whose digests begin alike."""
-    query = select(versions).where(versions.c.name == reference.name)
+async def find(connection: AsyncConnection, reference: Reference, tenant: str = "") -> list[Row[Any]]:
+    """Versions that `reference` names and `tenant` may see: none, one, or several whose digests begin alike."""
+    query = _seen_by(tenant, select(versions).where(versions.c.name == reference.name))
     if reference.digest:
         query = query.where(versions.c.digest.startswith(reference.digest, autoescape=True)).limit(2)
     elif reference.number:
@@ -79,14 +99,14 @@ async def by_digest(connection: AsyncConnection, digest: str) -> Row[Any] | None
 
 
 async def page(
-    connection: AsyncConnection, *, name: str, kind: Kind | None, dataset: str, before: int | None, limit: int
+    connection: AsyncConnection, wanted: ListVersions, *, dataset: str, before: int | None, limit: int
 ) -> list[Row[Any]]:
     """Newest first, at most `limit`, older than the sequence `before`; `dataset` is what its reference begins with."""
-    query: Select[Any] = select(versions).order_by(versions.c.sequence.desc()).limit(limit)
-    if name:
-        query = query.where(versions.c.name == name)
-    if kind is not None:
-        query = query.where(versions.c.kind == kind.value)
+    query = _seen_by(wanted.tenant, select(versions).order_by(versions.c.sequence.desc()).limit(limit))
+    if wanted.name:
+        query = query.where(versions.c.name == wanted.name)
+    if wanted.kind is not None:
+        query = query.where(versions.c.kind == wanted.kind.value)
     if dataset:
         made_from = versions.c.manifest["lineage"]["dataset"].astext
         query = query.where(made_from.startswith(dataset, autoescape=True))
@@ -127,9 +147,14 @@ async def to_messages(connection: AsyncConnection, rows: list[Row[Any]]) -> tupl
             published_by=row.published_by,
             base=row.manifest.get("base", ""),
             aliases=tuple(by_version.get(row.digest, ())),
+            tenant=row.tenant,
         )
         for row in rows
     )
+
+
+def _seen_by(tenant: str, query: Select[Any]) -> Select[Any]:
+    return query.where(versions.c.tenant.in_(("", tenant))) if tenant else query
 
 
 def manifest_of(row: Row[Any]) -> Manifest:

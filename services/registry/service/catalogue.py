@@ -13,6 +13,7 @@ from libs.contracts.registry import (
     DeleteVersion,
     Fetch,
     FetchVersion,
+    Kind,
     ListVersions,
     Manifest,
     Resolve,
@@ -34,6 +35,7 @@ from services.registry.service.references import resolve
 log = structlog.get_logger(__name__)
 
 CARD: Final = "README.md"
+_WEIGHTS: Final = frozenset({Kind.MODEL, Kind.ADAPTER})
 _MAX_PAGE: Final = 500
 _MAX_CARD_BYTES: Final = 128 << 10
 
@@ -60,12 +62,7 @@ class Catalogue:
         before = int(request.before) if request.before else None
         async with self.database.begin() as connection:
             rows = await versions.page(
-                connection,
-                name=request.name,
-                kind=request.kind,
-                dataset=_exact(request.dataset),
-                before=before,
-                limit=request.limit + 1,
+                connection, request, dataset=_exact(request.dataset), before=before, limit=request.limit + 1
             )
             shown = rows[: request.limit]
             messages = await versions.to_messages(connection, shown)
@@ -78,7 +75,7 @@ class Catalogue:
             ServiceError: `version_not_found`, `invalid_value`, `storage_unavailable`.
         """
         async with self.database.begin() as connection:
-            row = await resolve(connection, request.reference)
+            row = await resolve(connection, request.reference, tenant=request.tenant)
             version = (await versions.to_messages(connection, [row]))[0]
         manifest = versions.manifest_of(row)
         return VersionDetails(version=version, manifest=manifest, card=await self._card(manifest))
@@ -87,13 +84,16 @@ class Catalogue:
         """A page of URLs to the version's blobs.
 
         Raises:
-            ServiceError: `version_not_found`, `invalid_value`.
+            ServiceError: `version_not_found`, `invalid_value`; `forbidden`, it may hold words of people.
         """
         if request.skip < 0:
             raise ServiceError("invalid_value", "`skip` must not be negative.", param="skip")
         async with self.database.begin() as connection:
-            row = await resolve(connection, request.reference)
+            row = await resolve(connection, request.reference, tenant=request.tenant)
         manifest = versions.manifest_of(row)
+        if request.weights_only and manifest.kind not in _WEIGHTS:
+            text = f"A {manifest.kind.value} may hold what people wrote: this needs the permission `content:read`."
+            raise ServiceError("forbidden", text, param="reference")
         wanted = blobs_of(manifest)
         page = wanted[request.skip : request.skip + UPLOAD_PAGE]
         urls = await self.store.sign_get([blob_key(blob.digest) for blob in page], self.url_ttl_s)
@@ -111,7 +111,7 @@ class Catalogue:
             ServiceError: `version_not_found`, `invalid_value`, `storage_unavailable`.
         """
         async with self.database.begin() as connection:
-            row = await resolve(connection, request.reference)
+            row = await resolve(connection, request.reference, tenant=request.tenant)
         wanted = blobs_of(versions.manifest_of(row))
         wrong = sorted(await self.reader.wrong(wanted))
         async with self.database.begin() as connection:
@@ -129,12 +129,16 @@ class Catalogue:
         """Retire a version; garbage collection takes its blobs later.
 
         Raises:
-            ServiceError: `version_in_use`, with what refers to it; `version_not_found`, `invalid_value`.
+            ServiceError: `version_in_use`, with what refers to it; `version_not_found`, `invalid_value`; `conflict`,
+                it is the platform's.
         """
         async with self.database.begin() as connection:
-            row = await resolve(connection, request.reference)
+            row = await resolve(connection, request.reference, tenant=request.tenant)
             # The lock that aliases, deployments and publications of adapters take before they come to rely on it.
             await versions.lock_names(connection, {row.name})
+            if request.tenant and row.tenant != request.tenant:
+                text = f"{short_reference(row.name, row.digest)} is the platform's; you may use it, but not retire it."
+                raise ServiceError("conflict", text, param="reference")
             users = await _users(connection, row.digest)
             if users:
                 raise ServiceError(

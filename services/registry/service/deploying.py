@@ -10,7 +10,6 @@ from sqlalchemy import Row
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from libs.contracts import subjects
-from libs.contracts.calls import Empty
 from libs.contracts.registry import (
     Deploy,
     DeployedVersion,
@@ -18,6 +17,7 @@ from libs.contracts.registry import (
     DeploymentChanged,
     DeploymentList,
     DeploymentStatus,
+    FindDeployments,
     Kind,
     PoolName,
     WorkerStatus,
@@ -27,6 +27,7 @@ from libs.kit import clock
 from libs.kit.errors import ServiceError
 from libs.kit.postgres import Database
 from services.registry.domain.deploying import Declared, Plan, Target, counted, plan, restarts
+from services.registry.domain.partial_view import seen_by
 from services.registry.domain.rolling import advance, declared_anew
 from services.registry.fleet import Fleet
 from services.registry.repository import aliases, deployments, versions
@@ -87,15 +88,17 @@ class Deployments:
         """
         async with self.database.begin() as connection:
             record = await deployments.get(connection, request.pool)
-        if record is None:
+        status = None if record is None else seen_by(self._status(record), request.tenant)
+        if status is None:
             raise ServiceError("not_found", f"Nothing is deployed to the pool {request.pool[:80]}.", param="pool")
-        return self._status(record)
+        return status
 
-    async def show_all(self, _: Empty) -> DeploymentList:
+    async def show_all(self, request: FindDeployments) -> DeploymentList:
         """Every pool."""
         async with self.database.begin() as connection:
             records = [await deployments.get(connection, pool) for pool in await deployments.pools(connection)]
-        return DeploymentList(tuple(self._status(record) for record in records if record is not None))
+        shown = [seen_by(self._status(record), request.tenant) for record in records if record is not None]
+        return DeploymentList(tuple(status for status in shown if status is not None))
 
     async def pools(self) -> list[str]:
         """Names of every pool."""
@@ -213,26 +216,26 @@ async def _resolve(connection: AsyncConnection, request: Deploy) -> Declared:
                 f"{short_reference(row.name, row.digest)} is no adapter of {short_reference(base.name, base.digest)}.",
                 param="adapters",
             )
-    found = {row.digest: _version(row.name, row.digest) for row in adapters}
+    found = {row.digest: _version(row) for row in adapters}
     return Declared(
         pool=request.pool,
         generation=0,
         base_name=base.name,
-        base=_version(base.name, base.digest),
+        base=_version(base),
         adapters=tuple(sorted(found.values(), key=lambda version: version.reference)),
         engine_args=request.engine_args,
         replicas=request.replicas,
     )
 
 
-def _version(name: str, digest: str) -> DeployedVersion:
-    return DeployedVersion(short_reference(name, digest), digest)
+def _version(row: Row[Any]) -> DeployedVersion:
+    return DeployedVersion(short_reference(row.name, row.digest), row.digest, row.tenant)
 
 
 def _target(row: Row[Any]) -> Target:
     return Target(
         name=row.name,
         alias=row.alias,
-        version=_version(row.name, row.digest),
+        version=_version(row),
         base_digest=row.base_digest if row.kind == Kind.ADAPTER.value else "",
     )

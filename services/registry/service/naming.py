@@ -12,6 +12,7 @@ from libs.kit import clock
 from libs.kit.errors import ServiceError
 from libs.kit.postgres import Database
 from services.registry.repository import aliases, versions
+from services.registry.service.owning import check_owner, sees
 from services.registry.service.references import resolve
 from services.registry.tables import OUTBOX
 
@@ -37,6 +38,7 @@ class Naming:
         """
         _check(request)
         async with self.database.begin() as connection:
+            await check_owner(connection, request.name, request.tenant)
             await versions.lock_names(connection, {request.name})
             before = await aliases.get(connection, request.name, request.alias)
             previous = before.digest if before else ""
@@ -44,7 +46,7 @@ class Naming:
                 raise ServiceError("conflict", _conflict(request, previous), param="expected")
             digest = ""
             if request.target:
-                row = await resolve(connection, request.target, param="target")
+                row = await resolve(connection, request.target, param="target", tenant=request.tenant)
                 if row.name != request.name:
                     raise ServiceError(
                         "invalid_value",
@@ -66,7 +68,13 @@ class Naming:
                 reason=request.reason,
             )
             await aliases.put(connection, moved)
-            event = AliasMoved(id=clock.new_event_id(), time_ms=moved.moved_ms, alias=moved, previous=previous)
+            event = AliasMoved(
+                id=clock.new_event_id(),
+                time_ms=moved.moved_ms,
+                alias=moved,
+                previous=previous,
+                tenant=await versions.owner_of(connection, request.name) or "",
+            )
             await OUTBOX.add(connection, event)
         self.wake.set()
         log.info("alias moved", name=moved.name, alias=moved.alias, digest=digest[:12], author=moved.author)
@@ -80,6 +88,8 @@ class Naming:
         """
         _check_name(request.name)
         async with self.database.begin() as connection:
+            if not await sees(connection, request.name, request.tenant):
+                return AliasList(())
             if request.history_of:
                 return AliasList(await aliases.history(connection, request.name, request.history_of, _MAX_HISTORY))
             return AliasList(await aliases.of_name(connection, request.name))

@@ -2,8 +2,10 @@
 
 import asyncio
 from dataclasses import dataclass, field
+from typing import Any
 
 import structlog
+from sqlalchemy import Row
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from libs.contracts.registry import (
@@ -27,6 +29,7 @@ from libs.kit.postgres import Database, lock
 from services.registry.domain.manifests import base_of, blobs_of, check_manifest
 from services.registry.repository import blobs, uploads, versions
 from services.registry.service import contents, locks
+from services.registry.service.owning import check_writer
 from services.registry.service.reading import BlobReader, all_of
 from services.registry.service.steps import StepListener
 from services.registry.tables import OUTBOX
@@ -53,16 +56,18 @@ class Publisher:
         """Check the manifest, note the upload, and say which blobs are missing.
 
         Raises:
-            ServiceError: `invalid_manifest`, `unsafe_file`, `incompatible_base`, `storage_unavailable`.
+            ServiceError: `invalid_manifest`, `unsafe_file`, `incompatible_base`, `storage_unavailable`; `conflict`, the
+                name is another tenant's.
         """
         manifest, now_ms = request.manifest, clock.unix_ms()
         check_manifest(manifest)
         digest, expires_ms = digest_of(manifest), now_ms + int(self.upload_ttl_s * 1_000)
         wanted = blobs_of(manifest)
         async with self.database.begin() as connection:
+            await check_writer(connection, manifest.name, request.tenant)
             published = await self._published(connection, digest)
             if published is None:
-                await _check_base(connection, manifest)
+                await _check_base(connection, manifest, request.tenant)
             # From here on garbage collection sees that these blobs are wanted.
             await lock(connection, locks.BLOBS, shared=True)
             await blobs.announce(connection, wanted, now_ms)
@@ -72,7 +77,7 @@ class Publisher:
                 return Upload(
                     upload_id=digest, digest=digest, expires_ms=0, missing=(), missing_total=0, published=published
                 )
-            await uploads.renew(connection, digest, manifest, request.author, expires_ms)
+            await uploads.begin(connection, digest, request, expires_ms)
             bad = await blobs.bad(connection, (blob.digest for blob in wanted))
         await self.passed("upload noted")
         return await self._answer(digest, expires_ms, wanted, bad)
@@ -88,6 +93,7 @@ class Publisher:
                 `storage_unavailable`.
         """
         digest = request.upload_id
+        await self._check_uploader(request)
         task = self._running.get(digest)
         if task is None:
             task = self._running[digest] = asyncio.create_task(self._commit(digest), name=f"commit-{digest[:12]}")
@@ -101,16 +107,16 @@ class Publisher:
                 return await self._repeated(connection, digest)
             manifest = uploads.manifest_of(row)
             expires_ms = clock.unix_ms() + int(self.upload_ttl_s * 1_000)
-            await uploads.renew(connection, digest, manifest, row.author, expires_ms)
+            await uploads.renew(connection, digest, expires_ms)
         await self.passed("commit begun")
         await self._check_sizes(manifest)
         await self.passed("blobs are there")
         await self._check_bytes(manifest)
         await self.passed("bytes are right")
-        base = await self._base_of(manifest)
+        base = await self._base_of(manifest, row.tenant)
         await contents.check(self.store, manifest, base)
         await self.passed("files are sound")
-        version = await self._make_visible(digest, manifest, row.author)
+        version = await self._make_visible(digest, manifest, row)
         await self.passed("version visible")
         return version
 
@@ -147,12 +153,7 @@ class Publisher:
         """What an upload became that is not there any more, if it became a version."""
         version = await self._published(connection, digest)
         if version is None:
-            raise ServiceError(
-                "not_found",
-                f"There is no upload `{digest[:64]}`; it may have expired. Begin the same one again: what was sent is"
-                " kept for a while.",
-                param="upload_id",
-            )
+            raise _no_upload(digest)
         return version
 
     async def _check_sizes(self, manifest: Manifest) -> None:
@@ -199,15 +200,26 @@ class Publisher:
                 if not await blobs.is_used(connection, digest):
                     await self.store.delete(blob_key(digest))
 
-    async def _base_of(self, manifest: Manifest) -> Manifest | None:
+    async def _check_uploader(self, request: CommitUpload) -> None:
+        """Return unless the upload, or the version that it has become, is another tenant's."""
+        if not request.tenant:
+            return
+        async with self.database.begin() as connection:
+            row = await uploads.find(connection, request.upload_id)
+            published = await versions.by_digest(connection, request.upload_id)
+        if any(known is not None and known.tenant != request.tenant for known in (row, published)):
+            raise _no_upload(request.upload_id)
+
+    async def _base_of(self, manifest: Manifest, tenant: str) -> Manifest | None:
         if manifest.kind is not Kind.ADAPTER:
             return None
         async with self.database.begin() as connection:
-            return await _check_base(connection, manifest)
+            return await _check_base(connection, manifest, tenant)
 
-    async def _make_visible(self, digest: str, manifest: Manifest, author: str) -> Version:
+    async def _make_visible(self, digest: str, manifest: Manifest, upload: Row[Any]) -> Version:
         async with self.database.begin() as connection:
             base = base_of(manifest)
+            await versions.claim_name(connection, manifest.name, upload.owner)
             await versions.lock_names(connection, {manifest.name} | ({base.name} if base else set()))
             await lock(connection, locks.BLOBS, shared=True)
             wanted = [blob.digest for blob in blobs_of(manifest)]
@@ -221,11 +233,18 @@ class Publisher:
                 raise ServiceError(
                     "not_found", "The upload expired while it was checked; begin it again.", param="upload_id"
                 )
-            await _check_base(connection, manifest)
+            await check_writer(connection, manifest.name, upload.tenant)
+            await _check_base(connection, manifest, upload.tenant)
             now_ms = clock.unix_ms()
             number = await versions.next_number(connection, manifest.name)
             await versions.add(
-                connection, digest=digest, number=number, manifest=manifest, author=author, now_ms=now_ms
+                connection,
+                digest=digest,
+                number=number,
+                manifest=manifest,
+                author=upload.author,
+                now_ms=now_ms,
+                tenant=upload.owner,
             )
             version = await self._published(connection, digest)
             assert version is not None  # noqa: S101 - it was added two lines above
@@ -233,12 +252,12 @@ class Publisher:
             await uploads.remove(connection, digest)
             await self.passed("version written, not committed")
         self.wake.set()
-        log.info("version published", version=version.reference, number=version.number, author=author)
+        log.info("version published", version=version.reference, number=version.number, author=upload.author)
         return version
 
 
-async def _check_base(connection: AsyncConnection, manifest: Manifest) -> Manifest | None:
-    """The manifest of the base that an adapter names.
+async def _check_base(connection: AsyncConnection, manifest: Manifest, tenant: str) -> Manifest | None:
+    """The manifest of the base that an adapter names, which `tenant` must see.
 
     Raises:
         ServiceError: `incompatible_base`, it does not exist or is no model.
@@ -246,13 +265,22 @@ async def _check_base(connection: AsyncConnection, manifest: Manifest) -> Manife
     reference = base_of(manifest)
     if reference is None or manifest.kind is not Kind.ADAPTER:
         return None
-    found = await versions.find(connection, reference)
+    found = await versions.find(connection, reference, tenant)
     if not found or found[0].kind != Kind.MODEL.value:
         what = "there is no such version" if not found else f"it is of kind {found[0].kind}"
         raise ServiceError(
             "incompatible_base", f"{manifest.base} cannot be the base of an adapter: {what}.", param="base"
         )
     return versions.manifest_of(found[0])
+
+
+def _no_upload(upload_id: str) -> ServiceError:
+    return ServiceError(
+        "not_found",
+        f"There is no upload `{upload_id[:64]}`; it may have expired. Begin the same one again: what was sent is"
+        " kept for a while.",
+        param="upload_id",
+    )
 
 
 def _mismatch(digests: list[str], what: str) -> ServiceError:

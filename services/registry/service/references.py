@@ -10,8 +10,8 @@ from libs.kit.errors import ServiceError
 from services.registry.repository import versions
 
 
-async def resolve(connection: AsyncConnection, text: str, *, param: str = "reference") -> Row[Any]:
-    """The row of the version that `text` names.
+async def resolve(connection: AsyncConnection, text: str, *, param: str = "reference", tenant: str = "") -> Row[Any]:
+    """The row of the version that `text` names; what `tenant` may not see is not there.
 
     Raises:
         ServiceError: `invalid_value`, it is no reference or fits several versions; `version_not_found`.
@@ -20,7 +20,7 @@ async def resolve(connection: AsyncConnection, text: str, *, param: str = "refer
         reference = parse_reference(text)
     except BadReferenceError as error:
         raise ServiceError("invalid_value", str(error), param=param) from error
-    rows = await versions.find(connection, reference)
+    rows = await versions.find(connection, reference, tenant)
     if not rows:
         raise ServiceError("version_not_found", f"There is no version `{text[:160]}`.", param=param)
     if len(rows) > 1:

@@ -71,17 +71,17 @@ async def resolve(registry: Caller, loop: Loop) -> Exact:
     Raises:
         ServiceError: `version_not_found`, `incompatible_base`, or the registry is away.
     """
-    champion = await _show(registry, f"{loop.model}@{loop.rollout.alias}")
+    champion = await _show(registry, f"{loop.model}@{loop.rollout.alias}", loop.tenant)
     baseline = full_reference(champion.version.name, champion.version.digest)
     if not loop.base:
         return Exact(champion.manifest.base or baseline, baseline)
-    base = await _show(registry, loop.base)
+    base = await _show(registry, loop.base, loop.tenant)
     if base.manifest.kind is not Kind.MODEL:
         text = f"{loop.base} is of kind {base.manifest.kind.value}; a base is a model."
         raise ServiceError("incompatible_base", text, param="base")
     return Exact(full_reference(base.version.name, base.version.digest), baseline)
 
 
-async def _show(registry: Caller, reference: str) -> VersionDetails:
-    details: VersionDetails = await registry.call("version_show", Resolve(reference))
+async def _show(registry: Caller, reference: str, tenant: str) -> VersionDetails:
+    details: VersionDetails = await registry.call("version_show", Resolve(reference, tenant))
     return details

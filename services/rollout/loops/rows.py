@@ -7,7 +7,7 @@ from sqlalchemy import Row, Select, delete, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from libs.contracts.rollouts import TURN_ENDED, Loop, Turn, TurnChanged
+from libs.contracts.rollouts import TURN_ENDED, FindTurns, Loop, Turn, TurnChanged
 from libs.contracts.versions import SHORT_DIGITS, parse_reference
 from libs.kit import clock
 from services.rollout.loops.tables import loops, turns
@@ -72,7 +72,7 @@ async def standing_of(connection: AsyncConnection, name: str, now_ms: int) -> St
 async def begin(connection: AsyncConnection, turn: Turn) -> bool:
     """Write and announce a turn; False if another has begun meanwhile."""
     values = {"id": turn.id, "loop": turn.loop, "number": turn.number, "began_ms": turn.began_ms, **_columns(turn)}
-    statement = insert(turns).values(cancel="", **values).on_conflict_do_nothing()
+    statement = insert(turns).values(cancel="", tenant=turn.declared.tenant, **values).on_conflict_do_nothing()
     if not (await connection.execute(statement)).rowcount:
         return False
     await _announce(connection, turn)
@@ -112,17 +112,17 @@ async def find_turn(connection: AsyncConnection, turn_id: str) -> Open | None:
     return None if row is None else Open(_turn(row), row.cancel)
 
 
-async def page(
-    connection: AsyncConnection, *, loop: str, version: str, dataset: str, before: int | None, limit: int
-) -> list[tuple[int, Turn]]:
-    """Turns with their place in the list, newest first; versions by their references, short or full."""
-    query = select(turns).order_by(turns.c.sequence.desc()).limit(limit)
-    if loop:
-        query = query.where(turns.c.loop == loop)
-    if version:
-        query = query.where(turns.c.version.startswith(_prefix(version), autoescape=True))
-    if dataset:
-        query = query.where(turns.c.dataset.startswith(_prefix(dataset), autoescape=True))
+async def page(connection: AsyncConnection, wanted: FindTurns, before: int | None) -> list[tuple[int, Turn]]:
+    """Turns with their place in the list, newest first, one more than asked for; versions by any reference."""
+    query = select(turns).order_by(turns.c.sequence.desc()).limit(wanted.limit + 1)
+    if wanted.tenant:
+        query = query.where(turns.c.tenant == wanted.tenant)
+    if wanted.loop:
+        query = query.where(turns.c.loop == wanted.loop.replace("\0", "?"))
+    if wanted.version:
+        query = query.where(turns.c.version.startswith(_prefix(wanted.version), autoescape=True))
+    if wanted.dataset:
+        query = query.where(turns.c.dataset.startswith(_prefix(wanted.dataset), autoescape=True))
     if before is not None:
         query = query.where(turns.c.sequence < before)
     return [(row.sequence, _turn(row)) for row in await connection.execute(query)]

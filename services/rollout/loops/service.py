@@ -11,6 +11,7 @@ from libs.contracts.calls import Empty
 from libs.contracts.rollouts import (
     TURN_ENDED,
     ApplyLoop,
+    FindLoops,
     FindTurns,
     LoopList,
     LoopName,
@@ -86,18 +87,22 @@ class Loops:
             raise ServiceError(error.code, error.message, param=f"rollout.{error.param or ''}".rstrip(".")) from error
         declared = rows.Declared(loop, request.author, clock.unix_ms())
         async with self._database.begin() as connection:
+            known = await rows.find_loop(connection, loop.name, lock=True)
+            if known is not None and known.loop.tenant != loop.tenant:
+                raise ServiceError("conflict", f"The name {loop.name} is taken; choose another one.", param="name")
             await rows.put_loop(connection, declared)
         self._wake.set()
         return await self._status(declared)
 
-    async def list(self, _: Empty) -> LoopList:
+    async def list(self, request: FindLoops) -> LoopList:
         """Every loop.
 
         Raises:
             ServiceError: `storage_unavailable`.
         """
         async with self._database.begin() as connection:
-            declared = await rows.all_loops(connection)
+            known = await rows.all_loops(connection)
+        declared = [one for one in known if request.tenant in ("", one.loop.tenant)]
         return LoopList(tuple(await asyncio.gather(*(self._status(one) for one in declared))))
 
     async def show(self, request: LoopName) -> LoopStatus:
@@ -107,7 +112,7 @@ class Loops:
             ServiceError: `not_found`, `storage_unavailable`.
         """
         async with self._database.begin() as connection:
-            declared = _known(await rows.find_loop(connection, request.name), request.name)
+            declared = _known(await rows.find_loop(connection, request.name), request)
         return await self._status(declared)
 
     async def pause(self, request: LoopName) -> LoopStatus:
@@ -133,7 +138,7 @@ class Loops:
             ServiceError: `not_found`, `storage_unavailable`.
         """
         async with self._database.begin() as connection:
-            _known(await rows.find_loop(connection, request.name, lock=True), request.name)
+            _known(await rows.find_loop(connection, request.name, lock=True), request)
             await rows.remove_loop(connection, request.name)
             await rows.call_off(connection, _by("its loop was removed", request.author), loop=request.name)
         self._wake.set()
@@ -146,7 +151,7 @@ class Loops:
             ServiceError: `not_found`; `conflict`, there may be none now; or somebody who must be asked is away.
         """
         async with self._database.begin() as connection:
-            declared = _known(await rows.find_loop(connection, request.name), request.name)
+            declared = _known(await rows.find_loop(connection, request.name), request)
             standing = await rows.standing_of(connection, request.name, clock.unix_ms())
         if why := keeps(declared.loop, standing, clock.unix_ms()):
             raise ServiceError("conflict", f"The loop {request.name} begins no turn: {why}.", param="name")
@@ -170,14 +175,7 @@ class Loops:
         for field in ("version", "dataset"):
             _check_exact(getattr(request, field), field)
         async with self._database.begin() as connection:
-            found = await rows.page(
-                connection,
-                loop=request.loop.replace("\0", "?"),
-                version=request.version,
-                dataset=request.dataset,
-                before=int(request.before) if request.before else None,
-                limit=request.limit + 1,
-            )
+            found = await rows.page(connection, request, int(request.before) if request.before else None)
         shown = found[: request.limit]
         more = len(found) > request.limit
         return TurnPage(tuple(turn for _, turn in shown), str(shown[-1][0]) if more else "")
@@ -188,7 +186,7 @@ class Loops:
         Raises:
             ServiceError: `not_found`, `storage_unavailable`.
         """
-        return (await self._find(request.id)).turn
+        return (await self._find(request)).turn
 
     async def cancel_turn(self, request: TurnRef) -> Turn:
         """Call a turn off; it ends when what it ordered has been called off.
@@ -196,24 +194,24 @@ class Loops:
         Raises:
             ServiceError: `not_found`; `conflict`, it has ended; `storage_unavailable`.
         """
-        known = await self._find(request.id)
+        known = await self._find(request)
         if known.turn.state in TURN_ENDED:
             raise ServiceError("conflict", f"{known.turn.id} is {known.turn.state.value} already.", param="id")
         async with self._database.begin() as connection:
             await rows.call_off(connection, _by("cancelled", request.author), turn_id=request.id)
         self._wake.set()
-        return (await self._find(request.id)).turn
+        return (await self._find(request)).turn
 
-    async def _find(self, turn_id: str) -> rows.Open:
+    async def _find(self, wanted: TurnRef) -> rows.Open:
         async with self._database.begin() as connection:
-            found = await rows.find_turn(connection, turn_id) if "\0" not in turn_id else None
-        if found is None:
-            raise ServiceError("not_found", f"There is no turn {turn_id[:_MOST_ID]!r}.", param="id")
+            found = await rows.find_turn(connection, wanted.id) if "\0" not in wanted.id else None
+        if found is None or wanted.tenant not in ("", found.turn.declared.tenant):
+            raise ServiceError("not_found", f"There is no turn {wanted.id[:_MOST_ID]!r}.", param="id")
         return found
 
     async def _set_paused(self, request: LoopName, *, paused: bool) -> LoopStatus:
         async with self._database.begin() as connection:
-            known = _known(await rows.find_loop(connection, request.name, lock=True), request.name)
+            known = _known(await rows.find_loop(connection, request.name, lock=True), request)
             loop = msgspec.structs.replace(known.loop, paused=paused)
             declared = rows.Declared(loop, request.author or known.author, clock.unix_ms())
             await rows.put_loop(connection, declared)
@@ -241,9 +239,9 @@ class Loops:
         )
 
 
-def _known(declared: rows.Declared | None, name: str) -> rows.Declared:
-    if declared is None:
-        raise ServiceError("not_found", f"There is no loop {name[:_MOST_ID]!r}.", param="name")
+def _known(declared: rows.Declared | None, wanted: LoopName) -> rows.Declared:
+    if declared is None or wanted.tenant not in ("", declared.loop.tenant):
+        raise ServiceError("not_found", f"There is no loop {wanted.name[:_MOST_ID]!r}.", param="name")
     return declared
 
 

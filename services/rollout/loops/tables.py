@@ -32,4 +32,6 @@ turns: Final = Table(
     Column("turn", Text, nullable=False),
     # Why it is to be called off; empty unless it is. Whoever drives it calls off what it ordered, and then ends it.
     Column("cancel", Text, nullable=False),
+    # Whose it is; empty: the platform's.
+    Column("tenant", Text, nullable=False, server_default=""),
 )

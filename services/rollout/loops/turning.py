@@ -54,7 +54,7 @@ def order_of(turn: Turn) -> Order:
     loop, author = turn.declared, f"loop {turn.loop}"
     if turn.state is TurnState.SELECTING:
         selection = msgspec.structs.replace(loop.selection, since_ms=turn.since_ms, until_ms=turn.until_ms)
-        return BuildDataset(selection=selection, author=author, id=identity.dataset_job_id(turn.id))
+        return BuildDataset(selection=selection, author=author, id=identity.dataset_job_id(turn.id), tenant=loop.tenant)
     if turn.state is TurnState.TRAINING:
         plan = TrainingPlan(
             name=loop.model,
@@ -65,10 +65,12 @@ def order_of(turn: Turn) -> Order:
             evaluation=msgspec.structs.replace(loop.evaluation, baseline=turn.baseline),
             licence=loop.licence,
         )
-        return OrderTraining(plan=plan, author=author, id=identity.training_id(turn.id))
+        return OrderTraining(plan=plan, author=author, id=identity.training_id(turn.id), tenant=loop.tenant)
     if turn.state is TurnState.ROLLING_OUT:
         rollout = msgspec.structs.replace(loop.rollout, name=loop.model, candidate=turn.version)
-        return OrderRollout(plan=rollout, author=author, id=identity.rollout_id(turn.id), turn=turn.id)
+        return OrderRollout(
+            plan=rollout, author=author, id=identity.rollout_id(turn.id), turn=turn.id, tenant=loop.tenant
+        )
     raise ValueError(f"{turn.id} has ended")
 
 

@@ -45,6 +45,8 @@ def _check_selection(loop: Loop) -> None:
         check_selection(loop.selection)
     except ServiceError as error:
         raise ServiceError(error.code, error.message, param=f"selection.{error.param}") from error
+    if loop.tenant not in ("", loop.selection.tenant):
+        raise bad("selection.tenant", "must be the loop's own")
     if loop.selection.until_ms:
         raise bad("selection.until_ms", "is set by each turn, which selects what was judged before it began")
     if SPLIT not in loop.selection.splits:

@@ -55,6 +55,8 @@ async def unsettled(connection: AsyncConnection) -> list[Row[Any]]:
 async def page(connection: AsyncConnection, wanted: FindRollouts, before: int | None) -> list[Row[Any]]:
     """Newest first, one more than asked for."""
     query = select(rollouts).order_by(rollouts.c.sequence.desc()).limit(wanted.limit + 1)
+    if wanted.tenant:
+        query = query.where(rollouts.c.tenant == wanted.tenant)
     if wanted.name:
         query = query.where(rollouts.c.name == wanted.name)
     if wanted.state is not None:
@@ -143,6 +145,7 @@ def rollout_of(row: Row[Any]) -> Rollout:
         turn=row.turn,
         decision=_decision(row.decision),
         reason=row.reason,
+        tenant=row.tenant,
     )
 
 

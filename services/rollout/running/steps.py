@@ -6,8 +6,7 @@ from typing import Any, Final
 
 from sqlalchemy import Row
 
-from libs.contracts.calls import Empty
-from libs.contracts.registry import DeploymentList
+from libs.contracts.registry import DeploymentList, FindDeployments
 from libs.contracts.rollouts import Decision, RolloutState
 from libs.contracts.versions import short_reference
 from libs.kit import clock
@@ -88,7 +87,7 @@ async def _prepare(scene: Scene, _: Look) -> Then:
     if champion != row.baseline:
         return Then(RolloutState.ABORTED, scene.somebody_moved(champion))
     await scene.keep_loaded(found)
-    deployments: DeploymentList = await scene.registry.call("deployment_list", Empty())
+    deployments: DeploymentList = await scene.registry.call("deployment_list", FindDeployments())
     waits = waits_for(deployments.deployments, candidate=scene.candidate, baseline=scene.baseline)
     if not waits:
         return Then(RolloutState.RUNNING, "Every ready worker has loaded the candidate.", step=0)

@@ -60,7 +60,7 @@ class Looking:
             ServiceError: `not_found`, `storage_unavailable`.
         """
         async with self._ground.database.begin() as connection:
-            row = await found(connection, request.id)
+            row = await found(connection, request.id, request.tenant)
             return RolloutStatus(
                 rollout=rollouts.rollout_of(row),
                 now=await _now(connection, row),
@@ -92,13 +92,13 @@ async def _now(connection: AsyncConnection, row: Row[Any]) -> Decision | None:
     return msgspec.structs.replace(decision, findings=told(questions(plan, counted)))
 
 
-async def found(connection: AsyncConnection, rollout_id: str, *, lock: bool = False) -> Row[Any]:
-    """The row of a rollout.
+async def found(connection: AsyncConnection, rollout_id: str, tenant: str = "", *, lock: bool = False) -> Row[Any]:
+    """The row of a rollout, if it is `tenant`'s or the platform (empty) asks.
 
     Raises:
         ServiceError: `not_found`.
     """
     row = await rollouts.find(connection, rollout_id, lock=lock) if "\0" not in rollout_id else None
-    if row is None:
+    if row is None or tenant not in ("", row.tenant):
         raise ServiceError("not_found", f"There is no rollout {rollout_id[:_MOST_ID]!r}.", param="id")
     return row

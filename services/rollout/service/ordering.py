@@ -31,14 +31,14 @@ class Ordering:
             ServiceError: the plan is refused; `version_not_found`; `incompatible_base`; `conflict`, another one runs on
                 the name; or something is away.
         """
-        known = await self._known(request.id)
+        known = await self._known(request)
         if known is not None:
             return known
         for field in ("author", "turn"):
             if "\0" in getattr(request, field) or len(getattr(request, field)) > _MOST_TEXT:
                 raise ServiceError("invalid_value", f"`{field}` is not a name.", param=field)
         check_plan(request.plan)
-        plan, candidate, baseline = await self._exact(request.plan)
+        plan, candidate, baseline = await self._exact(request.plan, request.tenant)
         now_ms = clock.unix_ms()
         values = {
             "id": request.id or f"roll_{clock.new_request_id()}",
@@ -47,6 +47,7 @@ class Ordering:
             "plan": msgspec.json.encode(plan).decode(),
             "author": request.author,
             "turn": request.turn,
+            "tenant": request.tenant,
             "created_ms": now_ms,
             "changed_ms": now_ms,
             "candidate": candidate.digest,
@@ -55,13 +56,16 @@ class Ordering:
         }
         return await self._begin(values)
 
-    async def _known(self, rollout_id: str) -> Rollout | None:
+    async def _known(self, request: OrderRollout) -> Rollout | None:
+        rollout_id = request.id
         if not rollout_id:
             return None
         if _ID.fullmatch(rollout_id) is None:
             raise ServiceError("invalid_value", "`id` must be `roll_` and 24 hex digits.", param="id")
         async with self._ground.database.begin() as connection:
             row = await rollouts.find(connection, rollout_id)
+        if row is not None and request.tenant not in ("", row.tenant):
+            raise _taken(rollout_id)
         return None if row is None else rollouts.rollout_of(row)
 
     async def _begin(self, values: dict[str, Any]) -> Rollout:
@@ -71,6 +75,8 @@ class Ordering:
                 # A repeat that was as fast as the first one, or a rollout on this name.
                 row = await rollouts.find(connection, values["id"])
             other = await rollouts.running_on(connection, values["name"])
+        if row is not None and row.tenant != values["tenant"]:
+            raise _taken(row.id)
         if row is None:
             which = f"{other.id} is {other.state}" if other else "another one has just ended"
             text = f"On {values['name']} one rollout runs at a time: {which}."
@@ -78,14 +84,14 @@ class Ordering:
         self._ground.changed()
         return rollouts.rollout_of(row)
 
-    async def _exact(self, plan: RolloutPlan) -> tuple[RolloutPlan, Version, Version]:
-        """The plan with its candidate made exact, the candidate, and the last good version."""
+    async def _exact(self, plan: RolloutPlan, tenant: str) -> tuple[RolloutPlan, Version, Version]:
+        """The plan with its candidate made exact, the candidate, and the last good version; both are `tenant`'s."""
         try:
             parse_reference(plan.candidate)
         except BadReferenceError as error:
             raise ServiceError("invalid_value", str(error), param="candidate") from error
-        candidate = await self._show(plan.candidate, "candidate")
-        baseline = await self._show(f"{plan.name}@{plan.alias}", "alias")
+        candidate = await self._show(plan.candidate, "candidate", tenant)
+        baseline = await self._show(f"{plan.name}@{plan.alias}", "alias", tenant)
         if candidate.name != plan.name:
             text = f"{candidate.reference} is no version of {plan.name}."
             raise ServiceError("invalid_value", text, param="candidate")
@@ -97,12 +103,21 @@ class Ordering:
             raise ServiceError("incompatible_base", text, param="candidate")
         return msgspec.structs.replace(plan, candidate=candidate.reference), candidate, baseline
 
-    async def _show(self, reference: str, param: str) -> Version:
+    async def _show(self, reference: str, param: str, tenant: str) -> Version:
+        wanted = Resolve(reference, tenant)
         try:
-            details: VersionDetails = await self._ground.registry.call("version_show", Resolve(reference))
+            details: VersionDetails = await self._ground.registry.call("version_show", wanted)
         except ServiceError as error:
             raise ServiceError(error.code, error.message, param=param, retry_after_s=error.retry_after_s) from error
+        if tenant not in ("", details.version.tenant):
+            # Everybody may use what is the platform's; whose requests it answers is not everybody's to decide.
+            text = f"{details.version.name} is not yours to roll out."
+            raise ServiceError("version_not_found", text, param=param)
         return details.version
+
+
+def _taken(rollout_id: str) -> ServiceError:
+    return ServiceError("conflict", f"The id {rollout_id} is taken; choose another one.", param="id")
 
 
 def _base(version: Version) -> str:

@@ -40,12 +40,12 @@ class Steering:
         if any("\0" in text or len(text) > _MOST_TEXT for text in (request.author, request.reason)):
             raise ServiceError("invalid_value", "Author and reason must be short text.", param="reason")
         async with self._ground.database.begin() as connection:
-            row = await found(connection, request.id)
+            row = await found(connection, request.id, request.tenant)
         if verb == "roll_back" and row.state == RolloutState.PROMOTED.value:
             await self._check_still_champion(row)
         try:
             async with self._ground.database.begin() as connection:
-                row = await found(connection, request.id, lock=True)
+                row = await found(connection, request.id, request.tenant, lock=True)
                 to = wish(row.id, RolloutState(row.state), verb)
                 if to is not None:
                     values = _began(row, verb)

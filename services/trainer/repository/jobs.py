@@ -65,6 +65,7 @@ async def add(connection: AsyncConnection, job: Job) -> Row[Any]:
             parent=job.parent,
             created_ms=job.created_ms,
             changed_ms=job.changed_ms,
+            tenant=job.tenant,
         )
         .on_conflict_do_nothing()
         .returning(jobs)
@@ -99,6 +100,8 @@ async def children(connection: AsyncConnection, parent: str) -> list[Row[Any]]:
 async def page(connection: AsyncConnection, wanted: FindJobs, before: int | None) -> list[Row[Any]]:
     """Newest first, one more than asked for."""
     query = select(jobs).order_by(jobs.c.sequence.desc()).limit(wanted.limit + 1)
+    if wanted.tenant:
+        query = query.where(jobs.c.tenant == wanted.tenant)
     if wanted.state is not None:
         query = query.where(jobs.c.state == wanted.state.value)
     if wanted.kind is not None:
@@ -206,6 +209,7 @@ def job_of(row: Row[Any]) -> Job:
         metrics=msgspec.json.decode(row.metrics, type=dict[str, float]),
         error_code=row.error_code,
         error=row.error,
+        tenant=row.tenant,
     )
 
 

@@ -83,7 +83,9 @@ class Checkpoints:
         )
         directory = self._directory / CHECKPOINTS / str(step)
         await self._hold.note(littered=True)
-        reference = await publish_directory(self._registry, directory, description, job.author, pause_s=self._pause_s)
+        reference = await publish_directory(
+            self._registry, directory, description, job.author, owner=job.tenant, pause_s=self._pause_s
+        )
         await self._hold.note(checkpoint=reference, deaths=0)
         self.sent_step = step
         await delete_all(self._registry, job.id, Kind.CHECKPOINT, job.author, keep=reference)

@@ -69,6 +69,7 @@ class Attempt:
             directory,
             description,
             self.hold.job.author,
+            owner=self.hold.job.tenant,
             pause_s=self.context.settings.retry_s,
             intend=intend,
         )

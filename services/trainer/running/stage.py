@@ -5,8 +5,7 @@ from typing import Final
 
 import structlog
 
-from libs.contracts.calls import Empty
-from libs.contracts.registry import DeploymentList, DeploymentStatus, SetAlias
+from libs.contracts.registry import DeploymentList, DeploymentStatus, FindDeployments, SetAlias
 from libs.contracts.versions import parse_reference, short_reference
 from libs.kit import clock
 from libs.kit.errors import ServiceError
@@ -67,7 +66,7 @@ class Stage:
         await self._registry.call("alias_set", moved)
 
     async def _deployments(self) -> tuple[DeploymentStatus, ...]:
-        found: DeploymentList = await self._registry.call("deployment_list", Empty())
+        found: DeploymentList = await self._registry.call("deployment_list", FindDeployments())
         return found.deployments
 
     async def _is_served(self, reference: str) -> bool:

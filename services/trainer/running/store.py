@@ -14,7 +14,7 @@ from libs.contracts.versions import digest_of, full_reference, parse_reference
 from libs.kit.errors import ServiceError
 from libs.kit.fetch import Pages
 from libs.kit.fetch.cache import Cache, Lease
-from libs.kit.publish import Description, publish, scan
+from libs.kit.publish import Description, Options, publish, scan
 from libs.kit.registry_client import Registry
 
 log = structlog.get_logger(__name__)
@@ -78,16 +78,20 @@ def is_no_room(error: BaseException | None) -> bool:
     return full or (error is not None and is_no_room(error.__cause__))
 
 
-async def publish_directory(
+async def publish_directory(  # noqa: PLR0913 - each is a fact of its own
     registry: Registry,
     directory: Path,
     description: Description,
     author: str,
     *,
+    owner: str,
     pause_s: float,
     intend: Intend | None = None,
 ) -> str:
-    """Publish a directory, however long the registry is away; the version's full reference, told to `intend` before.
+    """Publish a directory as `owner`'s (empty: the platform's), however long the registry is away.
+
+    Returns:
+        The version's full reference, told to `intend` before.
 
     Raises:
         ServiceError: what does not mend by waiting.
@@ -98,7 +102,7 @@ async def publish_directory(
     pause = pause_s
     while True:
         try:
-            version: Version = await publish(registry, found, author)
+            version: Version = await publish(registry, found, author, options=Options(owner=owner))
         except ServiceError as error:
             if not error.spec.retryable:
                 raise

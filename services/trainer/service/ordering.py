@@ -34,12 +34,15 @@ class Ordering:
         Raises:
             ServiceError: the plan is refused, or something it needs to know is away.
         """
-        known = await self._known(request.id, JobKind.TRAINING)
+        known = await self._known(request, JobKind.TRAINING)
         if known is not None:
             return known
         check_training(request.plan)
-        plan = await self._resolver.training(request.plan)
-        return await self._queue(_job(request.id, JobKind.TRAINING, request.author, training=plan))
+        resolver = self._resolver.of(request.tenant)
+        await resolver.check_name(request.plan.name)
+        plan = await resolver.training(request.plan)
+        job = _job(request.id, JobKind.TRAINING, request.author, training=plan, tenant=request.tenant)
+        return await self._queue(job)
 
     async def evaluation(self, request: OrderEvaluation) -> Job:
         """Queue an evaluation.
@@ -47,22 +50,26 @@ class Ordering:
         Raises:
             ServiceError: as `training`.
         """
-        known = await self._known(request.id, JobKind.EVALUATION)
+        known = await self._known(request, JobKind.EVALUATION)
         if known is not None:
             return known
         if request.parent:
             raise ServiceError("invalid_value", "Only a training itself orders what belongs to it.", param="parent")
         check_evaluation(request.plan)
-        plan = await self._resolver.evaluation(request.plan)
-        return await self._queue(_job(request.id, JobKind.EVALUATION, request.author, evaluation=plan))
+        plan = await self._resolver.of(request.tenant).evaluation(request.plan)
+        job = _job(request.id, JobKind.EVALUATION, request.author, evaluation=plan, tenant=request.tenant)
+        return await self._queue(job)
 
-    async def _known(self, job_id: str, kind: JobKind) -> Job | None:
+    async def _known(self, order: OrderTraining | OrderEvaluation, kind: JobKind) -> Job | None:
+        job_id = order.id
         if not job_id:
             return None
         if _ID.fullmatch(job_id) is None:
             raise ServiceError("invalid_value", "`id` must be `job_` and 24 hex digits.", param="id")
         async with self._database.begin() as connection:
             row = await jobs.find(connection, job_id)
+        if row is not None and order.tenant not in ("", row.tenant):
+            raise ServiceError("conflict", f"The id {job_id} is taken; choose another one.", param="id")
         if row is not None and row.kind != kind.value:
             raise ServiceError("conflict", f"The job {job_id} is of kind {row.kind}.", param="id")
         return None if row is None else jobs.job_of(row)
@@ -90,6 +97,7 @@ def evaluation_of(training: Job, version: str) -> Job:
         JobKind.EVALUATION,
         training.author,
         parent=training.id,
+        tenant=training.tenant,
         evaluation=msgspec.structs.replace(plan.evaluation, candidate=version),
     )
 

@@ -34,8 +34,26 @@ class Found:
 class Resolver:
     """Asks the registry."""
 
-    def __init__(self, registry: Registry) -> None:
+    def __init__(self, registry: Registry, tenant: str = "") -> None:
         self._registry = registry
+        self._tenant = tenant
+        """Whose eyes it looks with; empty: the platform's."""
+
+    def of(self, tenant: str) -> "Resolver":
+        """One that sees what `tenant` may see."""
+        return Resolver(self._registry, tenant)
+
+    async def check_name(self, name: str) -> None:
+        """Return if versions may be published under a name.
+
+        Raises:
+            ServiceError: `conflict`, it is another's.
+        """
+        if not self._tenant:
+            return
+        page: VersionPage = await self._registry.call("version_list", ListVersions(name=name, limit=1))
+        if any(version.tenant != self._tenant for version in page.versions):
+            raise ServiceError("conflict", f"The name {name[:80]} is taken; train under another one.", param="name")
 
     async def training(self, plan: TrainingPlan) -> TrainingPlan:
         """The plan with exact references.
@@ -125,7 +143,7 @@ class Resolver:
             ServiceError: `version_not_found`, `invalid_value`, or the registry is away.
         """
         try:
-            details: VersionDetails = await self._registry.call("version_show", Resolve(reference))
+            details: VersionDetails = await self._registry.call("version_show", Resolve(reference, self._tenant))
         except ServiceError as error:
             raise ServiceError(error.code, error.message, param=param or error.param) from error
         return Found(full_reference(details.version.name, details.version.digest), details.manifest)
@@ -155,7 +173,7 @@ class Resolver:
         if "@" in reference:
             return reference
         page: VersionPage = await self._registry.call(
-            "version_list", ListVersions(name=reference, kind=Kind.DATASET, limit=1)
+            "version_list", ListVersions(name=reference, kind=Kind.DATASET, limit=1, tenant=self._tenant)
         )
         return page.versions[0].reference if page.versions else reference
 

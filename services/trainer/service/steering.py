@@ -51,7 +51,7 @@ class Steering:
             ServiceError: `job_not_found`, `storage_unavailable`.
         """
         async with self._database.begin() as connection:
-            return jobs.job_of(await _found(connection, request.id))
+            return jobs.job_of(await _found(connection, request))
 
     async def log(self, request: ReadLog) -> JobLog:
         """Lines of one job's log.
@@ -62,7 +62,7 @@ class Steering:
         if not 1 <= request.limit <= _MOST_LINES or request.after < 0:
             raise ServiceError("invalid_value", f"limit must be from 1 to {_MOST_LINES}, after at least 0.")
         async with self._database.begin() as connection:
-            await _found(connection, request.id)
+            await _found(connection, request)
             return JobLog(await log.read(connection, request.id, request.after, request.limit))
 
     async def pause(self, request: JobRef) -> Job:
@@ -71,7 +71,7 @@ class Steering:
         Raises:
             ServiceError: `job_not_found`; `conflict`, it has ended or is past its training; `storage_unavailable`.
         """
-        return await self._wish(request.id, "pause")
+        return await self._wish(request, "pause")
 
     async def resume(self, request: JobRef) -> Job:
         """Queue a paused job again.
@@ -79,7 +79,7 @@ class Steering:
         Raises:
             ServiceError: `job_not_found`; `conflict`, it is not paused; `storage_unavailable`.
         """
-        return await self._wish(request.id, "resume")
+        return await self._wish(request, "resume")
 
     async def cancel(self, request: JobRef) -> Job:
         """Call a job off, and the evaluation that it has ordered; what is published stays.
@@ -87,11 +87,11 @@ class Steering:
         Raises:
             ServiceError: `job_not_found`; `conflict`, it has ended; `storage_unavailable`.
         """
-        return await self._wish(request.id, "cancel")
+        return await self._wish(request, "cancel")
 
-    async def _wish(self, job_id: str, verb: str) -> Job:
+    async def _wish(self, request: JobRef, verb: str) -> Job:
         async with self._database.begin() as connection:
-            row = await _found(connection, job_id, lock=True)
+            row = await _found(connection, request, lock=True)
             to = wish(row.id, JobState(row.state), verb)
             if to is not None:
                 if to is JobState.CANCELLED:
@@ -112,8 +112,9 @@ async def _cancel_family(connection: AsyncConnection, row: Row[Any]) -> None:
         await jobs.put(connection, parent.id, JobState.CANCELLED, error=text)
 
 
-async def _found(connection: AsyncConnection, job_id: str, *, lock: bool = False) -> Row[Any]:
-    row = await jobs.find(connection, job_id, lock=lock) if "\0" not in job_id else None
-    if row is None:
-        raise ServiceError("job_not_found", f"There is no job {job_id[:_MOST_ID]!r}.", param="id")
+async def _found(connection: AsyncConnection, wanted: JobRef | ReadLog, *, lock: bool = False) -> Row[Any]:
+    """The row of a job; another tenant's is not there."""
+    row = await jobs.find(connection, wanted.id, lock=lock) if "\0" not in wanted.id else None
+    if row is None or wanted.tenant not in ("", row.tenant):
+        raise ServiceError("job_not_found", f"There is no job {wanted.id[:_MOST_ID]!r}.", param="id")
     return row

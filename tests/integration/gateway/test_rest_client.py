@@ -8,7 +8,7 @@ import pytest
 import pytest_asyncio
 
 from cli.models.rest import RestRegistry
-from libs.contracts.calls import Empty, Fault
+from libs.contracts.calls import Fault
 from libs.contracts.errors import ERRORS
 from libs.contracts.registry import (
     OPERATIONS,
@@ -18,6 +18,7 @@ from libs.contracts.registry import (
     DeleteVersion,
     Deploy,
     FetchVersion,
+    FindDeployments,
     Kind,
     ListAliases,
     ListVersions,
@@ -55,7 +56,7 @@ REQUESTS: list[tuple[str, msgspec.Struct]] = [
     ("deployment_declare", msgspec.structs.replace(DEPLOY, expected_generation=4)),
     ("deployment_declare", msgspec.structs.replace(DEPLOY, expected_generation=0)),
     ("deployment_show", PoolName("default")),
-    ("deployment_list", Empty()),
+    ("deployment_list", FindDeployments()),
     ("garbage_collect", CollectGarbage(dry_run=False, min_age_s=0)),
 ]
 
@@ -114,9 +115,9 @@ async def test_the_wrong_key_and_no_gateway_are_told_apart(front: Front) -> None
     for key, code in ((KEY, "forbidden"), ("sk-unknown", "invalid_api_key")):
         async with RestRegistry(f"http://127.0.0.1:{front.port}", key) as registry:
             with pytest.raises(ServiceError) as failed:
-                await registry.call("deployment_list", Empty())
+                await registry.call("deployment_list", FindDeployments())
             assert failed.value.code == code
     async with RestRegistry(f"http://127.0.0.1:{free_port()}", ADMIN) as registry:
         with pytest.raises(ServiceError) as failed:
-            await registry.call("deployment_list", Empty())
+            await registry.call("deployment_list", FindDeployments())
         assert failed.value.code == "registry_unavailable"

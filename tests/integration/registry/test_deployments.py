@@ -7,8 +7,16 @@ from pathlib import Path
 
 import pytest
 
-from libs.contracts.calls import Empty
-from libs.contracts.registry import Deploy, Deployment, DeploymentStatus, Kind, PoolName, SetAlias, Version
+from libs.contracts.registry import (
+    Deploy,
+    Deployment,
+    DeploymentStatus,
+    FindDeployments,
+    Kind,
+    PoolName,
+    SetAlias,
+    Version,
+)
 from libs.contracts.versions import full_reference
 from libs.kit.errors import ServiceError
 from libs.testkit.models import write_adapter, write_model
@@ -56,7 +64,7 @@ async def test_what_is_declared_lands_in_the_bucket(ground: RegistryGround, desk
         assert caught.value.code == "conflict"
         shown = await _shown(desk, lambda status: [one.revision for one in status.workers] == [1])
         assert [(one.name, one.state, one.models) for one in shown.workers] == [("w0", "ready", (base.reference,))]
-        assert (await desk.call("deployment_list", Empty())).deployments == (shown,)
+        assert (await desk.call("deployment_list", FindDeployments())).deployments == (shown,)
 
 
 async def test_an_alias_follows_when_every_worker_has_the_adapter(
@@ -235,4 +243,4 @@ async def test_what_cannot_be_served_is_refused(
     with pytest.raises(ServiceError) as caught:
         await desk.call("deployment_declare", Deploy(**request))  # type: ignore[arg-type]
     assert caught.value.code == code
-    assert (await desk.call("deployment_list", Empty())).deployments == ()
+    assert (await desk.call("deployment_list", FindDeployments())).deployments == ()

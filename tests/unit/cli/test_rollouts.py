@@ -15,8 +15,16 @@ from cli.rollouts import declare, tables, turns, verbs
 from cli.rollouts import loops as loop_verbs
 from deploy.local.errors import StackError
 from libs.contracts import rollouts as r
-from libs.contracts.calls import Empty
-from libs.contracts.rollouts import DEFAULT_STEPS, Decision, Found, Guard, RolloutPlan, RolloutState, TurnState
+from libs.contracts.rollouts import (
+    DEFAULT_STEPS,
+    Decision,
+    FindLoops,
+    Found,
+    Guard,
+    RolloutPlan,
+    RolloutState,
+    TurnState,
+)
 from services.rollout.domain.validating import check_plan
 from services.rollout.loops.validating import check_loop
 
@@ -186,7 +194,7 @@ _ANSWERS: dict[str, Any] = {
          r.SteerRollout(id="roll_1", author="operator", reason="No."), "roll_1 is running"),
         (rollout_command, ("roll-back", "roll_1"), "rollout_roll_back",
          r.SteerRollout(id="roll_1", author="operator"), "roll_1 is running"),
-        (loops_command, ("list",), "loop_list", Empty(), "193 judgements"),
+        (loops_command, ("list",), "loop_list", FindLoops(), "193 judgements"),
         (loops_command, ("show", "helpdesk"), "loop_show", r.LoopName("helpdesk"), "7 of 200"),
         (loops_command, ("pause", "helpdesk"), "loop_pause", r.LoopName("helpdesk"), "helpdesk is paused"),
         (loops_command, ("turn", "helpdesk"), "loop_turn", r.LoopName("helpdesk"), "turn_1 is training"),

@@ -1,0 +1,31 @@
+"""Whose names are: who may publish under one, and move its aliases."""
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from libs.kit.errors import ServiceError
+from services.registry.repository import versions
+
+
+async def check_writer(connection: AsyncConnection, name: str, tenant: str) -> None:
+    """Return if `tenant` may publish under a name: it is its own, or nobody's yet; the platform (empty) may always.
+
+    Raises:
+        ServiceError: `conflict`.
+    """
+    if tenant and await versions.owner_of(connection, name) not in (None, tenant):
+        raise ServiceError("conflict", f"The name {name[:80]} is taken; publish under another one.", param="name")
+
+
+async def check_owner(connection: AsyncConnection, name: str, tenant: str) -> None:
+    """Return if a name is `tenant`'s; the platform (empty) may touch every one.
+
+    Raises:
+        ServiceError: `not_found`.
+    """
+    if tenant and await versions.owner_of(connection, name) != tenant:
+        raise ServiceError("not_found", f"There is no name {name[:80]} of yours.", param="name")
+
+
+async def sees(connection: AsyncConnection, name: str, tenant: str) -> bool:
+    """Whether `tenant` may look at a name: its own and the platform's."""
+    return not tenant or await versions.owner_of(connection, name) in ("", tenant)
