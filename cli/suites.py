@@ -8,6 +8,7 @@ LONG_MARKERS: Final = ("slow", "stack", "demo", "deploy")
 _STORES: Final = (
     "tests/e2e",
     "tests/integration/feedback",
+    "tests/integration/identity",
     "tests/integration/kit",
     "tests/integration/local",
     "tests/integration/registry",

@@ -1,4 +1,4 @@
-"""The first schema: head, organisations, projects, keys, usage, budgets, outbox; a trigger keeps what a key is."""
+"""The first schema: head, organisations, projects, keys, usage, outbox; a trigger keeps what a key is."""
 
 from typing import Final
 
@@ -11,7 +11,7 @@ from libs.kit.outbox import outbox_ddl
 revision = "i0001"
 down_revision = None
 
-_TABLES: Final = ("outbox", "budgets", "usage", "keys", "projects", "organisations", "head")
+_TABLES: Final = ("outbox", "usage", "keys", "projects", "organisations", "head")
 
 
 def upgrade() -> None:
@@ -113,16 +113,6 @@ def _usage() -> None:
         """
     )
     op.execute("create index usage_of_tenant on identity.usage (tenant, day, key)")
-    op.execute(
-        """
-        create table identity.budgets (
-            holder text not null,
-            period text not null,
-            granted_tokens bigint not null check (granted_tokens >= 0),
-            primary key (holder, period)
-        )
-        """
-    )
 
 
 def _guard() -> None:

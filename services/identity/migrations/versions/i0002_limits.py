@@ -8,7 +8,6 @@ down_revision = "i0001"
 
 def upgrade() -> None:
     """Make the tables; nothing has led yet."""
-    op.drop_table("budgets", schema="identity")
     op.execute(
         """
         create table identity.leadership (
@@ -47,13 +46,3 @@ def downgrade() -> None:
     """Remove them."""
     for table in ("usage_numbers", "shares", "leadership"):
         op.drop_table(table, schema="identity")
-    op.execute(
-        """
-        create table identity.budgets (
-            holder text not null,
-            period text not null,
-            granted_tokens bigint not null check (granted_tokens >= 0),
-            primary key (holder, period)
-        )
-        """
-    )
