@@ -62,12 +62,10 @@ class Backend:
         self._start_timeout_s = settings.start_timeout_s
         self._retry_s = settings.retry_s
         self._migrate = migrate
-        inbox = f"_INBOX.{self.instance}"
-        options = settings.nats.options(f"{self.name}.{self.instance}", inbox_prefix=inbox)
+        options = settings.nats.options(f"{self.name}.{self.instance}", inbox_prefix=f"_INBOX.{self.instance}")
         self.database = Database(settings.database, fresh_plans=fresh_plans)
         self.broker = make_broker(settings.nats, service=self.name, instance=self.instance)
         self.bus = BusClient(options, on_state=self._on_bus)
-        self.publisher = StoredPublisher(self.bus, source=f"llmos/{self.name}", inbox=f"{inbox}.said")
         self.told = asyncio.Event()
         """To be set after each transaction that has put something into the outbox."""
         self._relay: Rounds | None = None
@@ -80,7 +78,9 @@ class Backend:
 
     def send(self, outbox: Outbox | BundledOutbox) -> None:
         """Announce what transactions leave in `outbox`, until the last call is answered."""
-        relay = Relay(self.database, outbox, self.publisher.store)
+        publisher = StoredPublisher(self.bus, source=f"llmos/{self.name}", inbox=f"_INBOX.{self.instance}.said")
+        publisher.start()
+        relay = Relay(self.database, outbox, publisher.store)
         self._relay = Rounds("relay", relay.send, pause_s=self._retry_s, wake=self.told)
 
     def work(self, *workers: Worker) -> None:
@@ -116,7 +116,6 @@ class Backend:
             await insist(self.broker.start, deadline_s)
             # Subscriptions are on their way only; whoever reads that we started may call at once.
             await self.broker.connection.flush()
-        self.publisher.start()
         if self._relay is not None:
             self._relay.start()
         for worker in self._workers:

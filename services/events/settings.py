@@ -3,20 +3,16 @@
 from pydantic import Field
 from pydantic_settings import SettingsConfigDict
 
-from libs.kit.settings import NatsSettings, PostgresSettings, ServiceSettings
+from libs.kit.settings import BackendSettings
 
 
-class Settings(ServiceSettings):
+class Settings(BackendSettings):
     """What one events process needs to know."""
 
     model_config = SettingsConfigDict(env_prefix="EVENTS_", env_nested_delimiter="__")
 
-    nats: NatsSettings = Field(default_factory=NatsSettings)
-    database: PostgresSettings = Field(default_factory=PostgresSettings)
     batch: int = Field(default=500, ge=1, le=5_000)
     """Events taken from one stream at once at most."""
-    retry_s: float = Field(default=0.5, gt=0)
-    """Pause before what the database or the bus did not take is tried again."""
     repeat_after_s: float = Field(default=60.0, gt=0)
     """How old an event that may have been published before must be to be looked for among those that are; less than
     the time for which the stream itself recognises repeats (two minutes)."""
@@ -38,5 +34,3 @@ class Settings(ServiceSettings):
     """Pause between two looks for deliveries that are due."""
     expire_s: float = Field(default=600.0, gt=0)
     """Pause between two looks at what has become too old."""
-    start_timeout_s: float = Field(default=60.0, gt=0)
-    """How long the database and the bus may take to answer when this process starts."""

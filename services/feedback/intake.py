@@ -49,10 +49,6 @@ class Intake:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._consumer.stop()
 
-    def reconnected(self) -> None:
-        """The bus is there again."""
-        self._consumer.reconnected()
-
     async def _run(self) -> None:
         while True:
             messages = await self._consumer.take()
