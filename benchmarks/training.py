@@ -1,14 +1,14 @@
-"""`python -m benchmarks.training`: what the trainer's process does beside plain TRL on the same rows.
+"""`python -m benchmarks.training`: the trainer's process beside plain TRL on the same rows, and beside those who ask.
 
-Both are fresh processes with one thread, run in turn and in an order that shifts from round to round; ratios are taken
-inside a round. Both teach the same adapter of the starter model with as many rows, batches and steps, at one rate.
+Ours and plain TRL are fresh processes with one thread, run in turn and in an order that shifts from round to round;
+ratios are taken inside a round. Both teach the same adapter of the starter model with as many rows, batches and steps,
+at one rate.
 """
 
 import argparse
 import json
 import os
 import random
-import resource
 import statistics
 import subprocess
 import sys
@@ -17,13 +17,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+import msgspec
+
+from benchmarks import training_serving as serving
 from benchmarks.machine import describe_machine
 from benchmarks.records import Machine
 from libs.testkit.platform import ROOT
 
 HERE: Final = Path(__file__).parent
 PAGE: Final = HERE / "training.md"
-STARTER: Final = ROOT / "deploy" / "starter" / "helpdesk"
+STORED: Final = HERE / "results" / "training.json"
+QUIET: Final = 0.5
 METHODS: Final = ("sft", "dpo", "kto")
 WORDS: Final = (
     "price",
@@ -41,7 +45,6 @@ WORDS: Final = (
 )
 SIDES: Final = ("ours", "trl")
 TARGET: Final = 1.1
-SHAPES: Final = {"sft": "sft", "dpo": "preference", "kto": "kto"}
 MEASURES: Final = {
     "wall_s": "wall time of training",
     "cpu_s": "CPU time of training",
@@ -59,24 +62,54 @@ class Size:
     rounds: int
 
 
+class Stored(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
+    """What was measured last, part by part: one may be measured again without the other."""
+
+    size: Size | None = None
+    figures: dict[str, list[dict[str, dict[str, float]]]] = {}
+    load: serving.Load | None = None
+    rounds: serving.Rounds = []
+    busy: dict[str, float] = {}
+    """Load average of the machine before each part."""
+
+
 def main() -> None:
     """Measure, and write the page unless this is only a try."""
+    choice = _parser().parse_args()
+    stored = msgspec.json.decode(STORED.read_bytes(), type=Stored) if STORED.exists() and not choice.show else Stored()
+    busy = dict(stored.busy)
+    if choice.part != "serving":
+        busy["trl"] = os.getloadavg()[0]
+        size = Size(choice.rows, choice.steps, choice.rounds)
+        figures = {method: measure(method, size) for method in choice.methods.split(",")}
+        stored = msgspec.structs.replace(stored, size=size, figures=figures)
+    if choice.part != "trl":
+        busy["serving"] = os.getloadavg()[0]
+        load = serving.Load(choice.per_s, choice.seconds, choice.serving_rounds)
+        rounds = serving.measure(load, make_rows("sft", choice.rows))
+        stored = msgspec.structs.replace(stored, load=load, rounds=rounds)
+    stored = msgspec.structs.replace(stored, busy=busy)
+    text = render(stored, describe_machine(private_network=False))
+    if choice.show:
+        print(text)
+        return
+    STORED.write_bytes(msgspec.json.format(msgspec.json.encode(stored), indent=1) + b"\n")
+    PAGE.write_text(text, encoding="utf-8")
+    print(f"results: {PAGE}")
+
+
+def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.training", description=__doc__)
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--part", choices=("all", "trl", "serving"), default="all")
+    parser.add_argument("--rounds", type=int, default=5, help="of the comparison with TRL")
     parser.add_argument("--rows", type=int, default=1_000)
     parser.add_argument("--steps", type=int, default=200)
     parser.add_argument("--methods", default=",".join(METHODS))
+    parser.add_argument("--serving-rounds", type=int, default=3)
+    parser.add_argument("--seconds", type=float, default=20.0, help="of each kind in a round beside serving")
+    parser.add_argument("--per-s", type=float, default=4.0, help="requests a second")
     parser.add_argument("--show", action="store_true", help="print the page instead of writing it")
-    choice = parser.parse_args()
-    size = Size(choice.rows, choice.steps, choice.rounds)
-    load = os.getloadavg()[0]
-    figures = {method: measure(method, size) for method in choice.methods.split(",")}
-    text = render(figures, size, load, describe_machine(private_network=False))
-    if choice.show:
-        print(text)
-    else:
-        PAGE.write_text(text, encoding="utf-8")
-        print(f"results: {PAGE}")
+    return parser
 
 
 def measure(method: str, size: Size) -> list[dict[str, dict[str, float]]]:
@@ -131,26 +164,46 @@ def _row(method: str, rng: random.Random, number: int) -> dict[str, Any]:
     return {"prompt": prompt, "completion": [good if label else bad], "label": label}
 
 
-def render(figures: dict[str, list[dict[str, dict[str, float]]]], size: Size, load: float, machine: Machine) -> str:
-    """The page."""
+def render(stored: Stored, machine: Machine) -> str:
+    """The page, of all parts that were measured."""
     lines = [
         "# Training benchmark",
         "",
-        "    python -m benchmarks.training            # about ten minutes; wants an otherwise idle machine",
-        "    python -m benchmarks.training --show --rounds 1 --steps 20   # does it still run? Nothing is written",
+        "    python -m benchmarks.training                  # a quarter of an hour; wants an otherwise idle machine",
+        "    python -m benchmarks.training --part trl       # ten minutes of it; the other part stays as it was",
+        "    python -m benchmarks.training --part serving   # five minutes of it",
+        "    python -m benchmarks.training --show --rounds 1 --steps 20 --serving-rounds 1 --seconds 5   # a try",
         "",
-        f"{machine.processor}, {machine.cores} cores, {machine.memory_mib // 1024} GiB; one thread on each side.",
-        f"Load average before the run: {load:.1f}; above 0.5, other work took its share of the processor.",
-        f"The starter model, {size.rows} rows, {size.steps} steps of 16 rows, rank 8 on every linear layer.",
-        "Plain TRL is its trainer with the same settings, given the rows as they are; ours writes checkpoints every 50",
-        "steps and a result besides. Ratios are taken inside a round; the table gives their median and range.",
+        f"{machine.processor}, {machine.cores} cores, {machine.memory_mib // 1024} GiB.",
+    ]
+    if stored.size is not None:
+        lines += ["", *_against_trl(stored.size, stored.figures), "", _busy(stored, "trl")]
+    if stored.load is not None:
+        lines += ["", *serving.lines(stored.rounds, stored.load), "", _busy(stored, "serving")]
+    return "\n".join(lines) + "\n"
+
+
+def _busy(stored: Stored, part: str) -> str:
+    average = stored.busy.get(part, 0.0)
+    warning = "; other work took its share of the processor" if average > QUIET else ""
+    return f"Load average before this part: {average:.1f}{warning}."
+
+
+def _against_trl(size: Size, figures: dict[str, list[dict[str, dict[str, float]]]]) -> list[str]:
+    lines = [
+        "## Beside plain TRL",
+        "",
+        f"The starter model, {size.rows} rows, {size.steps} steps of 16 rows, rank 8 on every linear layer; one thread",
+        "on each side. Plain TRL is its trainer with the same settings, given the rows as they are; ours writes",
+        "checkpoints every 50 steps and a result besides. Ratios are taken inside a round: the table gives median and",
+        f"range of {size.rounds}.",
         "",
         "| method | measure | ours, median | plain TRL, median | ratio | aim |",
         "| --- | --- | ---: | ---: | ---: | ---: |",
     ]
     for method, rounds in figures.items():
         lines += [_line(method, measure, rounds) for measure in MEASURES]
-    return "\n".join(lines) + "\n"
+    return lines
 
 
 def _line(method: str, measure: str, rounds: list[dict[str, dict[str, float]]]) -> str:
@@ -168,12 +221,6 @@ def _line(method: str, measure: str, rounds: list[dict[str, dict[str, float]]]) 
         aim,
     )
     return f"| {' | '.join(cells)} |"
-
-
-def usage() -> tuple[float, float]:
-    """CPU seconds and peak MiB of this process so far."""
-    used = resource.getrusage(resource.RUSAGE_SELF)
-    return used.ru_utime + used.ru_stime, used.ru_maxrss / 1024
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """One side of `benchmarks.training`: SIDE METHOD ROWS DIRECTORY STEPS; its last line of output holds its figures."""
 
 import json
+import resource
 import sys
 import time
 from collections.abc import Callable
@@ -18,12 +19,14 @@ from trl.trainer.kto_trainer import KTOTrainer
 from trl.trainer.sft_config import SFTConfig
 from trl.trainer.sft_trainer import SFTTrainer
 
-from benchmarks.training import SHAPES, STARTER, usage
 from libs.contracts.training import Method, Recipe
+from libs.testkit.platform import ROOT
 from services.trainer.recipes.parts.task import Task
 from services.trainer.recipes.run import run
 from services.trainer.work.order import Train
 
+STARTER: Final = ROOT / "deploy" / "starter" / "helpdesk"
+SHAPES: Final = {"sft": "sft", "dpo": "preference", "kto": "kto"}
 RATE: Final = 1e-3
 TRAINERS: Final[dict[str, tuple[Any, Any, dict[str, Any]]]] = {
     "sft": (SFTTrainer, SFTConfig, {}),
@@ -77,6 +80,12 @@ def plain(method: str, rows: Path, directory: Path, steps: int) -> None:
 
 def _as_completion(row: dict[str, Any]) -> dict[str, Any]:
     return {"prompt": row["messages"][:-1], "completion": row["messages"][-1:]}
+
+
+def usage() -> tuple[float, float]:
+    """CPU seconds and peak MiB of this process so far."""
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    return used.ru_utime + used.ru_stime, used.ru_maxrss / 1024
 
 
 def main() -> None:
