@@ -6,7 +6,6 @@ import signal
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
-from itertools import product
 from pathlib import Path
 from typing import Final
 
@@ -46,7 +45,6 @@ from tests.integration.rollout.world import NAME, world
 
 SERVICES: Final = ("registry", "gateway", "trainer", "feedback", "rollout")
 STEPS: Final = ("judging", "selecting", "training", "measuring", "rolling out")
-KILLS: Final = tuple(product(SERVICES, STEPS))
 ORDER: Final = [TurnState.SELECTING, TurnState.TRAINING, TurnState.ROLLING_OUT, TurnState.PROMOTED]
 QUESTIONS: Final = 40
 HELD: Final = 4

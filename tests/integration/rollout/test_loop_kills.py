@@ -7,7 +7,7 @@ import pytest
 
 from libs.testkit.registry import RegistryGround
 from libs.testkit.rollout import RolloutGround
-from tests.integration.rollout.loop_kills import HEAD, KILLS, Killed, whole_platform
+from tests.integration.rollout.loop_kills import HEAD, SERVICES, STEPS, Killed, whole_platform
 
 FEW = (("gateway", "rolling out"), ("trainer", "measuring"), ("feedback", "selecting"))
 
@@ -16,7 +16,12 @@ FEW = (("gateway", "rolling out"), ("trainer", "measuring"), ("feedback", "selec
     "kills",
     [
         pytest.param(FEW, id="three kills"),
-        pytest.param(KILLS, id="every service in every step", marks=pytest.mark.slow),
+        *(
+            pytest.param(
+                tuple((service, step) for step in STEPS), id=f"{service} in every step", marks=pytest.mark.slow
+            )
+            for service in SERVICES
+        ),
     ],
 )
 async def test_a_turn_ends_right_whichever_service_is_killed_in_whichever_step(
