@@ -6,7 +6,7 @@ from typing import Final
 import pytest
 
 from libs.testkit.ports import free_port
-from tests.deploy.project import Compose, engine_answers, get_images
+from tests.deploy.project import FAKE_ENGINE, Compose, engine_answers, get_images
 
 _ROWS: Final = pytest.StashKey[list[tuple[str, ...]]]()
 
@@ -40,7 +40,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
     rows = config.stash.get(_ROWS, [])
     if not rows:
         return
-    terminalreporter.section("the installation in containers")
+    terminalreporter.section(f"the installation in containers, {'fake engine' if FAKE_ENGINE else 'vLLM'}")
     head = ("what happens", "requests that failed", "served again after (s)", "container healthy after (s)")
     for cells in (head, ("---", "---:", "---:", "---:"), *rows):
         terminalreporter.write_line(f"| {' | '.join((*cells, *('',) * (len(head) - len(cells))))} |")

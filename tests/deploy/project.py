@@ -15,6 +15,8 @@ from libs.kit import clock
 PROJECT: Final = "llmos-test"
 STANDINS: Final = {"nats": "nats", "chrislusf/seaweedfs": "seaweedfs", "haproxy": "haproxy"}
 """Image → target of `standins/Dockerfile`, for machines that can pull none."""
+FAKE_ENGINE: Final = os.environ.get("LLMOS_DEPLOY_ENGINE") == "fake"
+"""Whether an engine answers that costs nothing, where vLLM would take minutes for each start."""
 _PATIENCE_S: Final = 1_800.0
 
 
@@ -29,7 +31,8 @@ class Compose:
 
     def run(self, *arguments: str, check: bool = True) -> "subprocess.CompletedProcess[str]":
         """`docker compose ARGUMENTS` on this project."""
-        return self.docker("compose", "-p", PROJECT, *arguments, check=check)
+        files = ("-f", "docker-compose.yml", *(("-f", "tests/deploy/fake-engine.yml") if FAKE_ENGINE else ()))
+        return self.docker("compose", "-p", PROJECT, *files, *arguments, check=check)
 
     def docker(self, *arguments: str, check: bool = True) -> "subprocess.CompletedProcess[str]":
         """`docker ARGUMENTS`."""
