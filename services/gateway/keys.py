@@ -26,7 +26,7 @@ class KeyFollower:
         """Know nothing yet."""
         self.is_read = False
         """Whether all keys were read once."""
-        self._keyring = keyring
+        self.keyring = keyring
         self._identity = identity
         self._store, self._revision = "", 0
         self._news = asyncio.Event()
@@ -66,14 +66,14 @@ class KeyFollower:
                 raise ServiceError("internal_error", "The identity service's pages of keys do not go on.")
             store, revision, has_more = page.store, page.revision, page.has_more
             if whole is None:
-                self._keyring.change(page.records)
+                self.keyring.change(page.records)
                 self._revision = revision
             else:
                 whole.extend(page.records)
         if whole is not None:
-            self._keyring.replace(whole)
+            self.keyring.replace(whole)
         self._store, self._revision, self.is_read = store, revision, True
-        log.info("keys are known", store=store, revision=revision, keys=len(self._keyring), whole=whole is not None)
+        log.info("keys are known", store=store, revision=revision, keys=len(self.keyring), whole=whole is not None)
 
     async def _follow(self) -> None:
         while True:

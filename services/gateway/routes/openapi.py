@@ -35,10 +35,11 @@ class Describer:
         distinct = list(dict.fromkeys(kinds))
         found, self._components = msgspec.json.schema_components(distinct, ref_template=_TEMPLATE)
         self._schemas = dict(zip(distinct, found, strict=True))
+        self._names = _names(endpoints)
 
     def name(self, endpoint: Endpoint) -> str:
-        """A name for generated clients; two endpoints may share an operation."""
-        return f"{endpoint.method.lower()}_{endpoint.operation}" + ("_one" if endpoint.answer is not None else "")
+        """A name for generated clients; of two endpoints that share an operation, the second is about one."""
+        return self._names[endpoint.method, endpoint.path]
 
     def describe(self, endpoint: Endpoint) -> dict[str, Any]:
         """Parameters, body and answers."""
@@ -73,6 +74,14 @@ class Describer:
             return app.openapi_schema
 
         app.openapi = document  # type: ignore[method-assign] # FastAPI's own way to extend the document
+
+
+def _names(endpoints: Sequence[Endpoint]) -> dict[tuple[str, str], str]:
+    found: dict[tuple[str, str], str] = {}
+    for each in endpoints:
+        name = f"{each.method.lower()}_{each.operation}"
+        found[each.method, each.path] = f"{name}_one" if name in found.values() else name
+    return found
 
 
 def _answer(endpoint: Endpoint) -> type[msgspec.Struct]:
