@@ -148,3 +148,32 @@ def test_who_is_short_makes_others_give_back_what_they_keep_in_advance() -> None
     world.talk(other)
 
     assert taken + rush(world, other, most=70) == 70
+
+
+def test_a_repeated_call_is_answered_as_before_whatever_has_happened_since() -> None:
+    world = world_of(requests_per_minute=100)
+    one, other = world.open(), world.open()
+    assert rush(world, one, most=20) == 20
+    world.talk(other)
+    world.ask(one)
+    world.deliver(len(world.calls) - 1, again=True)
+    world.hear(len(world.answers) - 1)
+    taken = rush(world, other, most=100)
+
+    world.deliver(len(world.calls) - 1)
+
+    assert taken + rush(world, other, most=100) + rush(world, one, most=100) == 80
+
+
+def test_what_a_gateway_claims_after_a_restart_is_not_counted_twice() -> None:
+    world = world_of(budget_tokens=100)
+    one, other = world.open(), world.open()
+    assert rush(world, one, most=3) == 3
+    for begun in world.begun:
+        world.end(begun, 10)
+    silence(world, one, 5)
+    world.restart()
+
+    world.talk(one)
+
+    assert rush(world, other) == 7
