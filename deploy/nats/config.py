@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
+from deploy.nats.listeners import includes
 from deploy.nats.permissions import APPLICATION_USERS, SYSTEM_USER, User
 from libs.contracts.topology import BUCKETS, STREAMS
 
@@ -30,19 +31,22 @@ def render_config(  # noqa: PLR0913 - what operators may choose, each by its nam
     sync_interval: str = "10s",
     monitor_port: int = 0,
     certificate: tuple[Path, Path] | None = None,
+    listeners: Path | None = None,
 ) -> str:
     """The server's configuration; it holds the passwords, so write it with mode 0600.
 
     `sync_interval` is how long an acknowledged message may live in the page cache only: a killed process loses nothing,
     a power cut loses up to this much. `always` syncs before each acknowledgement and costs about a factor of ten on
     pipelined publishing. `monitor_port` answers `/healthz` on loopback; 0 opens none. With a `certificate` and its key
-    every connection is encrypted from its first byte on.
+    every connection is encrypted from its first byte on. `listeners` is the folder beside the
+    configuration with the files of `deploy.nats.listeners`.
 
     Raises:
         KeyError: a user of `USERS` has no password.
     """
     users = ",\n".join(_render_user(user, passwords[user.name]) for user in APPLICATION_USERS)
     quote = json.dumps
+    ours, beside = includes(listeners) if listeners is not None else ("", "")
     monitor = f'http: "127.0.0.1:{monitor_port}"\n' if monitor_port else ""
     return f"""\
 server_name: "llmos"
@@ -66,7 +70,9 @@ accounts {{
     users: [
 {users}
     ]
+    {ours}
   }}
+  {beside}
 }}
 system_account: SYS
 """

@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -12,6 +12,7 @@ from libs.contracts import subjects
 from libs.contracts.inference import RequestCompleted
 from libs.contracts.public_events import CloudEvent
 from libs.contracts.topology import PUBLIC
+from libs.kit import clock
 from libs.kit.bus import BusClient
 from libs.kit.bus.stored import Event, StoredPublisher
 from libs.kit.events_client import BusEvents
@@ -23,7 +24,7 @@ from libs.testkit.streams import stream_messages
 from services.events.app import EventsService, build_app
 from services.events.settings import Settings
 
-PATIENCE_S: Final = 90.0
+PATIENCE_S: Final = 60.0
 QUICK: Final = {
     "look_s": 0.05,
     "retry_s": 0.1,
@@ -44,6 +45,23 @@ class EventsGround:
     postgres: PostgresServer
     database: PostgresSettings
     directory: Path
+    series: str = field(default_factory=clock.new_event_id)
+    """Part of every id, for a shared server recognises those of other tests."""
+
+    def completed(self, number: int, tenant: str = "acme") -> RequestCompleted:
+        """The end of one request of a tenant; the same number is the same event."""
+        return RequestCompleted(
+            id=f"{tenant}-{number}-{self.series}",
+            time_ms=1_700_000_000_000 + number,
+            request_id=f"{tenant}-{number}",
+            client_request_id=f"c{number}",
+            tenant=tenant,
+            key_id="alice",
+            route="/v1/chat/completions",
+            model="helpdesk",
+            outcome="ok",
+            status=200,
+        )
 
     def settings(self, **more: Any) -> Settings:
         """For one in this process."""
@@ -81,22 +99,6 @@ class EventsGround:
         await bus.connect()
         yield BusEvents(bus)
         await bus.close()
-
-
-def completed(number: int, tenant: str = "acme") -> RequestCompleted:
-    """The end of one request of a tenant."""
-    return RequestCompleted(
-        id=f"{tenant}-{number}-completed",
-        time_ms=1_700_000_000_000 + number,
-        request_id=f"{tenant}-{number}",
-        client_request_id=f"c{number}",
-        tenant=tenant,
-        key_id="alice",
-        route="/v1/chat/completions",
-        model="helpdesk",
-        outcome="ok",
-        status=200,
-    )
 
 
 async def say(server: NatsServer, messages: Iterable[RequestCompleted], *, at_once: int = 500) -> None:

@@ -22,11 +22,13 @@ _START_TIMEOUT_S = 15.0
 class NatsServer:
     """One server process on loopback; its port and store survive `kill` and `start`."""
 
-    def __init__(self, directory: Path, certificate: tuple[Path, Path] | None = None) -> None:
+    def __init__(
+        self, directory: Path, certificate: tuple[Path, Path] | None = None, *, listeners: Path | None = None
+    ) -> None:
         self.host = "127.0.0.1"
         self.port = free_port()
         self.passwords = {user: secrets.token_hex(8) for user in USERS}
-        self._directory = directory
+        self.directory = directory
         self._process: subprocess.Popen[bytes] | None = None
         self._config = directory / "nats.conf"
         self._log = directory / "nats.log"
@@ -37,6 +39,7 @@ class NatsServer:
             store_dir=directory / "jetstream",
             passwords=self.passwords,
             certificate=certificate,
+            listeners=listeners,
         )
         self._config.write_text(text, encoding="utf-8")
 
@@ -56,6 +59,12 @@ class NatsServer:
                 raise RuntimeError(f"nats-server did not start: {self._log.read_text()[-2000:]}")
             time.sleep(0.02)
 
+    @property
+    def pid(self) -> int:
+        """Of the process that runs."""
+        assert self._process is not None
+        return self._process.pid
+
     def kill(self) -> None:
         """`kill -9`: what a crash looks like to clients."""
         self._end(signal.SIGKILL)
@@ -73,7 +82,7 @@ class NatsServer:
 
     def environment(self, prefix: str, user: str) -> dict[str, str]:
         """The same as environment variables, for example with prefix `GATEWAY_NATS__`."""
-        secret = self._directory / f"{user}.password"
+        secret = self.directory / f"{user}.password"
         secret.write_text(self.passwords[user], encoding="utf-8")
         values = {"HOST": self.host, "PORT": str(self.port), "USER": user, "PASSWORD_FILE": str(secret)}
         return {f"{prefix}{name}": value for name, value in values.items()}

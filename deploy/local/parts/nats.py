@@ -5,6 +5,7 @@ import shutil
 import sys
 from typing import Final
 
+from deploy.local import listeners
 from deploy.local.home import CHECKOUT, write_private
 from deploy.local.part import Part, Tier
 from deploy.local.ports import HOST
@@ -49,6 +50,7 @@ def _server(site: Site) -> Part:
         store_dir=directory / "store",
         max_file_store_bytes=int(max_stream_bytes(site) * len(STREAMS) * _ROOM),
         passwords={user: site.home.secret(f"nats_{user}") for user in USERS},
+        listeners=listeners.write(site.home),
     )
     write_private(config, text)
     return Part(

@@ -111,7 +111,7 @@ def is_public(address: _Address) -> bool:
         if inner is None and int(address) >> 32 == 0:
             # IPv4-compatible addresses, which some systems still follow.
             return False
-        if inner is not None and not is_public(inner):
+        if address.is_site_local or (inner is not None and not is_public(inner)):
             return False
     return address.is_global and not address.is_multicast and not address.is_reserved and not address.is_unspecified
 

@@ -18,7 +18,7 @@ from libs.contracts.public_events import PUBLIC_EVENTS
 from libs.contracts.topology import EVT_INFERENCE, PUBLIC
 from libs.kit.bus import BusClient
 from libs.kit.bus.stored import Event, StoredPublisher
-from libs.testkit.events import PATIENCE_S, EventsGround, completed, published, say
+from libs.testkit.events import PATIENCE_S, EventsGround, published, say
 from libs.testkit.streams import jetstream, stream_messages, stream_state
 from libs.testkit.wait import eventually
 from tests.contract.test_golden_messages import SAMPLES
@@ -47,14 +47,14 @@ async def test_every_type_of_the_catalogue_is_published_under_its_tenant(ground:
             publisher = StoredPublisher(bus, source="test", inbox=inbox)
             publisher.start()
             sample = SAMPLES[event.message.__name__]
-            body = msgspec.json.encode(msgspec.structs.replace(sample, id=event.name))
-            await publisher.store([Event(event.name, event.said_on, 1, body)])
+            body = msgspec.json.encode(msgspec.structs.replace(sample, id=f"{event.name}-{ground.series}"))
+            await publisher.store([Event(f"{event.name}-{ground.series}", event.said_on, 1, body)])
             await bus.close()
         await reaches(ground, len(PUBLIC_EVENTS))
     found = await published(ground.nats)
     assert sorted(event.type for _, event in found) == sorted(each.name for each in PUBLIC_EVENTS)
     for subject, event in found:
-        assert event.id == event.type
+        assert event.id == f"{event.type}-{ground.series}"
         assert subject == subjects.public(event.tenant, event.type)
         kind = next(each.data for each in PUBLIC_EVENTS if each.name == event.type)
         assert msgspec.json.decode(event.data, type=kind)
@@ -68,9 +68,11 @@ async def test_nonsense_among_events_holds_nothing_up(ground: EventsGround) -> N
     publisher = StoredPublisher(bus, source="test", inbox="rpl.gateway.t")
     publisher.start()
     nonsense = (b"", b"{}", b"\xff", b"[1]", b'{"id": 7}')
-    await publisher.store([Event(f"n{n}", subjects.COMPLETED, 1, body) for n, body in enumerate(nonsense)])
+    await publisher.store(
+        [Event(f"n{n}-{ground.series}", subjects.COMPLETED, 1, body) for n, body in enumerate(nonsense)]
+    )
     await bus.close()
-    await say(ground.nats, [completed(1)])
+    await say(ground.nats, [ground.completed(1)])
     async with ground.service():
         await reaches(ground, 1)
     ((_, event),) = await published(ground.nats)
@@ -81,7 +83,9 @@ async def test_nonsense_among_events_holds_nothing_up(ground: EventsGround) -> N
 async def test_killed_again_and_again_it_loses_and_doubles_nothing(ground: EventsGround) -> None:
     count = 3_000
     process = ground.process(batch=50)
-    saying = asyncio.create_task(say(ground.nats, (completed(n, "ab"[n % 2]) for n in range(count)), at_once=100))
+    saying = asyncio.create_task(
+        say(ground.nats, (ground.completed(n, "ab"[n % 2]) for n in range(count)), at_once=100)
+    )
     for number in range(3):
         await process.start()
         await reaches(ground, 100 + number * 500)
@@ -92,12 +96,12 @@ async def test_killed_again_and_again_it_loses_and_doubles_nothing(ground: Event
     await process.end()
     found = [event.id for _, event in await published(ground.nats)]
     assert len(found) == count
-    assert set(found) == {completed(n, "ab"[n % 2]).id for n in range(count)}
+    assert set(found) == {ground.completed(n, "ab"[n % 2]).id for n in range(count)}
 
 
 @pytest.mark.asyncio(loop_scope="session")
 async def test_what_was_published_long_ago_and_never_acknowledged_is_not_published_again(ground: EventsGround) -> None:
-    said = [completed(number) for number in range(40)]
+    said = [ground.completed(number) for number in range(40)]
     await say(ground.nats, said)
     async with jetstream(ground.nats) as context, forgetful(context):
         # A process takes all, publishes half of them, acknowledges none, and dies.
@@ -114,11 +118,11 @@ async def test_what_was_published_long_ago_and_never_acknowledged_is_not_publish
         await eventually(partial(doubled, ground, publisher), timeout_s=PATIENCE_S, what="an unrecognised repeat")
         await bus.close()
         async with ground.service(repeat_after_s=0.05):
-            await say(ground.nats, [completed(40)])
+            await say(ground.nats, [ground.completed(40)])
             await settled(context)
     found = ids_of(await stream_messages(ground.nats, PUBLIC.name))
-    assert set(found) == {"probe", *(completed(number).id for number in range(41))}
-    assert found.pop("probe") > 1
+    assert set(found) == {f"probe-{ground.series}", *(ground.completed(number).id for number in range(41))}
+    assert found.pop(f"probe-{ground.series}") > 1
     assert set(found.values()) == {1}
 
 
@@ -135,8 +139,8 @@ async def forgetful(context: JetStreamContext) -> AsyncIterator[None]:
 
 async def doubled(ground: EventsGround, publisher: StoredPublisher) -> bool | None:
     """Whether the stream, given the same id again, keeps both."""
-    await publisher.store([Event("probe", subjects.public("acme", "t"), 1, b"")])
-    return ids_of(await stream_messages(ground.nats, PUBLIC.name))["probe"] > 1 or None
+    await publisher.store([Event(f"probe-{ground.series}", subjects.public("acme", "t"), 1, b"")])
+    return ids_of(await stream_messages(ground.nats, PUBLIC.name))[f"probe-{ground.series}"] > 1 or None
 
 
 def ids_of(messages: list[RawStreamMsg]) -> Counter[str]:
