@@ -5,11 +5,12 @@ from typing import Annotated, Any, Final
 
 import typer
 
-from cli import address, show
+from cli import address, settings, show, ui
 from cli.events.tail import follow
+from deploy.local import listeners
 from libs.contracts.public_events import PUBLIC_EVENTS
 
-Json = Annotated[bool, typer.Option("--json", help="For programs: one CloudEvent per line.")]
+Json = Annotated[bool, typer.Option("--json", help="For programs.")]
 
 
 def tail(
@@ -37,4 +38,23 @@ def types(*, as_json: Json = False) -> None:
         show.table(("type", "when"), rows)
 
 
-VERBS: Final = {"tail": tail, "types": types}
+def credentials(
+    tenant: Annotated[str, typer.Argument(metavar="TENANT", help="Whose events; `_platform`: of the platform itself.")],
+    *,
+    revoke: Annotated[bool, typer.Option("--revoke", help="Take them back, and cut off whoever uses them.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Let a NATS client hear the live events of one tenant, and nothing else; of the local stack only."""
+    if revoke:
+        listeners.revoke(settings.stack(), tenant)
+        ui.say(f"{ui.WELL} nobody hears events of {show.plain(tenant)} over NATS any more")
+        return
+    found = listeners.grant(settings.stack(), tenant)
+    if as_json:
+        show.emit(found._asdict())
+        return
+    show.facts((("URL", found.url), ("User", found.user), ("Password", found.password), ("Subject", found.subject)))
+    ui.say("  What it missed it cannot ask for here; GET /v1/events resumes anywhere.")
+
+
+VERBS: Final = {"tail": tail, "types": types, "credentials": credentials}

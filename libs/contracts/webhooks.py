@@ -54,6 +54,10 @@ class IssuedWebhook(msgspec.Struct, frozen=True, kw_only=True):
     secret: str
     """`whsec_<base64>`: the key of HMAC-SHA256."""
 
+    def __repr__(self) -> str:
+        """Whoever prints it by mistake prints no secret."""
+        return f"IssuedWebhook(webhook={self.webhook!r})"
+
 
 class CreateWebhook(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     """Have events sent to an address from now on; a repeat with the same `id` is refused with `conflict`."""

@@ -1,0 +1,119 @@
+"""A subscriber that is cut off and resumes, at any gateway, while publishers are killed: nothing lost, nothing twice."""
+
+import asyncio
+import itertools
+import json
+import signal
+from collections import Counter
+from pathlib import Path
+
+import httpx2
+import pytest
+
+from libs.testkit.events import PATIENCE_S, EventsGround, say
+from libs.testkit.front import Front, running, settings_for
+from libs.testkit.wait import until
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+STEPS = 5
+"""In which the events are said; after each the publisher is killed, and the subscriber is cut off more often."""
+
+
+class Subscriber:
+    """Listens by server-sent events; whenever it is cut off it goes on at the next gateway."""
+
+    def __init__(self, fronts: list[Front]) -> None:
+        self._fronts = itertools.cycle(fronts)
+        self.heard: list[str] = []
+        self.positions: list[int] = []
+        self.last_id = "0"
+        self.cuts = 0
+        self.cut = asyncio.Event()
+
+    async def listen(self) -> None:
+        """Go on for ever."""
+        while True:
+            self.cut.clear()
+            listening = asyncio.create_task(self._once(next(self._fronts)))
+            cutting = asyncio.create_task(self.cut.wait())
+            await asyncio.wait({listening, cutting}, return_when=asyncio.FIRST_COMPLETED)
+            listening.cancel()
+            cutting.cancel()
+            await asyncio.gather(listening, cutting, return_exceptions=True)
+            self.cuts += 1
+
+    async def _once(self, front: Front) -> None:
+        headers = {"last-event-id": self.last_id}
+        timeout = httpx2.Timeout(PATIENCE_S)
+        async with front.http.stream("GET", "/v1/events", headers=headers, timeout=timeout) as answer:
+            assert answer.status_code == 200
+            block: dict[str, str] = {}
+            async for line in answer.aiter_lines():
+                if line:
+                    name, _, value = line.partition(": ")
+                    block[name] = value
+                    continue
+                assert "event" not in block, block
+                # An event counts when its block is whole, as in every client.
+                if "data" in block:
+                    self.heard.append(json.loads(block["data"])["id"])
+                    self.positions.append(int(block["id"]))
+                self.last_id = block.get("id", self.last_id)
+                block = {}
+
+
+@pytest.mark.parametrize("count", [500, pytest.param(10_000, marks=pytest.mark.slow)])
+async def test_every_event_comes_once(ground: EventsGround, tmp_path: Path, count: int) -> None:
+    expected = [ground.completed(number) for number in range(count)]
+    foreign = [ground.completed(number, "beta") for number in range(count // 10)]
+    process = ground.process(batch=100)
+    places = [tmp_path / name for name in ("one", "two")]
+    for place in places:
+        place.mkdir()
+    async with (
+        running(settings_for(ground.nats, places[0])) as one,
+        running(settings_for(ground.nats, places[1])) as two,
+    ):
+        for front in (one, two):
+            gateway = front.gateway
+            await until(lambda gateway=gateway: gateway.bus.connected, timeout_s=PATIENCE_S)  # type: ignore[misc]
+        subscriber = Subscriber([one, two])
+        task = asyncio.create_task(subscriber.listen())
+        await say(ground.nats, foreign)
+        for step in range(STEPS):
+            await process.start()
+            part = expected[step * count // STEPS : (step + 1) * count // STEPS]
+            await say(ground.nats, part)
+            goal = len(subscriber.heard) + len(part) // 4
+            await until(lambda goal=goal: len(subscriber.heard) >= goal, timeout_s=PATIENCE_S)  # type: ignore[misc]
+            subscriber.cut.set()
+            await process.end(signal.SIGKILL)
+        await process.start()
+        cutting = asyncio.create_task(_cut_now_and_then(subscriber))
+        await until(lambda: len(subscriber.heard) >= count, timeout_s=2 * PATIENCE_S, what="every event")
+        cutting.cancel()
+        await process.end()
+        # Whatever comes twice or wrongly would come now.
+        done = len(subscriber.heard)
+        subscriber.cut.set()
+        await until(lambda: int(subscriber.last_id) >= subscriber.positions[-1], timeout_s=PATIENCE_S)
+        task.cancel()
+        await asyncio.gather(task, cutting, return_exceptions=True)
+    found = Counter(subscriber.heard)
+    lost = {each.id for each in expected} - set(found)
+    twice = [each for each, times in found.items() if times > 1]
+    print(
+        f"{count} events, {STEPS} publishers killed, {subscriber.cuts} times cut off: {len(lost)} lost, {len(twice)} twice"
+    )
+    assert (lost, twice, done) == (set(), [], count)
+    assert subscriber.positions == sorted(subscriber.positions)
+    assert set(found) == {each.id for each in expected}
+    assert subscriber.cuts >= STEPS
+
+
+async def _cut_now_and_then(subscriber: Subscriber) -> None:
+    """Cut the subscriber off after some more events, again and again."""
+    while True:
+        goal = len(subscriber.heard) + 150
+        await until(lambda goal=goal: len(subscriber.heard) >= goal, timeout_s=2 * PATIENCE_S)  # type: ignore[misc]
+        subscriber.cut.set()
