@@ -8,7 +8,7 @@ WORKDIR /opt/llmos
 ENV PYTHONPATH=/opt/llmos UV_LINK_MODE=copy
 COPY cli/__init__.py cli/
 COPY cli/bootstrap cli/bootstrap
-COPY requirements requirements
+COPY requirements/embedded.in requirements/uv.txt requirements/${RUNTIME}.txt requirements/
 RUN --mount=type=cache,target=/root/.cache --mount=type=secret,id=pip_conf \
     PIP_CONF=/run/secrets/pip_conf LLMOS_DEVICE=${RUNTIME} python -m cli.bootstrap.image ${RUNTIME}
 

@@ -7,13 +7,15 @@ WORKDIR /opt/llmos
 ENV PYTHONPATH=/opt/llmos UV_LINK_MODE=copy
 COPY cli/__init__.py cli/
 COPY cli/bootstrap cli/bootstrap
-COPY requirements requirements
+COPY requirements/embedded.in requirements/uv.txt requirements/
 
 FROM installer AS service-packages
+COPY requirements/base.txt requirements/
 RUN --mount=type=cache,target=/root/.cache --mount=type=secret,id=pip_conf \
     PIP_CONF=/run/secrets/pip_conf python -m cli.bootstrap.image base
 
 FROM installer AS feedback-packages
+COPY requirements/services.txt requirements/
 RUN --mount=type=cache,target=/root/.cache --mount=type=secret,id=pip_conf \
     PIP_CONF=/run/secrets/pip_conf python -m cli.bootstrap.image services
 

@@ -61,7 +61,11 @@ def test_the_context_holds_only_what_images_are_made_of() -> None:
         source.rstrip("/") for path in FILES for line in _lines(path)
         if line.startswith("COPY ") and "--from=" not in line for source in line.split()[1:-1]
     }  # fmt: skip
-    assert copied == allowed
+    locks = {each for each in copied if each.startswith("requirements/")}
+    assert copied - locks == {each for each in allowed if not each.startswith("requirements/")}
+    assert locks == {
+        f"requirements/{name}" for name in ("base.txt", "services.txt", "${RUNTIME}.txt", "uv.txt", "embedded.in")
+    }
     assert "libs/testkit" in rules
 
 
