@@ -277,11 +277,11 @@ async def whole_platform(ground: RolloutGround, registry_ground: RegistryGround)
         url = f"http://127.0.0.1:{port}"
         gateway = ServiceProcess("gateway", ground.directory, _gateway_environment(ground, port))
         feedback = ServiceProcess("feedback", ground.directory, platform.feedbacks.environment(build_s=0.1))
-        rollout = ground.process(lease_s=1.0)
+        rollout = ground.process(lease_s=5.0)
         for process in (gateway, feedback, rollout):
             await stack.enter_async_context(running(process))
         settings = {**platform.trainer_settings(), "gateway_url": f"{url}/v1"}
-        trainer = await stack.enter_async_context(trainer_process(platform.trainers, lease_s=2.0, **settings))
+        trainer = await stack.enter_async_context(trainer_process(platform.trainers, lease_s=15.0, **settings))
         people = await stack.enter_async_context(customers(url, KEY, NAME))
         processes: dict[str, ServiceProcess | TrainerProcess] = {
             "registry": registry, "gateway": gateway, "trainer": trainer, "feedback": feedback, "rollout": rollout,
