@@ -108,9 +108,12 @@ class Limiter:
     def settle(self, reservation: Reservation, exchange: Exchange, inflight: InFlight | None) -> None:
         """A request has ended, in whatever way: its slot is free, and what it did not use."""
         self.book.settle(reservation, _used(reservation, exchange, inflight))
-        for holder in reservation.holders:
+        self._release(reservation.holders)
+
+    def _release(self, holders: tuple[Holder, ...]) -> None:
+        """Give back at once what others wait for."""
+        for holder in holders:
             if holder.contended:
-                # Somebody else waits for what has become free.
                 self._wake.set()
 
     def _answer_limit(self, holders: tuple[Holder, ...], prompt: int) -> int:
@@ -141,6 +144,8 @@ class Limiter:
         now_s = clock.monotonic_s()
         reservation = self.book.reserve(holders, tokens, now_s)
         if reservation is None:
+            # What was granted of it, too little for this request, may be enough for somebody else's.
+            self._release(holders)
             raise telling.refusal(holders, tokens, now_s) if self.book.is_valid(now_s) else telling.unavailable()
         return reservation
 

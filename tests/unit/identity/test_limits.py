@@ -177,3 +177,29 @@ def test_what_a_gateway_claims_after_a_restart_is_not_counted_twice() -> None:
     world.talk(one)
 
     assert rush(world, other) == 7
+
+
+def test_what_is_given_back_is_not_used_while_the_answer_is_on_its_way() -> None:
+    world = world_of(requests_per_minute=20)
+    one, other = world.open(), world.open()
+    assert rush(world, one, most=10) == 10
+    world.talk(one)
+    world.now_s += 5
+    world.ask(one)
+    world.deliver(len(world.calls) - 1)
+    assert rush(world, other) == 10
+
+    assert not world.begin(one, P, 10)
+
+
+def test_a_request_counts_until_it_is_a_minute_old() -> None:
+    world = world_of(requests_per_minute=1)
+    gate = world.open()
+    world.now_s += 0.9
+    assert rush(world, gate) == 1
+    silence(world, gate, 59.5)
+    assert rush(world, gate) == 0
+
+    silence(world, gate, 2)
+
+    assert rush(world, gate) == 1

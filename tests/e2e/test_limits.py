@@ -1,0 +1,180 @@
+"""Limits over two gateway processes: nobody overspends, whatever is killed, and nothing of a limit is lost for ever."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from libs.contracts.identity import Limits
+from libs.kit.settings import PostgresSettings
+from libs.testkit.identity import IdentityGround
+from libs.testkit.nats_server import NatsServer
+from libs.testkit.stores import PostgresServer
+from libs.testkit.wait import eventually
+from tests.e2e.limits_scene import OK, REFUSED, RESERVED, Account, Answer, Scene, ask, scene
+
+SLOTS: Final = 4
+TOKENS_EACH: Final = 12
+"""Of the budget, for each request: too little for all of them."""
+
+
+@pytest.fixture
+def ground(
+    private_nats: NatsServer, postgres_server: PostgresServer, database: PostgresSettings, tmp_path: Path
+) -> IdentityGround:
+    return IdentityGround(private_nats, postgres_server, database, tmp_path)
+
+
+async def rush(here: Scene, key: str, count: int, meanwhile: Callable[[], Awaitable[None]] | None = None) -> Account:
+    """So many requests at once, shared by the gateways, each tried until it is answered or was refused thrice."""
+    account = Account()
+
+    async def client(port: int) -> None:
+        for _ in range(3):
+            try:
+                if account.note(await ask(port, key)):
+                    return
+            except (OSError, EOFError):
+                account.broken += 1
+            await asyncio.sleep(0.5)
+
+    disturbing = asyncio.create_task(meanwhile()) if meanwhile is not None else None
+    await asyncio.gather(*(client(here.ports[number % 2]) for number in range(count)))
+    if disturbing is not None:
+        await disturbing
+    return account
+
+
+async def drain(here: Scene, key: str, account: Account) -> None:
+    """Ask one gateway after the other until each has refused several times, with nothing under way."""
+    refused = 0
+    while refused < 10:
+        for port in here.ports:
+            answer = await ask(port, key)
+            if account.note(answer):
+                refused = 0
+            elif answer.status == REFUSED:
+                refused += 1
+            # What a refused request was granted in part goes back before the other gateway asks for it.
+            await asyncio.sleep(0.3)
+
+
+async def slow(here: Scene, index: int, key: str) -> Answer | None:
+    """A request that runs for long; None if its gateway was killed."""
+    try:
+        return await ask(here.ports[index], key, user="pace-500ms", max_tokens=40)
+    except (OSError, EOFError):
+        return None
+
+
+async def check_slots(here: Scene, key: str) -> None:
+    """Requests of both gateways together take every slot, and not one more."""
+    running: list[asyncio.Task[Answer | None]] = []
+    async with asyncio.timeout(240):
+        while len(running) < SLOTS:
+            task = asyncio.create_task(slow(here, len(running) % 2, key))
+            done, _ = await asyncio.wait([task], timeout=3)
+            if not done:
+                running.append(task)
+            else:
+                answer = task.result()
+                assert answer is not None
+                assert answer.status != OK
+            if any(one.done() for one in running):
+                running = []
+    answer = await ask(here.ports[0], key)
+    assert (answer.status, answer.code) == (REFUSED, "rate_limit_exceeded")
+    assert float(answer.headers["retry-after-ms"]) >= 1000
+    for answered in await asyncio.gather(*running):
+        assert answered is not None
+        assert answered.status == OK
+
+
+async def spend(here: Scene, name: str, count: int) -> str:
+    """A budget that is too small for all requests, spent to the last; what there is to say of it."""
+    budget = TOKENS_EACH * count
+    key = await here.key(name, Limits(budget_tokens=budget, budget_period="month"))
+    account = await rush(here, key, count)
+    await drain(here, key, account)
+    left = budget - account.tokens
+    assert account.codes["insufficient_quota"]
+    assert not account.broken
+    assert 0 <= left < RESERVED, account
+    return f"{count} at once: {account.answered} answered, {account.tokens} of {budget} tokens spent, {left} left"
+
+
+async def spend_while_processes_die(here: Scene, name: str, count: int) -> str:
+    """The same while a gateway and the identity process are killed and started again."""
+    budget = TOKENS_EACH * count
+    key = await here.key(name, Limits(budget_tokens=budget))
+    slots_key = await here.key(f"{name}-slots", Limits(concurrency=SLOTS, tokens_per_minute=10**6))
+    long_ones = [asyncio.create_task(slow(here, index % 2, slots_key)) for index in range(SLOTS)]
+
+    async def kill() -> None:
+        await here.kill_gateway(1)
+        await here.kill_identity()
+
+    account = await rush(here, key, count, kill)
+    await here.known(here.ports[1], key)
+    await drain(here, key, account)
+    left = budget - account.tokens
+    # What the killed gateway had, reserved or in advance, counts as spent.
+    assert left >= 0, account
+    await asyncio.gather(*long_ones)
+    await check_slots(here, slots_key)
+    return f"with kills: {account.answered} answered, {account.tokens} of {budget} spent, {account.broken} cut off"
+
+
+async def check_rates(here: Scene) -> None:
+    """A limit per minute over both gateways, and what the headers say of it."""
+    key = await here.key("rates", Limits(requests_per_minute=20, tokens_per_minute=10**6))
+    began_s = asyncio.get_running_loop().time()
+    account = await rush(here, key, 60)
+    minutes = 1 + int((asyncio.get_running_loop().time() - began_s) / 60)
+    assert 15 <= account.answered <= 20 * minutes, account
+    answer = await ask(here.ports[0], key)
+    assert answer.headers["x-ratelimit-limit-requests"] == "20"
+    assert 0 <= int(answer.headers["x-ratelimit-remaining-requests"]) <= 20
+    assert answer.headers["x-ratelimit-reset-requests"].endswith("s")
+    assert int(answer.headers["x-ratelimit-remaining-tokens"]) > 900_000
+    if answer.status == REFUSED:
+        assert float(answer.headers["retry-after-ms"]) > 0
+
+
+async def test_budgets_rates_and_slots_hold_over_two_gateways(ground: IdentityGround) -> None:
+    async with scene(ground) as here:
+        await spend(here, "everyday", 300)
+        await check_rates(here)
+        await spend_while_processes_die(here, "deaths", 300)
+
+
+@pytest.mark.slow
+async def test_ten_thousand_requests_at_once_overspend_nothing(ground: IdentityGround) -> None:
+    async with scene(ground) as here:
+        print(await spend(here, "many", 10_000))
+        print(await spend_while_processes_die(here, "many-deaths", 10_000))
+
+
+async def test_a_key_without_limits_needs_no_identity_service(ground: IdentityGround) -> None:
+    async with scene(ground) as here:
+        await here.desk.project("free")
+        key = (await here.desk.key("free")).secret
+        limited = await here.key("bound", Limits(concurrency=2, tokens_per_minute=10**6))
+
+        async def answers(of: str) -> int:
+            return (await ask(here.ports[0], of)).status
+
+        assert await answers(limited) == OK
+        # Said before the limited one was, so it is known where that one is.
+        await here.identity.end()
+        assert await answers(key) == OK
+
+        async def is_answered(status: int) -> bool | None:
+            return await answers(limited) == status or None
+
+        await eventually(lambda: is_answered(503), timeout_s=90, what="the end of the lease")
+        assert await answers(key) == OK
+        await here.identity.start()
+        await eventually(lambda: is_answered(OK), timeout_s=90, what="another lease")
