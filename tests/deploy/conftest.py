@@ -9,6 +9,7 @@ from libs.testkit.ports import free_port
 from tests.deploy.project import FAKE_ENGINE, Compose, engine_answers, get_images
 
 _ROWS: Final = pytest.StashKey[list[tuple[str, ...]]]()
+_NOTES: Final = pytest.StashKey[list[str]]()
 
 
 @pytest.fixture(scope="session")
@@ -20,8 +21,12 @@ def compose(request: pytest.FixtureRequest) -> Iterator[Compose]:
     project.run("down", "--volumes", "--remove-orphans")
     get_images(project)
     request.config.stash[_ROWS] = []
-    yield project
-    project.run("down", "--volumes", "--remove-orphans", check=False)
+    request.config.stash[_NOTES] = project.notes
+    try:
+        project.begin()
+        yield project
+    finally:
+        project.run("down", "--volumes", "--remove-orphans", check=False)
 
 
 @pytest.fixture
@@ -44,3 +49,5 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
     head = ("what happens", "requests that failed", "served again after (s)", "container healthy after (s)")
     for cells in (head, ("---", "---:", "---:", "---:"), *rows):
         terminalreporter.write_line(f"| {' | '.join((*cells, *('',) * (len(head) - len(cells))))} |")
+    if notes := config.stash[_NOTES]:
+        terminalreporter.write_line(f"Stand-ins, not the published images: {', '.join(notes)}")

@@ -27,7 +27,9 @@ class Compose:
     port: int
     key: str = ""
     admin_key: str = ""
+    came_up_s: float = 0.0
     notes: list[str] = field(default_factory=list)
+    """Images that are only stand-ins."""
 
     def run(self, *arguments: str, check: bool = True) -> "subprocess.CompletedProcess[str]":
         """`docker compose ARGUMENTS` on this project."""
@@ -46,6 +48,20 @@ class Compose:
     def up(self, *arguments: str) -> None:
         """Start what is missing and wait until it is healthy."""
         self.run("up", "-d", "--wait", "--wait-timeout", "900", *arguments)
+
+    def begin(self) -> None:
+        """Bring it up from nothing, and read the keys that it has made."""
+        began_s = clock.monotonic_s()
+        try:
+            self.up()
+        except AssertionError as error:
+            raise AssertionError(f"{error}\n{self.run('logs', '--tail', '5').stdout}") from error
+        self.came_up_s = clock.monotonic_s() - began_s
+        gateway = self.containers("gateway")[0]
+        self.key = self.docker("exec", gateway, "cat", "/run/secrets/api_keys").stdout.strip()
+        self.admin_key = (
+            self.docker("exec", gateway, "cat", "/run/secrets/admin_keys").stdout.strip().rpartition(":")[2]
+        )
 
     def containers(self, service: str) -> list[str]:
         """Ids of a service's containers."""

