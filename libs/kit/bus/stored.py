@@ -12,8 +12,6 @@ from libs.kit.bus.parser import Message
 from libs.kit.waiting import set_within
 
 _TIMEOUT_S: Final = 5.0
-_rfc3339: Final = functools.lru_cache(maxsize=64)(clock.rfc3339)
-"""Events of one transaction have one time."""
 
 
 class Event(NamedTuple):
@@ -25,6 +23,12 @@ class Event(NamedTuple):
     payload: bytes
     type: str = ""
     """As CloudEvents calls it; empty: the subject."""
+
+
+@functools.lru_cache(maxsize=64)
+def _rest(type_: str, time_ms: int, constant: str) -> str:
+    """Headers that the events of one transaction share."""
+    return f"ce-type: {type_}\r\nce-time: {clock.rfc3339(time_ms)}\r\n{constant}"
 
 
 class _Sending:
@@ -76,27 +80,25 @@ class StoredPublisher:
         if not self._bus.connected:
             raise BusUnavailableError(self._bus.last_error or "not connected")
         sending = _Sending(len(events))
-        mine = [f"{self._inbox}.{next(self._numbers)}" for _ in events]
+        # Of this call alone. A subject belongs to one stream, so each event is answered once, and counting is enough.
+        reply = f"{self._inbox}.{next(self._numbers)}"
+        self._waiting[reply] = sending
         try:
-            for reply, event in zip(mine, events, strict=True):
-                self._waiting[reply] = sending
+            for event in events:
                 self._bus.publish(event.subject, event.payload, reply=reply, headers=self._headers(event))
             await set_within(sending.done, self._timeout_s)
         finally:
-            for reply in mine:
-                self._waiting.pop(reply, None)
+            del self._waiting[reply]
         if sending.missing:
             raise BusTimeoutError(f"{sending.missing} of {len(events)} events were not acknowledged")
 
     def _headers(self, event: Event) -> bytes:
-        return (
-            f"NATS/1.0\r\nNats-Msg-Id: {event.id}\r\nce-id: {event.id}\r\nce-type: {event.type or event.subject}\r\n"
-            f"ce-time: {_rfc3339(event.time_ms)}\r\n{self._constant}"
-        ).encode()
+        rest = _rest(event.type or event.subject, event.time_ms, self._constant)
+        return f"NATS/1.0\r\nNats-Msg-Id: {event.id}\r\nce-id: {event.id}\r\n{rest}".encode()
 
     def _on_ack(self, message: Message) -> None:
         # An error, or "no responders" while JetStream starts, is no acknowledgement.
         if message.payload.startswith(b"{") and b'"error"' not in message.payload:
-            sending = self._waiting.pop(message.subject, None)
+            sending = self._waiting.get(message.subject)
             if sending is not None:
                 sending.acknowledged()
