@@ -1,11 +1,8 @@
-"""The schema: the migrations make exactly the declared tables, backwards and forwards, and keep what is in them."""
+"""What is there outlives migrations; that the tables are the declared ones is tested for all services."""
 
 import asyncio
 
 import pytest
-from alembic.autogenerate import compare_metadata
-from alembic.migration import MigrationContext
-from sqlalchemy import Connection, text
 
 from libs.kit.bus.stored import Event
 from libs.kit.postgres import Database
@@ -13,44 +10,7 @@ from libs.kit.settings import PostgresSettings
 from libs.testkit.feedback import completed
 from services.feedback.migrations import migrate
 from services.feedback.repository import erasures, interactions
-from services.feedback.tables import OUTBOX, SCHEMA, metadata
-
-_OURS = ("add_table", "remove_table", "add_column", "remove_column")
-_UNDECLARED = {"statistics_told", "statistics_counted"}
-"""Written and read by their own statements only."""
-
-
-def _differences(connection: Connection) -> list[object]:
-    context = MigrationContext.configure(
-        connection,
-        opts={
-            "include_schemas": True,
-            "version_table_schema": SCHEMA,
-            "compare_type": True,
-            "include_name": lambda name, kind, _: (
-                (kind != "schema" or name == SCHEMA) and (kind != "table" or name not in _UNDECLARED)
-            ),
-        },
-    )
-    # Indexes, checks and keys are the migrations' own.
-    return [change for change in compare_metadata(context, metadata) if isinstance(change, list) or change[0] in _OURS]
-
-
-async def _indexes(database: Database) -> set[str]:
-    async with database.begin() as connection:
-        query = text("select indexname from pg_indexes where schemaname = :schema")
-        return set((await connection.execute(query, {"schema": SCHEMA})).scalars())
-
-
-async def test_the_migrations_make_the_declared_tables_forwards_and_backwards(database: PostgresSettings) -> None:
-    door = Database(database)
-    for _ in range(2):
-        await migrate(door)
-        async with door.begin() as connection:
-            assert await connection.run_sync(_differences) == []
-        await migrate(door, "base")
-        assert await _indexes(door) == {"alembic_version_pkc"}
-    await door.close()
+from services.feedback.tables import OUTBOX
 
 
 async def test_later_keys_and_outboxes_keep_what_was_there(database: PostgresSettings) -> None:
