@@ -81,12 +81,12 @@ async def test_nonsense_among_events_holds_nothing_up(ground: EventsGround) -> N
 
 @pytest.mark.asyncio(loop_scope="session")
 async def test_killed_again_and_again_it_loses_and_doubles_nothing(ground: EventsGround) -> None:
-    count = 3_000
+    count = 2_000
     process = ground.process(batch=50)
     saying = asyncio.create_task(
         say(ground.nats, (ground.completed(n, "ab"[n % 2]) for n in range(count)), at_once=100)
     )
-    for number in range(3):
+    for number in range(2):
         await process.start()
         await reaches(ground, 100 + number * 500)
         await process.end(signal.SIGKILL)
