@@ -87,6 +87,7 @@ def shares(home: Home) -> Mapping[str, Mapping[str, str]]:
         "scheduler": _named(home, "nats_system"),
         "registry": _named(home, objects.REGISTRY_ACCESS_KEY_NAME, objects.REGISTRY_SECRET_KEY_NAME),
         "trainer": api_keys,
+        "audit": _named(home, "audit_key"),
     }
     services = {
         user.name: {**_named(home, f"nats_{user.name}"), **own.get(user.name, {})}

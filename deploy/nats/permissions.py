@@ -5,6 +5,7 @@ from typing import Final
 
 from libs.contracts import subjects
 from libs.contracts.topology import (
+    AUDIT_ENTRIES,
     CMD_INFERENCE,
     EVENTS_CONSUMERS,
     EVENTS_WEBHOOKS,
@@ -59,6 +60,8 @@ GATEWAY: Final = User(
         subjects.ALL_EVENTS_CALLS,
         subjects.PUBLIC_GET,
         subjects.ALL_IDENTITY_CALLS,
+        subjects.RECORD_AUDIT,
+        subjects.ALL_AUDIT_CALLS,
         subjects.ALL_CANCELS,
         subjects.ALL_GATEWAY_BEATS,
         subjects.REPORT,
@@ -192,6 +195,12 @@ EVENTS: Final = User(
     subscribe=("_INBOX.>", subjects.ALL_EVENTS_CALLS),
 )
 
+AUDIT: Final = User(
+    name="audit",
+    publish=("rpl.gateway.*", "_INBOX.>", subjects.AUDIT_HEAD, subjects.AUDIT_HEAD_GET, *_pulls(AUDIT_ENTRIES)),
+    subscribe=("_INBOX.>", subjects.ALL_AUDIT_CALLS),
+)
+
 PROVISIONER: Final = User(
     name="provisioner",
     publish=(
@@ -205,6 +214,7 @@ PROVISIONER: Final = User(
         subjects.ALL_EVENTS_CALLS,
         # Whether it answers; whoever makes keys has a key, and asks a gateway.
         subjects.identity_call("organisation_list"),
+        subjects.audit_call("audit_list"),
     ),
     subscribe=("_INBOX.>", subjects.ALL_BEATS, subjects.ALL_JOB_PROGRESS, subjects.SPLITS, "evt.>"),
 )
@@ -219,6 +229,7 @@ APPLICATION_USERS: Final = (
     ROLLOUT,
     IDENTITY,
     EVENTS,
+    AUDIT,
     PROVISIONER,
 )
 SYSTEM_USER: Final = "system"

@@ -74,6 +74,7 @@ _SPECS: Final = (
     ErrorSpec("rollout_unavailable", 503, "server_error", retryable=True),
     ErrorSpec("events_unavailable", 503, "server_error", retryable=True),
     ErrorSpec("identity_unavailable", 503, "server_error", retryable=True),
+    ErrorSpec("audit_unavailable", 503, "server_error", retryable=True),
     ErrorSpec("trainer_unavailable", 503, "server_error", retryable=True),
     ErrorSpec("shutting_down", 503, "server_error", retryable=True),
     ErrorSpec("deadline_exceeded", 504, "server_error"),

@@ -53,6 +53,12 @@ PUBLIC_NEWS: Final = "ctl.events.all.news"
 """The stream of public events has more."""
 ALL_EVENTS_CALLS: Final = "ctl.events.api.*"
 
+RECORD_AUDIT: Final = "cmd.audit.entry.record.v1"
+AUDIT_HEAD: Final = "evt.audit.head.moved.v1"
+AUDIT_HEAD_GET: Final = f"$JS.API.DIRECT.GET.EVT_AUDIT.{AUDIT_HEAD}"
+"""Where the server is asked for the newest link of the audit that was said (JetStream direct get)."""
+ALL_AUDIT_CALLS: Final = "ctl.audit.api.*"
+
 ALL_IDENTITY_CALLS: Final = "ctl.identity.api.*"
 KEY_CHANGED: Final = "evt.identity.key.changed.v1"
 PROJECT_CHANGED: Final = "evt.identity.project.changed.v1"
@@ -127,6 +133,11 @@ def trainer_call(operation: str) -> str:
 def rollout_call(operation: str) -> str:
     """Where the rollout service is asked to do `operation` (`libs.contracts.rollouts.OPERATIONS`); a core request."""
     return f"ctl.rollout.api.{operation}"
+
+
+def audit_call(operation: str) -> str:
+    """Where the audit service is asked to do `operation` (`libs.contracts.audit.OPERATIONS`); a core request."""
+    return f"ctl.audit.api.{operation}"
 
 
 def identity_call(operation: str) -> str:

@@ -127,6 +127,24 @@ EVT_IDENTITY: Final = Stream(
     max_bytes=256 << 20,
 )
 
+CMD_AUDIT: Final = Stream(
+    name="CMD_AUDIT",
+    subjects=("cmd.audit.>",),
+    retention="workqueue",
+    max_age_s=30 * DAY_S,
+    max_bytes=256 << 20,
+)
+
+EVT_AUDIT: Final = Stream(
+    name="EVT_AUDIT",
+    subjects=("evt.audit.>",),
+    retention="limits",
+    max_age_s=3_650 * DAY_S,
+    max_bytes=64 << 20,
+    direct_get=True,
+)
+"""The newest links of the audit; the oldest go when it is full, and the newest is what matters."""
+
 STREAMS: Final = (
     CMD_INFERENCE,
     EVT_INFERENCE,
@@ -138,6 +156,8 @@ STREAMS: Final = (
     EVT_ROLLOUT,
     EVT_IDENTITY,
     PUBLIC,
+    CMD_AUDIT,
+    EVT_AUDIT,
 )
 
 FEEDBACK_ACK_WAIT_S: Final = 5.0
@@ -208,6 +228,13 @@ EVENTS_WEBHOOKS: Final = Consumer(
     ack_wait_s=FEEDBACK_ACK_WAIT_S,
     max_ack_pending=FEEDBACK_MAX_HELD,
 )
+AUDIT_ENTRIES: Final = Consumer(
+    stream=CMD_AUDIT.name,
+    durable="audit__record_entry",
+    filter_subject=subjects.RECORD_AUDIT,
+    ack_wait_s=FEEDBACK_ACK_WAIT_S,
+    max_ack_pending=FEEDBACK_MAX_HELD,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -255,4 +282,5 @@ def consumers(pools: tuple[str, ...]) -> tuple[Consumer, ...]:
         ROLLOUT_SIGNALS,
         *EVENTS_CONSUMERS,
         EVENTS_WEBHOOKS,
+        AUDIT_ENTRIES,
     )

@@ -10,7 +10,7 @@ from libs.contracts.catalogue import CATALOGUE, Entry
 from libs.contracts.catalogue.page import render
 
 ROOT = Path(__file__).resolve().parents[2]
-PULLING = {"scheduler", "feedback", "rollout", "events", "gateway"}
+PULLING = {"scheduler", "feedback", "rollout", "events", "audit", "gateway"}
 """Read streams through durable consumers or by number, which takes permission to ask, not to listen."""
 JETSTREAM_OWN = ("$JS.", "_INBOX.", "evt.>")
 

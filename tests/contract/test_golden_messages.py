@@ -24,6 +24,7 @@ from libs.contracts.inference import (
     WorkerLost,
     WorkerState,
 )
+from tests.contract.audit_samples import AUDIT_SAMPLES
 from tests.contract.events_samples import EVENTS_SAMPLES
 from tests.contract.feedback_samples import FEEDBACK_SAMPLES
 from tests.contract.identity_samples import IDENTITY_SAMPLES
@@ -113,6 +114,7 @@ SAMPLES: Final[dict[str, msgspec.Struct]] = {
     **ROLLOUT_SAMPLES,
     **EVENTS_SAMPLES,
     **IDENTITY_SAMPLES,
+    **AUDIT_SAMPLES,
 }
 
 

