@@ -1,0 +1,141 @@
+"""What a request may cost, what a refusal says, and what the headers tell."""
+
+import msgspec
+import pytest
+
+from libs.contracts.identity import LEASE_TTL_S, Amounts, Grant, Leased, Limits
+from libs.contracts.requests import ROUTES
+from services.gateway.bodies import decode
+from services.gateway.dialects import dialect_of
+from services.gateway.limits import bounds
+from services.gateway.limits.book import Book
+from services.gateway.limits.holders import Holder
+from services.gateway.limits.telling import duration_text, left_lines, refusal
+from services.gateway.replies import retry_headers
+
+CHAT = "/v1/chat/completions"
+
+
+@pytest.mark.parametrize(
+    ("path", "fields", "bound"),
+    [
+        (CHAT, {"messages": [], "max_tokens": 5}, 5),
+        (CHAT, {"messages": [], "max_tokens": 5, "max_completion_tokens": 7, "n": 3}, 21),
+        ("/v1/completions", {"prompt": "a", "max_tokens": 5, "n": 2}, 10),
+        ("/v1/completions", {"prompt": ["a", "b", "c"], "max_tokens": 5}, 15),
+        ("/v1/completions", {"prompt": [[1, 2], [3]], "max_tokens": 5}, 10),
+        ("/v1/completions", {"prompt": [1, 2, 3], "max_tokens": 5}, 5),
+        ("/v1/responses", {"input": "a", "max_output_tokens": 9}, 9),
+        ("/v1/messages", {"messages": [], "max_tokens": 4}, 4),
+        ("/v1/embeddings", {"input": "a"}, 0),
+        ("/tokenize", {"prompt": "a"}, 0),
+    ],
+)
+def test_an_answer_is_bounded_by_what_the_client_allows(path: str, fields: dict[str, object], bound: int) -> None:
+    body = decode(ROUTES[path], msgspec.json.encode({"model": "m", **fields}))
+    assert bounds.answer_bound(path, body) == bound
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        (CHAT, b'{"model":"m","messages":[]}'),
+        (CHAT, b' {"model":"m","messages":[],"max_tokens":null } \n'),
+        ("/v1/completions", b'{"model":"m","prompt":"}"}'),
+        ("/v1/responses", b'{"model":"m","input":"a"}'),
+    ],
+)
+def test_a_request_without_a_limit_gets_one_that_the_engine_reads(path: str, body: bytes) -> None:
+    fields = decode(ROUTES[path], body)
+    assert bounds.needs_limit(path, fields)
+
+    limited = bounds.with_limit(path, fields, body, 33)
+
+    assert decode(ROUTES[path], limited).token_limit() == fields.token_limit() == 33
+    assert msgspec.json.decode(limited)["model"] == "m"
+
+
+def book_with(share: Amounts, limits: Limits, now_s: float = 100.0) -> tuple[Book, Holder]:
+    book = Book("g1")
+    holder = book.holder("key:k", limits)
+    book.ask(now_s)
+    grant = Grant(holder="key:k", share=share, period="2026-11", elsewhere_requests=2, wait_s=3.0)
+    assert book.hear(Leased(epoch="1", grants=(grant,)), now_s)
+    return book, holder
+
+
+def test_a_refusal_names_the_limit_and_when_it_is_free_again() -> None:
+    book, holder = book_with(Amounts(requests=1), Limits(requests_per_minute=3))
+    assert book.reserve((holder,), 0, 100.0) is not None
+
+    assert book.reserve((holder,), 0, 101.0) is None
+
+    error = refusal((holder,), 0, 101.0)
+    assert error.code == "rate_limit_exceeded"
+    assert "3 requests per minute of the key k" in error.message
+    # Another gateway's part is free sooner than ours.
+    assert error.retry_after_s == 3.0
+    headers = dict(retry_headers(error, 429, work_began=False))
+    assert 3_000 <= int(headers[b"retry-after-ms"]) <= 3_600
+    assert b"x-should-retry" not in headers
+
+
+def test_a_spent_budget_is_no_use_trying_again() -> None:
+    _, holder = book_with(Amounts(budget_tokens=10), Limits(budget_tokens=10))
+
+    error = refusal((holder,), 11, 100.0)
+
+    assert error.code == "insufficient_quota"
+    assert dict(retry_headers(error, 429, work_began=False))[b"x-should-retry"] == b"false"
+    openai = msgspec.json.decode(dialect_of("openai").body(error, "r1"))["error"]
+    assert (openai["type"], openai["code"]) == ("insufficient_quota", "insufficient_quota")
+    anthropic = msgspec.json.decode(dialect_of("anthropic").body(error, "r1"))["error"]
+    assert anthropic["type"] == "rate_limit_error"
+
+
+def test_headers_tell_of_the_holder_that_has_least_left() -> None:
+    book, holder = book_with(Amounts(requests=5, tokens=100), Limits(requests_per_minute=9, tokens_per_minute=100))
+    wide = Holder("project:p", Limits(requests_per_minute=1_000))
+    book.reserve((holder,), 30, 100.5)
+
+    lines = left_lines((wide, holder), 101.0).decode()
+
+    assert "x-ratelimit-limit-requests: 9\r\nx-ratelimit-remaining-requests: 6\r\n" in lines
+    assert "x-ratelimit-limit-tokens: 100\r\nx-ratelimit-remaining-tokens: 70\r\n" in lines
+    assert "x-ratelimit-reset-requests: 1m0s\r\n" in lines
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(0, b"0s"), (0.2, b"1s"), (59.5, b"1m0s"), (360, b"6m0s"), (3661, b"1h1m1s")]
+)
+def test_durations_are_written_as_the_sdks_users_know_them(seconds: float, text: bytes) -> None:
+    assert duration_text(seconds) == text
+
+
+def test_shares_are_good_for_a_part_of_the_lease_only() -> None:
+    book, holder = book_with(Amounts(requests=5), Limits(requests_per_minute=5))
+    assert book.reserve((holder,), 0, 100.0 + 0.79 * LEASE_TTL_S) is not None
+
+    assert book.reserve((holder,), 0, 100.0 + 0.81 * LEASE_TTL_S) is None
+
+
+def test_a_request_is_settled_once() -> None:
+    book, holder = book_with(Amounts(slots=2, tokens=50), Limits(concurrency=2, tokens_per_minute=50))
+    reservation = book.reserve((holder,), 20, 100.0)
+    assert reservation is not None
+
+    book.settle(reservation, 5)
+    book.settle(reservation, 5)
+
+    assert (holder.running, holder.window.tokens) == (0, 5)
+
+
+def test_an_answer_that_comes_late_is_not_believed() -> None:
+    book = Book("g1")
+    holder = book.holder("key:k", Limits(requests_per_minute=5))
+    book.ask(100.0)
+
+    late = Leased(epoch="1", grants=(Grant(holder="key:k", share=Amounts(requests=5)),))
+
+    assert not book.hear(late, 100.0 + 0.3 * LEASE_TTL_S)
+    assert book.reserve((holder,), 0, 100.0 + 0.3 * LEASE_TTL_S) is None
