@@ -133,6 +133,7 @@ CMD_AUDIT: Final = Stream(
     retention="workqueue",
     max_age_s=30 * DAY_S,
     max_bytes=256 << 20,
+    max_messages_per_subject=100_000,
 )
 
 EVT_AUDIT: Final = Stream(
