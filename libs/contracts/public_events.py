@@ -165,7 +165,7 @@ def _job(said: JobChanged) -> Made:
         passed=job.verdict.passed if job.verdict is not None else None,
         error_code=job.error_code,
     )
-    return Made(said.id, said.time_ms, PLATFORM, job.id, told)
+    return Made(said.id, said.time_ms, job.tenant, job.id, told)
 
 
 def _published(said: VersionPublished) -> Made:
@@ -178,7 +178,7 @@ def _published(said: VersionPublished) -> Made:
         size_bytes=version.size_bytes,
         base=version.base,
     )
-    return Made(said.id, said.time_ms, PLATFORM, version.reference, told)
+    return Made(said.id, said.time_ms, version.tenant, version.reference, told)
 
 
 def _moved(said: AliasMoved) -> Made:
@@ -190,7 +190,7 @@ def _moved(said: AliasMoved) -> Made:
         previous=said.previous,
         generation=alias.generation,
     )
-    return Made(said.id, said.time_ms, PLATFORM, f"{alias.name}@{alias.alias}", told)
+    return Made(said.id, said.time_ms, said.tenant, f"{alias.name}@{alias.alias}", told)
 
 
 def _deployed(said: DeploymentChanged) -> Made:
@@ -220,7 +220,7 @@ def _rollout(said: RolloutChanged) -> Made:
         turn=rollout.turn,
         reason=rollout.reason,
     )
-    return Made(said.id, said.time_ms, PLATFORM, rollout.id, told)
+    return Made(said.id, said.time_ms, rollout.tenant, rollout.id, told)
 
 
 def _turn(said: TurnChanged) -> Made:
@@ -236,7 +236,7 @@ def _turn(said: TurnChanged) -> Made:
         rollout=turn.rollout,
         reason=turn.reason,
     )
-    return Made(said.id, said.time_ms, turn.declared.selection.tenant, turn.id, told)
+    return Made(said.id, said.time_ms, turn.declared.tenant, turn.id, told)
 
 
 def _key(said: KeyChanged) -> Made:
