@@ -11,6 +11,9 @@ from libs.contracts import subjects
 from libs.contracts.asyncapi import document
 from libs.contracts.feedback import SignalKind, SignalRecorded
 from libs.contracts.public_events import PUBLIC_EVENTS, TYPES, Made, PublicEvent
+from libs.contracts.registry import VersionPublished
+from libs.contracts.rollouts import RolloutChanged, TurnChanged
+from libs.contracts.training import JobChanged
 from tests.contract.feedback_samples import SIGNAL
 from tests.contract.test_golden_messages import SAMPLES
 
@@ -60,3 +63,22 @@ def test_no_tenant_can_stand_in_a_subject_as_another_or_as_the_platform() -> Non
     assert len(set(tokens)) == len(odd)
     assert all(subjects.is_token(token) for token in tokens)
     assert (tokens[0], tokens[1]) == ("_platform", "a")
+
+
+def test_what_belongs_to_a_tenant_is_told_to_that_tenant() -> None:
+    made = {each.message: each.make for each in PUBLIC_EVENTS}
+    replace = msgspec.structs.replace
+    version = SAMPLES["VersionPublished"]
+    assert isinstance(version, VersionPublished)
+    job, rollout, turn = SAMPLES["JobChanged"], SAMPLES["RolloutChanged"], SAMPLES["TurnChanged"]
+    assert isinstance(job, JobChanged)
+    assert isinstance(rollout, RolloutChanged)
+    assert isinstance(turn, TurnChanged)
+    owned = (
+        replace(version, version=replace(version.version, tenant="t9")),
+        replace(SAMPLES["AliasMoved"], tenant="t9"),
+        replace(job, job=replace(job.job, tenant="t9")),
+        replace(rollout, rollout=replace(rollout.rollout, tenant="t9")),
+        replace(turn, turn=replace(turn.turn, declared=replace(turn.turn.declared, tenant="t9"))),
+    )
+    assert [made[type(each)](each).tenant for each in owned] == ["t9"] * len(owned)
