@@ -59,7 +59,3 @@ class ServiceDouble:
             answer = msgspec.json.encode(Reply(result=msgspec.Raw(msgspec.json.encode(answer))))
         if answer is not None:
             self.bus.publish(message.reply, answer)
-
-
-class RegistryDouble(ServiceDouble):
-    """The registry."""

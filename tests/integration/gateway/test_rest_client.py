@@ -1,11 +1,9 @@
 """The command line's way to the registry, through a real gateway: what goes in comes out on the bus, and back."""
 
-from collections.abc import AsyncIterator
 from typing import Any
 
 import msgspec
 import pytest
-import pytest_asyncio
 
 from cli.models.rest import RestRegistry
 from libs.contracts.calls import Fault
@@ -29,12 +27,12 @@ from libs.contracts.registry import (
 )
 from libs.kit.errors import ServiceError
 from libs.testkit.front import KEY, Front
-from libs.testkit.nats_server import NatsServer
 from libs.testkit.ports import free_port
 from tests.integration.gateway.admin_scene import ADMIN
-from tests.integration.gateway.registry_double import RegistryDouble
-from tests.integration.gateway.test_registry_api import DIGEST, GOOD, MANIFEST
+from tests.integration.gateway.registry_answers import DIGEST, GOOD, MANIFEST
+from tests.integration.gateway.registry_double import ServiceDouble
 
+SERVICE, CLIENT = "registry", RestRegistry
 MOVE = SetAlias(name="helpdesk", alias="champion", target="helpdesk@1", author="ops", reason="better")
 DEPLOY = Deploy(pool="default", base="helpdesk@1", author="ops", adapters=("a@1",), engine_args=("-x",), replicas=2)
 REQUESTS: list[tuple[str, msgspec.Struct]] = [
@@ -66,47 +64,33 @@ def overrides(admin_keys: dict[str, Any]) -> dict[str, Any]:
     return admin_keys
 
 
-@pytest_asyncio.fixture(loop_scope="session")
-async def behind(nats: NatsServer) -> AsyncIterator[RegistryDouble]:
-    double = RegistryDouble(nats, dict(GOOD))
-    await double.start()
-    yield double
-    await double.stop()
-
-
-@pytest_asyncio.fixture(loop_scope="session")
-async def registry(front: Front) -> AsyncIterator[RestRegistry]:
-    async with RestRegistry(f"http://127.0.0.1:{front.port}/v1", ADMIN) as registry:
-        yield registry
-
-
 async def test_every_operation_arrives_as_it_was_meant_and_so_does_its_result(
-    registry: RestRegistry, behind: RegistryDouble
+    client: RestRegistry, behind: ServiceDouble
 ) -> None:
     assert {operation for operation, _ in REQUESTS} == set(OPERATIONS)
     for operation, request in REQUESTS:
-        assert await registry.call(operation, request) == GOOD[operation]
+        assert await client.call(operation, request) == GOOD[operation]
         assert behind.asked[-1] == (operation, request)
 
 
 @pytest.mark.parametrize("code", sorted(ERRORS))
-async def test_faults_keep_code_words_and_field(registry: RestRegistry, behind: RegistryDouble, code: str) -> None:
+async def test_faults_keep_code_words_and_field(client: RestRegistry, behind: ServiceDouble, code: str) -> None:
     behind.answers["version_show"] = Fault(code, "This is why.", "reference")
     with pytest.raises(ServiceError) as failed:
-        await registry.call("version_show", Resolve("helpdesk"))
+        await client.call("version_show", Resolve("helpdesk"))
     assert (failed.value.code, failed.value.message, failed.value.param) == (code, "This is why.", "reference")
 
 
-async def test_a_lost_race_is_a_conflict_whatever_http_calls_it(registry: RestRegistry, behind: RegistryDouble) -> None:
+async def test_a_lost_race_is_a_conflict_whatever_http_calls_it(client: RestRegistry, behind: ServiceDouble) -> None:
     behind.answers["alias_set"] = Fault("conflict", "It moved.")
     with pytest.raises(ServiceError) as failed:
-        await registry.call("alias_set", msgspec.structs.replace(MOVE, expected=DIGEST))
+        await client.call("alias_set", msgspec.structs.replace(MOVE, expected=DIGEST))
     assert failed.value.code == "conflict"
 
 
-async def test_a_reference_cannot_climb_out_of_its_place(registry: RestRegistry, behind: RegistryDouble) -> None:
+async def test_a_reference_cannot_climb_out_of_its_place(client: RestRegistry, behind: ServiceDouble) -> None:
     with pytest.raises(ServiceError) as failed:
-        await registry.call("version_delete", DeleteVersion("x/../../v1/models", "ops"))
+        await client.call("version_delete", DeleteVersion("x/../../v1/models", "ops"))
     assert failed.value.code in {"not_found", "method_not_allowed"}
     assert not behind.asked
 
