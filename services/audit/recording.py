@@ -5,7 +5,7 @@ import asyncio
 import msgspec
 import structlog
 
-from libs.contracts.audit import RecordEntry
+from libs.contracts.audit import Phase, RecordEntry
 from libs.kit import clock
 from libs.kit.bus import BusError, Message
 from libs.kit.errors import ServiceError
@@ -43,9 +43,8 @@ class Recording:
         async with self._database.begin() as connection:
             await repository.lock(connection)
             known = await repository.known(connection, [entry.id for entry in entries])
-            fresh = dict.fromkeys(entry for entry in entries if (entry.id, entry.phase) not in known)
             head = max(await repository.last(connection), self._floor)
-            texts = [msgspec.json.encode(entry).decode() for entry in fresh]
+            texts = [msgspec.json.encode(entry).decode() for entry in _fresh(entries, known)]
             rows = self._chain.extend(head, texts, clock.unix_ms())
             await repository.add(connection, rows)
         if rows:
@@ -57,6 +56,14 @@ class Recording:
             return await self._heads.said()
         except BusError as error:
             raise ServiceError("bus_unavailable", f"The newest link of the audit cannot be read: {error}.") from error
+
+
+def _fresh(entries: list[RecordEntry], known: set[tuple[str, Phase]]) -> list[RecordEntry]:
+    """The first of each id and phase that is not known."""
+    first: dict[tuple[str, Phase], RecordEntry] = {}
+    for entry in entries:
+        first.setdefault((entry.id, entry.phase), entry)
+    return [entry for key, entry in first.items() if key not in known]
 
 
 def _read(message: Message) -> RecordEntry | None:
