@@ -1,6 +1,7 @@
 """Somebody who takes webhooks, well or badly, on loopback."""
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -32,6 +33,7 @@ class Receiver:
 
     answer: Callable[[Got], int] = lambda _: 204
     port: int = 0
+    tls: ssl.SSLContext | None = None
     got: list[Got] = field(default_factory=list)
 
     @property
@@ -55,7 +57,7 @@ class Receiver:
                 connections.discard(writer)
                 writer.close()
 
-        server = await asyncio.start_server(serve, "127.0.0.1", self.port)
+        server = await asyncio.start_server(serve, "127.0.0.1", self.port, ssl=self.tls)
         self.port = server.sockets[0].getsockname()[1]
         try:
             yield self

@@ -2,11 +2,16 @@
 
 import asyncio
 import signal
+import ssl
 from collections import Counter
+from dataclasses import replace
+from pathlib import Path
 
 import msgspec
 import pytest
 
+from deploy.docker.prepare import make_certificate
+from deploy.local.home import Home
 from libs.contracts.public_events import CloudEvent
 from libs.contracts.webhooks import (
     ChangeWebhook,
@@ -28,9 +33,12 @@ from libs.kit.events_client import BusEvents
 from libs.testkit.events import PATIENCE_S, EventsGround, say
 from libs.testkit.service_process import ServiceProcess
 from libs.testkit.wait import eventually, until
-from services.events.webhooks.signing import sign
+from services.events.webhooks.sending import Attempt, Sender
+from services.events.webhooks.signing import new_secret, sign
 from tests.integration.events.receiver import CUT, HANG, Got, Receiver
 
+CERTIFIED = "nats"
+"""What the certificate says; it says 127.0.0.1, too, which must not be enough."""
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
@@ -249,3 +257,33 @@ async def _kill(process: ServiceProcess, receiver: Receiver, after: int) -> None
 def _signed(got: Got, secret: str) -> str:
     stamp = int(got.headers["webhook-timestamp"])
     return sign(secret, event_id=got.event_id, timestamp_s=stamp, body=got.body)
+
+
+async def test_tls_is_spoken_to_the_name_at_the_address_that_was_checked(tmp_path: Path) -> None:
+    home = Home(tmp_path)
+    home.prepare()
+    trust = ssl.create_default_context(cadata=make_certificate(home))
+    certificate = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    certificate.load_cert_chain(home.secrets / "bus.pem", home.secrets / "bus.key")
+    receiver = Receiver(tls=certificate)
+
+    async def resolve(_: str, __: int) -> list[str]:
+        return ["127.0.0.1"]
+
+    sender = Sender(timeout_s=20, allow_private=True, resolve=resolve, trust=trust)
+    untrusting = Sender(timeout_s=20, allow_private=True, resolve=resolve)
+    async with receiver.listening():
+        attempt = Attempt(
+            url=f"https://{CERTIFIED}:{receiver.port}/x", secrets=(new_secret(),), event_id="e1", body=b"{}"
+        )
+        good = await sender.send(attempt)
+        assert (good.delivered, good.status) == (True, 204)
+        assert receiver.got[0].headers["host"] == f"{CERTIFIED}:{receiver.port}"
+        impostor = replace(attempt, url=f"https://other.example:{receiver.port}/x")
+        for who, what in ((sender, impostor), (untrusting, attempt)):
+            outcome = await who.send(what)
+            assert not outcome.delivered
+            assert "127.0.0.1" not in outcome.error
+    assert len(receiver.got) == 1
+    await sender.close()
+    await untrusting.close()
