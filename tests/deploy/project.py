@@ -17,6 +17,8 @@ STANDINS: Final = {"nats": "nats", "chrislusf/seaweedfs": "seaweedfs", "haproxy"
 """Image → target of `standins/Dockerfile`, for machines that can pull none."""
 FAKE_ENGINE: Final = os.environ.get("LLMOS_DEPLOY_ENGINE") == "fake"
 """Whether an engine answers that costs nothing, where vLLM would take minutes for each start."""
+AS_THEY_ARE: Final = os.environ.get("LLMOS_DEPLOY_BUILD") == "no"
+"""Whether our own images are taken as they are, not built first."""
 _PATIENCE_S: Final = 1_800.0
 
 
@@ -138,4 +140,5 @@ def get_images(project: Compose) -> None:
         labels = project.docker("image", "inspect", "--format", "{{json .Config.Labels}}", image).stdout
         if "standin" in labels:
             project.notes.append(image)
-    project.run("build")
+    if not AS_THEY_ARE:
+        project.run("build")

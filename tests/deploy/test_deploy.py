@@ -29,7 +29,7 @@ PROBES: Final[dict[str, Callable[[Compose], Any]]] = {
 }
 """What a service is needed for, where that is not an answer of the model."""
 KILLED: Final = (
-    "gateway", "scheduler", "balancer", "nats", "postgres", "s3", "registry", "feedback", "identity", "events",
+    "gateway", "scheduler", "balancer", "nats", "postgres", "s3", "registry", "feedback", "identity", "events", "audit",
     "rollout", "trainer", "inference",
 )  # fmt: skip
 
