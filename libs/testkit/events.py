@@ -105,7 +105,7 @@ async def say(server: NatsServer, messages: Iterable[RequestCompleted], *, at_on
     """Say these as the gateway does, and return when the stream has them."""
     bus = BusClient(server.options("gateway"))
     await bus.connect()
-    publisher = StoredPublisher(bus, source="test", inbox="rpl.gateway.say", timeout_s=PATIENCE_S)
+    publisher = StoredPublisher(bus, source="test", inbox=subjects.call_inbox("gateway", "say"), timeout_s=PATIENCE_S)
     publisher.start()
     events = [Event(each.id, subjects.COMPLETED, each.time_ms, msgspec.json.encode(each)) for each in messages]
     for start in range(0, len(events), at_once):
