@@ -52,13 +52,13 @@ async def test_every_type_of_the_catalogue_is_published_under_its_tenant(ground:
             await bus.close()
         await reaches(ground, len(PUBLIC_EVENTS))
     found = await published(ground.nats)
-    assert sorted(event.type for _, event in found) == sorted(each.name for each in PUBLIC_EVENTS)
-    for subject, event in found:
-        assert event.id == f"{event.type}-{ground.series}"
-        assert subject == subjects.public(event.tenant, event.type)
-        kind = next(each.data for each in PUBLIC_EVENTS if each.name == event.type)
-        assert msgspec.json.decode(event.data, type=kind)
-    assert {event.tenant for _, event in found} >= {"", "t1"}
+    assert sorted(said.type for _, said in found) == sorted(each.name for each in PUBLIC_EVENTS)
+    for subject, said in found:
+        assert said.id == f"{said.type}-{ground.series}"
+        assert subject == subjects.public(said.tenant, said.type)
+        kind = next(each.data for each in PUBLIC_EVENTS if each.name == said.type)
+        assert msgspec.json.decode(said.data, type=kind)
+    assert {said.tenant for _, said in found} >= {"", "t1"}
 
 
 @pytest.mark.asyncio(loop_scope="session")
