@@ -12,7 +12,7 @@ from libs.contracts import feedback, identity, lineage, registry, rollouts, trai
 from services.gateway.routes.endpoints import Endpoint
 from services.gateway.routes.problems import MEDIA_TYPE, Problem
 
-_OPERATIONS: Final = {
+OPERATIONS: Final = {
     "registry": registry.OPERATIONS,
     "feedback": feedback.OPERATIONS,
     "trainer": training.OPERATIONS,
@@ -85,7 +85,7 @@ def _names(endpoints: Sequence[Endpoint]) -> dict[tuple[str, str], str]:
 
 
 def _answer(endpoint: Endpoint) -> type[msgspec.Struct]:
-    return endpoint.answer or _OPERATIONS[endpoint.service][endpoint.operation][1]
+    return endpoint.answer or OPERATIONS[endpoint.service][endpoint.operation][1]
 
 
 def _parameters(endpoint: Endpoint) -> list[dict[str, Any]]:
