@@ -1,13 +1,13 @@
 """Limits over two gateway processes: nobody overspends, whatever is killed, and nothing of a limit is lost for ever."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import pytest
 
-from libs.contracts.identity import Limits
+from libs.contracts.identity import FindUsage, Limits
 from libs.kit.settings import PostgresSettings
 from libs.testkit.identity import IdentityGround
 from libs.testkit.nats_server import NatsServer
@@ -27,7 +27,9 @@ def ground(
     return IdentityGround(private_nats, postgres_server, database, tmp_path)
 
 
-async def rush(here: Scene, key: str, count: int, meanwhile: Callable[[], Awaitable[None]] | None = None) -> Account:
+async def rush(
+    here: Scene, key: str, count: int, meanwhile: Callable[[], Coroutine[Any, Any, None]] | None = None
+) -> Account:
     """So many requests at once, shared by the gateways, each tried until it is answered or was refused thrice."""
     account = Account()
 
@@ -92,6 +94,17 @@ async def check_slots(here: Scene, key: str) -> None:
         assert answered.status == OK
 
 
+async def check_usage(here: Scene, tenant: str, account: Account) -> None:
+    """What was used is known to the last token."""
+
+    async def is_told() -> bool | None:
+        report = await here.desk.call("usage", FindUsage(tenant=tenant))
+        used = [(row.requests, row.tokens) for row in report.rows]
+        return used == [(account.answered, account.tokens)] or None
+
+    await eventually(is_told, timeout_s=60, what=f"usage of {account}")
+
+
 async def spend(here: Scene, name: str, count: int) -> str:
     """A budget that is too small for all requests, spent to the last; what there is to say of it."""
     budget = TOKENS_EACH * count
@@ -102,6 +115,7 @@ async def spend(here: Scene, name: str, count: int) -> str:
     assert account.codes["insufficient_quota"]
     assert not account.broken
     assert 0 <= left < RESERVED, account
+    await check_usage(here, name, account)
     return f"{count} at once: {account.answered} answered, {account.tokens} of {budget} tokens spent, {left} left"
 
 
@@ -143,11 +157,33 @@ async def check_rates(here: Scene) -> None:
         assert float(answer.headers["retry-after-ms"]) > 0
 
 
-async def test_budgets_rates_and_slots_hold_over_two_gateways(ground: IdentityGround) -> None:
+async def check_absence(here: Scene) -> None:
+    """While no identity service answers, keys without limits notice nothing, and limited ones get 503 in the end."""
+    await here.desk.project("free")
+    key = (await here.desk.key("free")).secret
+    limited = await here.key("bound", Limits(concurrency=2, tokens_per_minute=10**6))
+
+    async def is_answered(of: str, status: int) -> bool | None:
+        return (await ask(here.ports[0], of)).status == status or None
+
+    async def becomes(of: str, status: int) -> None:
+        await eventually(lambda: is_answered(of, status), timeout_s=120, what=f"an answer with {status}")
+
+    await becomes(key, OK)
+    await becomes(limited, OK)
+    await here.identity.end()
+    await becomes(limited, 503)
+    assert await is_answered(key, OK)
+    await here.identity.start()
+    await becomes(limited, OK)
+
+
+async def test_limits_hold_over_two_gateways_whatever_dies(ground: IdentityGround) -> None:
     async with scene(ground) as here:
         await spend(here, "everyday", 300)
         await check_rates(here)
         await spend_while_processes_die(here, "deaths", 300)
+        await check_absence(here)
 
 
 @pytest.mark.slow
@@ -155,26 +191,3 @@ async def test_ten_thousand_requests_at_once_overspend_nothing(ground: IdentityG
     async with scene(ground) as here:
         print(await spend(here, "many", 10_000))
         print(await spend_while_processes_die(here, "many-deaths", 10_000))
-
-
-async def test_a_key_without_limits_needs_no_identity_service(ground: IdentityGround) -> None:
-    async with scene(ground) as here:
-        await here.desk.project("free")
-        key = (await here.desk.key("free")).secret
-        limited = await here.key("bound", Limits(concurrency=2, tokens_per_minute=10**6))
-
-        async def answers(of: str) -> int:
-            return (await ask(here.ports[0], of)).status
-
-        assert await answers(limited) == OK
-        # Said before the limited one was, so it is known where that one is.
-        await here.identity.end()
-        assert await answers(key) == OK
-
-        async def is_answered(status: int) -> bool | None:
-            return await answers(limited) == status or None
-
-        await eventually(lambda: is_answered(503), timeout_s=90, what="the end of the lease")
-        assert await answers(key) == OK
-        await here.identity.start()
-        await eventually(lambda: is_answered(OK), timeout_s=90, what="another lease")

@@ -13,7 +13,7 @@ import msgspec
 
 from libs.contracts.calls import Empty
 
-LEASE_TTL_S: Final = 10.0
+LEASE_TTL_S: Final = 20.0
 """The shares of a gateway that is not heard for so long are over: slots return at once, requests and tokens when a
 minute has passed, budget with the period."""
 RATE_WINDOW_S: Final = 60.0
@@ -63,7 +63,7 @@ class Lease(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     """Grows with each call; an older one that comes late changes nothing, the same one is answered as before."""
     wants: tuple[Want, ...]
     epoch: str = ""
-    """Of the allocator that granted what is held; empty: the gateway begins anew, and what it had counts as used."""
+    """Of the allocator that granted what is held; empty: the gateway begins anew, and `held` is what was in use."""
     is_whole: bool = False
     """These are all of its holders, for an allocator that does not know it."""
 

@@ -11,7 +11,7 @@ from services.gateway.limits.holders import Holder
 
 MAX_ACTIVE: Final = 3_000
 """Holders that one gateway may have shares for at the same time: a call names them all in one message."""
-_SURE: Final = 0.8
+_SURE: Final = 0.7
 """Of a lease, what this gateway relies on: its clock and the allocator's may differ in pace."""
 ANSWER_WITHIN_S: Final = (1 - _SURE) * LEASE_TTL_S
 """A later answer is not believed: what it confirms may be over by then."""

@@ -20,6 +20,7 @@ class Holder:
     """A project or a key. In use: what the last minute began, what runs, what the period's budget was spent on."""
 
     __slots__ = (
+        "before",
         "contended",
         "elsewhere",
         "is_done",
@@ -60,6 +61,8 @@ class Holder:
         """Until when asking again is of no use."""
         self.waiting_requests = 0
         self.waiting_tokens = 0
+        self.before: Four = (0, 0, 0, 0)
+        """What was in use of shares that are void, until that is told."""
         self.is_done = False
         """Whether the allocator is told that this gateway forgets it; nothing is reserved until that is answered."""
         self.was_done = False
@@ -124,6 +127,7 @@ class Holder:
 
     def void(self) -> None:
         """Nothing that was granted counts any more; what was used of it, the allocator counts as if it still were."""
+        self.before = self.in_use()
         self.window = Window()
         self.is_done = False
         self.share = [0 if limit else ALL for limit in self.maxima]
@@ -150,7 +154,7 @@ class Holder:
             more[kind] = min(max(0, due + ahead[kind] - max(held[kind], due)), max(0, limit - held[kind]))
         return Want(
             holder=self.name,
-            held=_amounts(held),
+            held=_amounts([max(held[kind], self.before[kind]) for kind in KINDS]),
             need=_amounts(need),
             ahead=_amounts(more),
             period=self.period,
@@ -161,6 +165,7 @@ class Holder:
 
     def take(self, grant: Grant, now_s: float, *, pause_s: float) -> None:
         """Have what was granted; if that is not what waits for it, nothing more is asked for `pause_s`."""
+        self.before = (0, 0, 0, 0)
         self.was_done, self.is_done = self.is_done, False
         if grant.period != self.period or self.was_done:
             self.period = grant.period

@@ -6,7 +6,7 @@ from typing import Final
 from libs.contracts.identity import LEASE_TTL_S, Grant, Lease, Leased, Limits, Want
 from services.identity.limits.ledger import Ledger, Row
 from services.identity.limits.periods import period_of
-from services.identity.limits.quantities import BUDGET, amounts_of, limit_of, quantity_of
+from services.identity.limits.quantities import BUDGET, ZERO, Quantity, amounts_of, limit_of, quantity_of
 
 _NO_LIMITS: Final = Limits()
 
@@ -48,7 +48,7 @@ class Allocator:
         elif call.number == gateway.number and gateway.answer is not None:
             return gateway.answer
         elif not call.epoch:
-            self._end(call.gateway, gateway, now_s)
+            self._end(call.gateway, gateway, now_s, {want.holder: quantity_of(want.held) for want in call.wants})
         gateway.heard_s, gateway.number = now_s, call.number
         if call.is_whole:
             self._release_others(call, gateway)
@@ -144,8 +144,9 @@ class Allocator:
         for name in silent:
             self._end(name, self._gateways.pop(name), now_s)
 
-    def _end(self, name: str, gateway: _Gateway, now_s: float) -> None:
-        """Whatever it held may have been used."""
+    def _end(self, name: str, gateway: _Gateway, now_s: float, claims: Mapping[str, Quantity] | None = None) -> None:
+        """Its shares are over, and it says what was in use of them, or nothing at all."""
         for holder in gateway.holders:
-            self._ledgers[holder].end(name, now_s)
+            claim = None if claims is None else claims.get(holder, ZERO)
+            self._ledgers[holder].end(name, now_s, claim)
         gateway.holders.clear()

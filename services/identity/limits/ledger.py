@@ -104,8 +104,10 @@ class Ledger:
         if held is not None and period == self.period:
             self._spent += held[BUDGET]
 
-    def end(self, gateway: str, now_s: float) -> None:
-        """A gateway is not heard any more: what it may have used counts as used."""
+    def end(self, gateway: str, now_s: float, claim: Quantity | None = None) -> None:
+        """A gateway's shares are over: what it says was in use counts as used, or all of it if it says nothing."""
+        if claim is not None:
+            self.keep(gateway, claim)
         held = self._held.pop(gateway, None)
         self.used.pop(gateway, None)
         self._needy.pop(gateway, None)

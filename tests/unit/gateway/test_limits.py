@@ -114,9 +114,9 @@ def test_durations_are_written_as_the_sdks_users_know_them(seconds: float, text:
 
 def test_shares_are_good_for_a_part_of_the_lease_only() -> None:
     book, holder = book_with(Amounts(requests=5), Limits(requests_per_minute=5))
-    assert book.reserve((holder,), 0, 100.0 + 0.79 * LEASE_TTL_S) is not None
+    assert book.reserve((holder,), 0, 100.0 + 0.69 * LEASE_TTL_S) is not None
 
-    assert book.reserve((holder,), 0, 100.0 + 0.81 * LEASE_TTL_S) is None
+    assert book.reserve((holder,), 0, 100.0 + 0.71 * LEASE_TTL_S) is None
 
 
 def test_a_request_is_settled_once() -> None:
@@ -137,5 +137,5 @@ def test_an_answer_that_comes_late_is_not_believed() -> None:
 
     late = Leased(epoch="1", grants=(Grant(holder="key:k", share=Amounts(requests=5)),))
 
-    assert not book.hear(late, 100.0 + 0.3 * LEASE_TTL_S)
-    assert book.reserve((holder,), 0, 100.0 + 0.3 * LEASE_TTL_S) is None
+    assert not book.hear(late, 100.0 + 0.35 * LEASE_TTL_S)
+    assert book.reserve((holder,), 0, 100.0 + 0.35 * LEASE_TTL_S) is None

@@ -4,7 +4,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from libs.contracts.identity import Limits
+from libs.contracts.identity import LEASE_TTL_S, Limits
 from tests.unit.identity.limits_world import Gate, World
 
 LIMITS = {
@@ -78,18 +78,18 @@ class LimitsMachine(RuleBasedStateMachine):
     def answer_arrives(self, index: int) -> None:
         self.world.hear(index % len(self.world.answers))
 
-    @rule(seconds=st.sampled_from((0.5, 4.0, 20.0, 61.5)))
+    @rule(seconds=st.sampled_from((0.5, 4.0, LEASE_TTL_S, 61.5)))
     def time_passes(self, seconds: float) -> None:
         self.world.now_s += seconds
 
     @precondition(lambda self: len(self.world.gates) < 4)
-    @rule(index=INDEX, seconds=st.sampled_from((0.5, 10.5, 30.0)))
+    @rule(index=INDEX, seconds=st.sampled_from((0.5, LEASE_TTL_S + 0.5, 30.0)))
     def gateway_dies(self, index: int, seconds: float) -> None:
         self.world.kill(self.gate(index))
         self.world.now_s += seconds
         self.world.talk(self.world.open())
 
-    @rule(index=INDEX, seconds=st.sampled_from((8.5, 10.5, 30.0)))
+    @rule(index=INDEX, seconds=st.sampled_from((0.85 * LEASE_TTL_S, LEASE_TTL_S + 0.5, 40.0)))
     def gateway_is_cut_off_while_another_talks(self, index: int, seconds: float) -> None:
         silent = self.gate(index)
         self.world.now_s += seconds
