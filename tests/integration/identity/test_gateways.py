@@ -8,6 +8,7 @@ from libs.contracts.identity import ChangeProject, FindKeys, KeyChanges, KeyPage
 from libs.kit.postgres import Database
 from libs.testkit.identity import IdentityDesk, IdentityGround
 from libs.testkit.wait import eventually
+from services.identity.repository import heads
 
 MANY = 5_000
 _INSERT_MANY = """
@@ -68,6 +69,36 @@ async def test_whoever_asks_all_the_time_misses_no_key_of_two_processes(ground: 
 
         assert {record.id for record in follower.known.values()} == set(issued)
         assert follower.revision.revision == 60
+
+
+async def test_no_revision_is_committed_before_a_lower_one(ground: IdentityGround, desk: IdentityDesk) -> None:
+    await desk.project()
+    slow = Database(ground.database)
+    async with slow.begin() as connection:
+        await heads.lock(connection)
+        assert await heads.advance(connection) == 1
+
+        making = asyncio.create_task(desk.key())
+        await eventually(lambda: _waits(ground), timeout_s=30, what="somebody who waits for the slower one")
+
+        assert not making.done()
+        await desk.catch_up()
+        assert desk.revision.revision == 0
+    await slow.close()
+
+    await making
+    await desk.catch_up()
+    assert (len(desk.known), desk.revision.revision) == (1, 2)
+
+
+async def _waits(ground: IdentityGround) -> bool | None:
+    """Whether somebody waits for a lock in this database."""
+    database = Database(ground.database)
+    async with database.begin() as connection:
+        query = "select count(*) from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()"
+        waiting = (await connection.execute(text(query))).scalar_one()
+    await database.close()
+    return True if waiting else None
 
 
 async def test_both_of_two_processes_say_the_newest_revision_whoever_made_it(ground: IdentityGround) -> None:

@@ -29,7 +29,8 @@ async def test_a_key_is_written_down_nowhere(ground: IdentityGround) -> None:
         rows = await _rows(ground)
         assert process.process is not None
         around = _around(process.process.pid)
-        log = process.log.read_text()
+    # Read when the process has ended, so that nothing of it is still on its way.
+    log = process.log.read_text()
 
     for secret in (first.secret, second.secret):
         hidden = secret.removeprefix("llmos-")[6:]
