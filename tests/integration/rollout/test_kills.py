@@ -175,5 +175,5 @@ async def test_a_leader_that_was_stopped_is_not_heard_when_it_goes_on(
             await until(lambda: around.traffic.splits == (), timeout_s=30)
             numbers = [(one.epoch, one.sequence) for one in around.traffic.heard]
             assert numbers == sorted(set(numbers))
-            assert len({epoch for epoch, _ in numbers}) == 2, "both were heard, one after the other"
+            assert len({epoch for epoch, _ in numbers}) >= 2, "both were heard, one after the other"
             assert await around.moves() == [around.champion.digest]
