@@ -7,7 +7,10 @@ STANDARD: Final = "standard"
 LONG_MARKERS: Final = ("slow", "stack", "demo", "deploy")
 _STORES: Final = (
     "tests/e2e",
+    "tests/integration/audit",
+    "tests/integration/events",
     "tests/integration/feedback",
+    "tests/integration/identity",
     "tests/integration/identity",
     "tests/integration/kit",
     "tests/integration/local",

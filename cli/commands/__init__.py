@@ -17,6 +17,7 @@ COMMANDS: Final = {
     "tenants": "Projects: what belongs to whom, and what each may use",
     "keys": "API keys: make, list, rotate, revoke",
     "usage": "What was used, by day",
+    "audit": "Who did what and when, and whether that record is whole",
     "events": "What happens, as it happens",
     "webhooks": "Have events sent to an address",
     "why": "What shaped an answer",

@@ -9,8 +9,10 @@ from fastapi import Request
 
 from libs.contracts import subjects
 from libs.kit import clock
+from libs.kit.audit_client import BusAudit
 from libs.kit.bus import BusClient
 from libs.kit.bus.events import EventPublisher
+from libs.kit.bus.stored import StoredPublisher
 from libs.kit.events_client import BusEvents
 from libs.kit.feedback_client import BusFeedback
 from libs.kit.identity_client import BusIdentity
@@ -102,6 +104,7 @@ class Gateway:
         )
         signals = Signals(self.bus, max_body_bytes=settings.max_body_bytes, body_timeout_s=settings.body_timeout_s)
         door = Door(keyring)
+        self.audit = self._audit_publisher() if settings.audit else None
         self._admin = build_admin(
             bus=self.bus,
             fleet=self.fleet,
@@ -119,9 +122,11 @@ class Gateway:
                 "rollout": BusRollouts(self.bus),
                 "identity": identity,
                 "events": BusEvents(self.bus),
+                "audit": BusAudit(self.bus),
             },
             door=door if settings.admin_keys_file is not None or settings.identity else None,
             max_body_bytes=settings.max_body_bytes,
+            publisher=self.audit,
         )
         self._admin.mount(PREFIX, api)
         add_routes(self._admin, self.feed, door, settings)
@@ -180,6 +185,12 @@ class Gateway:
     def doubted(self) -> int:
         """Requests of which it is not known, since the bus was away, whether they still wait."""
         return self._watch.doubted
+
+    def _audit_publisher(self) -> StoredPublisher:
+        inbox = subjects.gateway_reply(f"{self.instance}-audit", "").rstrip(".")
+        publisher = StoredPublisher(self.bus, source=f"gateway/{self.instance}", inbox=inbox)
+        publisher.start()
+        return publisher
 
     def _on_bus(self, connected: bool) -> None:  # noqa: FBT001 - the bus client's callback
         self._watch.on_bus(connected=connected)

@@ -24,6 +24,8 @@ class Settings(BaseSettings):
     """Keys of the platform's admins, in the same form."""
     identity: bool = False
     """Whether keys of the identity service are accepted, too; ready only when they were read once."""
+    audit: bool = False
+    """Whether what is done through the admin API is recorded; then nothing is done that cannot be."""
     limited_answer_tokens: int = Field(default=1024, ge=1)
     """Limit of an answer whose request names none, where the tokens of its project or key are limited."""
     cache_salt_key_file: Path | None = None

@@ -137,6 +137,7 @@ def _gateway(site: Site) -> Part:
             "GATEWAY_API_KEYS_FILE": str(site.home.api_key_file()),
             "GATEWAY_ADMIN_KEYS_FILE": str(site.home.admin_key_file()),
             "GATEWAY_IDENTITY": "1",
+            "GATEWAY_AUDIT": "1",
             "GATEWAY_CACHE_SALT_KEY_FILE": str(site.home.secret_file("cache_salt")),
         },
         defaults={"GATEWAY_DRAIN_TIMEOUT_S": str(engines.DRAIN_S), "GATEWAY_CAPTURE_CONTENT": "1"},

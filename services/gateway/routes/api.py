@@ -8,13 +8,16 @@ import structlog
 from fastapi import FastAPI, Request, Response
 from starlette.exceptions import HTTPException
 
+from libs.kit.bus.stored import StoredPublisher
 from libs.kit.calls import Caller
 from libs.kit.errors import ServiceError
+from services.gateway.auditing import Auditor
 from services.gateway.door import Door
 from services.gateway.identity import Principal
 from services.gateway.lineage.desk import LineageDesk
 from services.gateway.routes import (
     aliases,
+    audit,
     deployments,
     feedback,
     identity,
@@ -56,19 +59,27 @@ ENDPOINTS: Final = (
     *loops.ENDPOINTS,
     *tenants.ENDPOINTS,
     *identity.ENDPOINTS,
+    *audit.ENDPOINTS,
     *lineage.ENDPOINTS,
     *webhooks.ENDPOINTS,
 )
 _JSON: Final = "application/json"
 
 
-def build_api(*, services: Mapping[str, Caller], door: Door | None, max_body_bytes: int) -> FastAPI:
+def build_api(
+    *,
+    services: Mapping[str, Caller],
+    door: Door | None,
+    max_body_bytes: int,
+    publisher: StoredPublisher | None = None,
+) -> FastAPI:
     """The application behind `PREFIX`; without a door it answers 404 to everything.
 
     Args:
         services: who carries out the endpoints, by name.
         door: knows the keys and what each may do.
         max_body_bytes: the largest body that is read.
+        publisher: of audit entries; without it nothing is recorded.
     """
     app = FastAPI(
         title="llmos admin",
@@ -86,10 +97,11 @@ def build_api(*, services: Mapping[str, Caller], door: Door | None, max_body_byt
         return app
     services = {**services, "lineage": LineageDesk(services)}
     describer = Describer(ENDPOINTS)
+    auditor = Auditor(publisher, ENDPOINTS, services, prefix=PREFIX) if publisher is not None else None
     for endpoint in ENDPOINTS:
         app.add_api_route(
             endpoint.path,
-            _handler(endpoint, services[endpoint.service], door, max_body_bytes),
+            _handler(endpoint, services[endpoint.service], door, max_body_bytes, auditor),
             methods=[endpoint.method],
             response_model=None,
             status_code=endpoint.status,
@@ -102,13 +114,17 @@ def build_api(*, services: Mapping[str, Caller], door: Door | None, max_body_byt
 
 
 def _handler(
-    endpoint: Endpoint, service: Caller, door: Door, max_body_bytes: int
+    endpoint: Endpoint, service: Caller, door: Door, max_body_bytes: int, auditor: Auditor | None
 ) -> Callable[[Request], Awaitable[Response]]:
     async def handle(request: Request) -> Response:
         principal = door.admit(request, endpoint.permission)
         asked = await _read(endpoint, request, principal, max_body_bytes)
         request.state.conditional = asked.conditional
-        result = await service.call(endpoint.operation, endpoint.call(asked))
+
+        async def work() -> Any:
+            return await service.call(endpoint.operation, endpoint.call(asked))
+
+        result = await (auditor.carry_out(endpoint, request, principal, asked, work) if auditor else work())
         log.info("admin call", operation=endpoint.operation, author=asked.author, path=request.url.path)
         if endpoint.select is not None:
             result = endpoint.select(asked, result)

@@ -8,7 +8,7 @@ import msgspec
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
-from libs.contracts import feedback, identity, lineage, registry, rollouts, training, webhooks
+from libs.contracts import audit, feedback, identity, lineage, registry, rollouts, training, webhooks
 from services.gateway.routes.endpoints import Endpoint
 from services.gateway.routes.problems import MEDIA_TYPE, Problem
 
@@ -19,6 +19,7 @@ OPERATIONS: Final = {
     "rollout": rollouts.OPERATIONS,
     "identity": identity.OPERATIONS,
     "events": webhooks.OPERATIONS,
+    "audit": audit.OPERATIONS,
     "lineage": lineage.OPERATIONS,
 }
 _TEMPLATE: Final = "#/components/schemas/{name}"

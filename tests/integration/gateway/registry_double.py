@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from libs.contracts import feedback, registry, rollouts, subjects, training, webhooks
+from libs.contracts import audit, feedback, registry, rollouts, subjects, training, webhooks
 from libs.contracts.calls import Fault, Reply
 from libs.kit.bus import BusClient, Message
 from libs.testkit.nats_server import NatsServer
@@ -18,6 +18,7 @@ OPERATIONS = {
     "trainer": training.OPERATIONS,
     "rollout": rollouts.OPERATIONS,
     "events": webhooks.OPERATIONS,
+    "audit": audit.OPERATIONS,
 }
 CALLS = {
     "registry": subjects.ALL_REGISTRY_CALLS,
@@ -25,6 +26,7 @@ CALLS = {
     "trainer": subjects.ALL_TRAINER_CALLS,
     "rollout": subjects.ALL_ROLLOUT_CALLS,
     "events": subjects.ALL_EVENTS_CALLS,
+    "audit": subjects.ALL_AUDIT_CALLS,
 }
 
 
