@@ -32,6 +32,7 @@ from services.gateway.routes import (
 from services.gateway.routes.endpoints import (
     Asked,
     Endpoint,
+    check_text,
     read_body,
     read_conditions,
     read_idempotency_key,
@@ -135,6 +136,8 @@ def _handler(
 
 async def _read(endpoint: Endpoint, request: Request, principal: Principal, max_body_bytes: int) -> Asked:
     headers = request.headers
+    body = await _receive(request, max_body_bytes) if endpoint.body is not None else b""
+    check_text({**request.path_params, **request.query_params}, body)
     if_match, must_be_new = (
         read_conditions(headers.get("if-match"), headers.get("if-none-match"))
         if endpoint.conditional
@@ -143,7 +146,7 @@ async def _read(endpoint: Endpoint, request: Request, principal: Principal, max_
     return Asked(
         path=request.path_params,
         query=read_query(endpoint.query or _Nothing, request.query_params),
-        body=read_body(endpoint.body, await _receive(request, max_body_bytes)) if endpoint.body is not None else None,
+        body=read_body(endpoint.body, body) if endpoint.body is not None else None,
         author=principal.key_id,
         tenant=principal.reach,
         permissions=principal.permissions,

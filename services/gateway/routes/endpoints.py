@@ -16,6 +16,7 @@ _MISSING: Final = re.compile(r"Object missing required field `([^`]*)`")
 _PATH: Final = re.compile(r" - at `\$\.([^`]+)`$")
 _PLAIN_KEY: Final = re.compile(r"[!-~]{1,255}")
 _REVISION: Final = re.compile(r"[0-9]{1,18}")
+_NUL: Final = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
 _MAX_NAME: Final = 64
 
 
@@ -123,6 +124,19 @@ def read_body(kind: type[msgspec.Struct], body: bytes) -> Any:
         raise _refusal(str(error)) from error
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ServiceError("invalid_json", f"The body is not JSON: {error}.") from error
+
+
+def check_text(given: Mapping[str, str], body: bytes) -> None:
+    """Return if nothing that was given holds a NUL, which no database stores.
+
+    Raises:
+        ServiceError: `invalid_value`.
+    """
+    for name, value in given.items():
+        if "\0" in value or "\0" in name:
+            raise ServiceError("invalid_value", "There is a NUL in it.", param=name.replace("\0", "")[:_MAX_NAME])
+    if b"u0000" in body and _NUL.search(body):
+        raise ServiceError("invalid_value", "There is a NUL in a text of the body.")
 
 
 def read_conditions(if_match: str | None, if_none_match: str | None) -> tuple[str | None, bool]:

@@ -63,6 +63,19 @@ async def test_a_field_that_no_body_has_is_refused_by_every_endpoint(gateway: Ga
             assert answer.json()["code"] in ("unknown_parameter", "missing_field"), said
 
 
+async def test_a_nul_goes_nowhere(gateway: Gateway) -> None:
+    async with client_of(gateway, ADMIN) as http:
+        for endpoint in ENDPOINTS:
+            if "{" in endpoint.path:
+                answer = await http.request(endpoint.method, _path(endpoint, "a%00b"))
+                assert (answer.status_code, answer.json()["code"]) == (400, "invalid_value"), endpoint.path
+        loop = b'{"name": "a\\u0000b"}'
+        refused = await http.put(f"{PREFIX}/loops/a", content=loop)
+        assert (refused.status_code, "NUL" in refused.text) == (400, True)
+        meant = await http.put(f"{PREFIX}/loops/a", content=loop.replace(b"\\u", b"\\\\u"))
+        assert "NUL" not in meant.text
+
+
 async def test_a_parameter_that_nobody_knows_is_refused_by_every_endpoint(gateway: Gateway) -> None:
     async with client_of(gateway, ADMIN) as http:
         for endpoint in ENDPOINTS:
