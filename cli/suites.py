@@ -11,7 +11,6 @@ _STORES: Final = (
     "tests/integration/events",
     "tests/integration/feedback",
     "tests/integration/identity",
-    "tests/integration/identity",
     "tests/integration/kit",
     "tests/integration/local",
     "tests/integration/registry",
