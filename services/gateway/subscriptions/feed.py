@@ -34,7 +34,7 @@ class Wish:
     """As it stands in subjects; empty: every one, and the platform."""
     types: WantedTypes
     after: int | None
-    """The position after which it goes on; None: from now on."""
+    """The position after which it goes on; 0: with the oldest; None: from now on."""
 
     @property
     def subject(self) -> str:
@@ -81,7 +81,7 @@ class Listener:
             # Not a place of this stream: it was made anew, and all of it is news.
             self.position = 0
             return Gap(0, 0)
-        elif first - wished > 1:
+        elif wished and first - wished > 1:
             self.position = first - 1
             return Gap(wished + 1, first - 1)
         return None

@@ -15,11 +15,13 @@ from libs.contracts import subjects
 from libs.contracts.identity import KeyRecord
 from libs.contracts.permissions import Role
 from libs.contracts.public_events import TYPES, CloudEvent, PublicNews
+from libs.contracts.topology import PUBLIC
 from libs.kit import clock
 from libs.kit.bus import BusClient
 from libs.kit.bus.stored import Event, StoredPublisher
 from libs.testkit.front import KEY, Front
 from libs.testkit.nats_server import NatsServer
+from libs.testkit.streams import jetstream
 from libs.testkit.wait import until
 from tests.integration.gateway.admin_scene import ADMIN
 
@@ -189,6 +191,16 @@ async def test_a_place_that_is_no_more_is_told(front: Front, nats: NatsServer) -
         async with ears:
             await ears.hears("a1", "a2")
         assert ears.named == [("gap", {"first": 0, "last": 0})]
+        place = int(ears.last_id)
+        await voice.say("a3", "a4")
+        async with jetstream(nats) as context:
+            await context.purge_stream(PUBLIC.name)
+        await voice.say("a5")
+        async with Ears(front, f"after={place}") as late, Ears(front, "after=0") as oldest:
+            await late.hears("a5")
+            await oldest.hears("a5")
+        assert late.named == [("gap", {"first": place + 1, "last": place + 2})]
+        assert not oldest.named
 
 
 @pytest.mark.asyncio(loop_scope="session")
