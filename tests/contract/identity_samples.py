@@ -102,6 +102,7 @@ IDENTITY_SAMPLES: Final[dict[str, msgspec.Struct]] = {
             ),
         ),
         epoch="e1",
+        life=4,
         is_whole=True,
     ),
     "Leased": i.Leased(

@@ -64,6 +64,8 @@ class Lease(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     wants: tuple[Want, ...]
     epoch: str = ""
     """Of the allocator that granted what is held; empty: the gateway begins anew, and `held` is what was in use."""
+    life: int = 0
+    """Grows when the gateway begins anew; what was granted to one that has no epoch yet was never used."""
     is_whole: bool = False
     """These are all of its holders, for an allocator that does not know it."""
 

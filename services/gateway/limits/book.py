@@ -115,6 +115,7 @@ class Book:
             number=self._number,
             wants=tuple(wants),
             epoch=self._epoch,
+            life=self.generation,
             is_whole=self._is_asked_whole,
         )
 

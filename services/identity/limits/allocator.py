@@ -14,7 +14,7 @@ _NO_LIMITS: Final = Limits()
 class _Gateway:
     """One gateway that lives."""
 
-    __slots__ = ("answer", "heard_s", "holders", "number")
+    __slots__ = ("answer", "heard_s", "holders", "life", "number")
 
     def __init__(self) -> None:
         self.heard_s = 0.0
@@ -22,6 +22,7 @@ class _Gateway:
         self.answer: Leased | None = None
         """To `number`; None if that was never said."""
         self.holders: set[str] = set()
+        self.life = 0
 
 
 class Allocator:
@@ -48,8 +49,8 @@ class Allocator:
         elif call.number == gateway.number and gateway.answer is not None:
             return gateway.answer
         elif not call.epoch:
-            self._end(call.gateway, gateway, now_s, {want.holder: quantity_of(want.held) for want in call.wants})
-        gateway.heard_s, gateway.number = now_s, call.number
+            self._begin_anew(call, gateway, now_s)
+        gateway.heard_s, gateway.number, gateway.life = now_s, call.number, call.life
         if call.is_whole:
             self._release_others(call, gateway)
         grants = tuple(
@@ -101,6 +102,15 @@ class Allocator:
             if ledger is not None:
                 ledger.adopt(call.gateway, quantity_of(want.held))
                 gateway.holders.add(want.holder)
+
+    def _begin_anew(self, call: Lease, gateway: _Gateway, now_s: float) -> None:
+        """A gateway that is known says that it has no epoch: of an earlier life, or its answer was lost in this one."""
+        if call.life != gateway.life:
+            self._end(call.gateway, gateway, now_s, {want.holder: quantity_of(want.held) for want in call.wants})
+            return
+        for holder in gateway.holders:
+            self._ledgers[holder].keep(call.gateway, ZERO)
+        gateway.holders.clear()
 
     def _release_others(self, call: Lease, gateway: _Gateway) -> None:
         """What a whole call does not name is not held."""

@@ -230,3 +230,16 @@ def test_a_gateway_whose_lease_is_over_loses_nothing_if_it_is_heard_in_time() ->
 
     assert rush(world, gate) == 8
     assert gate.book.generation == 1
+
+
+def test_answers_that_are_lost_while_a_gateway_begins_anew_cost_nothing() -> None:
+    world = world_of(budget_tokens=100)
+    gate = world.open()
+    assert rush(world, gate, most=2) == 2
+    world.now_s += 0.8 * LEASE_TTL_S
+    for _ in range(5):
+        assert not world.begin(gate, P, 10)
+        world.ask(gate)
+        world.deliver(len(world.calls) - 1, said=False)
+
+    assert rush(world, gate) == 8
