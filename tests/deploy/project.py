@@ -92,10 +92,10 @@ class Compose:
             found: dict[str, Any] = reply.json()
             return found
 
-    def admin(self, path: str) -> dict[str, Any]:
+    def admin(self, path: str, method: str = "GET") -> dict[str, Any]:
         """What the admin API answers; an error where it does not."""
         with self.http(self.admin_key) as http:
-            reply = http.get(f"/admin/v1{path}")
+            reply = http.request(method, f"/admin/v1{path}")
             reply.raise_for_status()
             found: dict[str, Any] = reply.json()
             return found

@@ -22,7 +22,7 @@ def _answer(project: Compose) -> Any:
 PROBES: Final[dict[str, Callable[[Compose], Any]]] = {
     "registry": lambda project: project.admin("/versions"),
     "postgres": lambda project: project.admin("/versions"),
-    "s3": lambda project: project.admin("/versions"),
+    "s3": lambda project: project.admin("/versions/helpdesk@champion/verify", "POST"),  # reads every byte
     "feedback": lambda project: project.admin("/interactions"),
     "rollout": lambda project: project.admin("/rollouts"),
     "trainer": lambda project: project.admin("/jobs"),
