@@ -5,6 +5,7 @@ import hashlib
 import signal
 
 import msgspec
+import pytest
 from sqlalchemy import text
 
 from libs.contracts import subjects
@@ -16,7 +17,6 @@ from libs.testkit.identity import IdentityDesk, IdentityGround
 from libs.testkit.streams import stream_messages
 from libs.testkit.wait import eventually, until
 
-LIVES = 2
 AT_ONCE = 40
 
 
@@ -33,9 +33,10 @@ async def make_until_killed(ground: IdentityGround, desk: IdentityDesk, life: in
     return [each for each in results if isinstance(each, IssuedKey)]
 
 
-async def test_what_was_answered_is_there_and_what_is_there_is_whole(ground: IdentityGround) -> None:
+@pytest.mark.parametrize("lives", [1, pytest.param(5, marks=pytest.mark.slow)])
+async def test_what_was_answered_is_there_and_what_is_there_is_whole(ground: IdentityGround, lives: int) -> None:
     async with ground.desk() as desk:
-        answered = [issued for life in range(LIVES) for issued in await make_until_killed(ground, desk, life)]
+        answered = [issued for life in range(lives) for issued in await make_until_killed(ground, desk, life)]
         async with ground.service():
             await desk.catch_up()
             known = set(desk.known)
