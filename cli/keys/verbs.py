@@ -20,7 +20,10 @@ def create(  # noqa: PLR0913 - one per option
     tenant: Annotated[str, typer.Option(metavar="NAME", help="The project that it is of.")] = "",
     platform: Annotated[bool, typer.Option("--platform", help="Of no project: it sees every one.")] = False,
     role: Annotated[Role, typer.Option(help="What it is to its project.")] = Role.MEMBER,
-    scope: Annotated[list[Permission] | None, typer.Option(metavar="SCOPE", help="Only this of its role, such as jobs:read; repeatable.")] = None,
+    scope: Annotated[
+        list[Permission] | None,
+        typer.Option(metavar="SCOPE", help="Only this of its role, such as jobs:read; repeatable."),
+    ] = None,
     model: Annotated[list[str] | None, typer.Option(metavar="NAME", help="Only this model; repeatable.")] = None,
     expires: Annotated[str, typer.Option(metavar="WHEN", help=times.UNTIL_HELP)] = "",
     requests: options.Requests = None,
