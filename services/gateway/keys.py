@@ -44,8 +44,11 @@ class KeyFollower:
             await asyncio.gather(self._task, return_exceptions=True)
 
     def hear(self, newest: KeysRevision) -> None:
-        """The service has said what its newest revision is."""
-        if not self.is_read or newest.store != self._store or newest.revision > self._revision:
+        """The service has said what its newest revision is.
+
+        A lower one than is known is that of a store which was restored; asked about it, the service answers whole.
+        """
+        if not self.is_read or newest.store != self._store or newest.revision != self._revision:
             self._news.set()
 
     async def catch_up(self) -> None:
