@@ -67,7 +67,6 @@ def test_every_port_is_declared_by_the_part_that_listens_on_it(site: Site, parts
 def test_other_peoples_servers_do_not_see_the_callers_environment(parts: Mapping[str, Part]) -> None:
     assert {part.name for part in parts.values() if part.inherits} == {
         "audit",
-        "audit",
         "events",
         "feedback",
         "gateway",
