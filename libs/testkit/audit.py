@@ -66,7 +66,9 @@ class AuditGround:
     @asynccontextmanager
     async def desk(self) -> AsyncIterator["AuditDesk"]:
         """Somebody who writes and asks as a gateway does."""
-        bus = BusClient(replace(self.nats.options("gateway"), inbox_prefix=subjects.call_inbox("gateway", "").rstrip(".")))
+        bus = BusClient(
+            replace(self.nats.options("gateway"), inbox_prefix=subjects.call_inbox("gateway", "").rstrip("."))
+        )
         await bus.connect()
         yield AuditDesk(bus)
         await bus.close()
@@ -95,7 +97,9 @@ class AuditDesk:
 
     def __post_init__(self) -> None:
         self.client = BusAudit(self.bus)
-        self._publisher = StoredPublisher(self.bus, source="gateway/test", inbox=subjects.call_inbox("gateway", "test-audit"))
+        self._publisher = StoredPublisher(
+            self.bus, source="gateway/test", inbox=subjects.call_inbox("gateway", "test-audit")
+        )
         self._publisher.start()
 
     async def write(self, *entries: RecordEntry) -> None:

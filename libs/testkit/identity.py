@@ -80,7 +80,9 @@ class IdentityGround:
     @asynccontextmanager
     async def desk(self) -> AsyncIterator["IdentityDesk"]:
         """Somebody who asks as a gateway does, and hears what gateways hear."""
-        bus = BusClient(replace(self.nats.options("gateway"), inbox_prefix=subjects.call_inbox("gateway", "").rstrip(".")))
+        bus = BusClient(
+            replace(self.nats.options("gateway"), inbox_prefix=subjects.call_inbox("gateway", "").rstrip("."))
+        )
         await bus.connect()
         desk = IdentityDesk(bus)
         bus.subscribe(subjects.KEYS, desk.hear)
