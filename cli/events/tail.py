@@ -1,8 +1,9 @@
 """Follows public events, and goes on where it was when the connection is lost."""
 
 import asyncio
-import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from datetime import datetime
 from typing import Any, Final, NamedTuple
 
 import httpx2
@@ -34,8 +35,9 @@ async def follow(url: str, key: str, query: dict[str, Any], *, limit: int, as_js
         ServiceError: the gateway refuses.
     """
     count = 0
-    async with client(root_of(url), key) as http:
-        async for heard in _without_end(http, query):
+    # Closed here: a generator that is left alone is closed by nobody while its connection still is.
+    async with client(root_of(url), key) as http, aclosing(_without_end(http, query)) as events:
+        async for heard in events:
             if heard.name:
                 ui.err.print(f"  {heard.name}: {show.plain(heard.data)}")
                 continue
@@ -45,20 +47,21 @@ async def follow(url: str, key: str, query: dict[str, Any], *, limit: int, as_js
                 return
 
 
-async def _without_end(http: httpx2.AsyncClient, query: dict[str, Any]) -> AsyncIterator[Heard]:
+async def _without_end(http: httpx2.AsyncClient, query: dict[str, Any]) -> AsyncGenerator[Heard, None]:
     position = ""
     while True:
         try:
-            async for heard in _blocks(http, query, position):
-                position = heard.position or position
-                if heard.data:
-                    yield heard
+            async with aclosing(_blocks(http, query, position)) as blocks:
+                async for heard in blocks:
+                    position = heard.position or position
+                    if heard.data:
+                        yield heard
         except httpx2.HTTPError as error:
             ui.err.print(f"  [dim]The connection is lost ({show.plain(type(error).__name__)}); going on…[/dim]")
         await asyncio.sleep(_PAUSE_S)
 
 
-async def _blocks(http: httpx2.AsyncClient, query: dict[str, Any], position: str) -> AsyncIterator[Heard]:
+async def _blocks(http: httpx2.AsyncClient, query: dict[str, Any], position: str) -> AsyncGenerator[Heard, None]:
     headers = {"last-event-id": position} if position else {}
     timeout = httpx2.Timeout(10, read=_SILENCE_S)
     async with http.stream("GET", "/v1/events", params=query, headers=headers, timeout=timeout) as answer:
@@ -81,7 +84,7 @@ def _print(data: str, *, as_json: bool) -> None:
         return
     event = msgspec.json.decode(data, type=CloudEvent)
     told = bytes(event.data).decode()
-    local = time.strftime("%H:%M:%S")
+    local = datetime.fromisoformat(event.time).astimezone().strftime("%Y-%m-%d %H:%M:%S")
     ui.say(f"  [dim]{local}[/dim] {show.plain(event.type)} {show.plain(event.tenant)} {show.short(told, 200)}")
 
 

@@ -2,12 +2,15 @@
 
 import asyncio
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from cli.events import tail
 from libs.contracts import subjects
+from libs.contracts.public_events import CloudEvent
 from libs.kit.errors import ServiceError
 from libs.testkit.front import KEY, running, settings_for
 from libs.testkit.nats_server import NatsServer
@@ -54,3 +57,13 @@ def _lines(capsys: pytest.CaptureFixture[str], printed: list[str]) -> int:
     out = capsys.readouterr().out
     printed.extend(line for line in out.splitlines() if line.startswith('{"specversion"'))
     return len(printed)
+
+
+def test_an_event_is_shown_with_the_time_at_which_it_happened(capsys: pytest.CaptureFixture[str]) -> None:
+    event = CloudEvent(
+        id="a1", source="llmos", type="dev.llmos.job.changed.v1", time="2026-01-02T03:04:05Z", tenant="shop",
+        subject="job_1", data=msgspec.Raw(b'{"state":"running"}'),
+    )  # fmt: skip
+    tail._print(msgspec.json.encode(event).decode(), as_json=False)
+    local = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC).astimezone()
+    assert local.strftime("%Y-%m-%d %H:%M:%S") in capsys.readouterr().out
