@@ -106,11 +106,11 @@ class Auditor:
         reading = dataclasses.replace(asked, query=query, body=None, if_match=None, must_be_new=False)
         try:
             result = await self._services[show.service].call(show.operation, show.call(reading))
+            return _digest_of(result if show.select is None else show.select(reading, result))
         except ServiceError as error:
             if spec_of(error.code).status != 404:
                 log.warning("what is changed cannot be read", operation=show.operation, code=error.code)
             return ""
-        return _digest_of(result if show.select is None else show.select(reading, result))
 
     async def _begin(self, entry: RecordEntry) -> None:
         try:

@@ -177,8 +177,8 @@ BAD = [
     ("GET", "/keys?after=x", None, "invalid_value", "after"),
     ("GET", "/keys?order=1", None, "unknown_parameter", "order"),
     ("GET", "/usage?since_day=x", None, "invalid_value", "since_day"),
-    ("GET", "/keys/%00", None, "not_found", "id"),
-    ("GET", "/projects/%00", None, "not_found", "name"),
+    ("GET", "/keys/%00", None, "invalid_value", "id"),
+    ("GET", "/projects/%00", None, "invalid_value", "name"),
 ]  # fmt: skip
 
 
