@@ -1,5 +1,6 @@
 """The directory in which a version grows beside its target, until one rename makes it visible."""
 
+import errno
 import fcntl
 import hashlib
 import os
@@ -145,7 +146,13 @@ def remove_tree(directory: Path) -> None:
         return
     for folder in (directory, *(path for path in directory.rglob("*") if path.is_dir() and not path.is_symlink())):
         folder.chmod(0o755)
-    shutil.rmtree(directory)
+    try:
+        shutil.rmtree(directory)
+    except OSError as error:
+        if error.errno != errno.ENOTEMPTY:
+            raise
+        # Whoever synced it has just noted in it that the disk holds it; he does so once.
+        shutil.rmtree(directory)
 
 
 def _sync_directory(directory: Path) -> None:

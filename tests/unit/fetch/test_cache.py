@@ -3,6 +3,7 @@
 import asyncio
 import os
 import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -15,6 +16,7 @@ import pytest
 from libs.kit.errors import ServiceError
 from libs.kit.fetch import Pages
 from libs.kit.fetch.cache import Cache
+from libs.kit.fetch.part import remove_tree
 from libs.kit.fetch.vouching import Vouchers
 from libs.testkit.blob_store import BlobStore, Stored
 from libs.testkit.platform import ROOT
@@ -235,6 +237,7 @@ from pathlib import Path
 import msgspec
 from libs.contracts.registry import Fetch
 from libs.kit.fetch.cache import Cache
+from libs.kit.fetch.part import remove_tree
 page = msgspec.json.decode(Path(sys.argv[1]).read_bytes(), type=Fetch)
 async def ask(skip):
     return page
@@ -323,3 +326,21 @@ async def test_a_full_disk_is_a_typed_error_and_leaves_nothing(store: BlobStore,
             assert b"ServiceError: No room" in told.splitlines()[-1]
             assert names(root) == ["locks"]
     assert cache_at(root).digests() == [small.digest]
+
+
+def test_a_version_is_removed_though_its_sync_is_noted_in_it_meanwhile(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    version = tmp_path / "version"
+    (version / "files").mkdir(parents=True)
+    real = shutil.rmtree
+
+    def noted_meanwhile(directory: Path) -> None:
+        monkeypatch.setattr(shutil, "rmtree", real)
+        (directory / "synced").write_text("the disk holds it")
+        (directory / "files").rmdir()
+        directory.rmdir()
+
+    monkeypatch.setattr(shutil, "rmtree", noted_meanwhile)
+    remove_tree(version)
+    assert not version.exists()
