@@ -8,13 +8,13 @@ from libs.contracts.topology import ROLLOUT_OBSERVED, ROLLOUT_SIGNALS, Consumer
 from libs.kit.backend import Backend
 from libs.kit.feedback_client import BusFeedback
 from libs.kit.intake import Intake, Record
+from libs.kit.leader import Leader
 from libs.kit.registry_client import BusRegistry
 from libs.kit.rounds import Rounds
 from libs.kit.serving import Desk, Operation
 from libs.kit.trainer_client import BusTrainer
 from services.rollout.domain.validating import check_plan
 from services.rollout.ground import Ground
-from services.rollout.leader import Leader
 from services.rollout.loops.part import Loops
 from services.rollout.migrations import migrate
 from services.rollout.running.carrying import Carrying
@@ -24,7 +24,7 @@ from services.rollout.service.observing import Observing
 from services.rollout.service.ordering import Ordering
 from services.rollout.service.steering import Steering
 from services.rollout.settings import Settings
-from services.rollout.tables import OUTBOX
+from services.rollout.tables import OUTBOX, SCHEMA
 
 _DESK: Final = Desk(name="rollout", contract=OPERATIONS, subject=subjects.rollout_call)
 _RENEWALS: Final = 5
@@ -37,7 +37,7 @@ class RolloutService(Backend):
     def __init__(self, settings: Settings) -> None:
         super().__init__(_DESK, settings, migrate, letter="o")
         self._settings = settings
-        self.leader = Leader(self.database, self.instance, lease_s=settings.lease_s)
+        self.leader = Leader(self.database, self.instance, schema=SCHEMA, lease_s=settings.lease_s)
         self.ground = Ground(
             instance=self.instance,
             settings=settings,

@@ -4,8 +4,8 @@ import asyncio
 from dataclasses import dataclass, field
 
 from libs.kit.calls import Caller
+from libs.kit.leader import Leader
 from libs.kit.postgres import Database
-from services.rollout.leader import Leader
 from services.rollout.settings import Settings
 
 

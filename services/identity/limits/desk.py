@@ -10,11 +10,11 @@ import structlog
 from libs.contracts import subjects
 from libs.contracts.identity import LEASING
 from libs.kit.bus import BusClient, BusError, Message
+from libs.kit.leader import LostError
 from libs.kit.rounds import Rounds
 from libs.kit.serving import Desk, Operation
 from services.identity.ground import Ground
 from services.identity.limits.granting import Granting
-from services.identity.limits.leader import LostError
 
 log = structlog.get_logger(__name__)
 

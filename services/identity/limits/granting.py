@@ -11,12 +11,13 @@ from libs.contracts.calls import Empty
 from libs.contracts.identity import Lease, Leased, Limits, RecordUsage
 from libs.kit import clock
 from libs.kit.errors import ServiceError
+from libs.kit.leader import Leader, LostError
 from libs.kit.postgres import Database
 from services.identity.limits import repository
 from services.identity.limits.allocator import Allocator
-from services.identity.limits.leader import Leader, LostError
 from services.identity.limits.ledger import Row
 from services.identity.repository import usage
+from services.identity.tables import SCHEMA
 
 log = structlog.get_logger(__name__)
 
@@ -64,7 +65,7 @@ class Granting:
 
     def __init__(self, database: Database, instance: str, *, lease_s: float) -> None:
         self._database = database
-        self._leader = Leader(database, instance, lease_s=lease_s)
+        self._leader = Leader(database, instance, schema=SCHEMA, lease_s=lease_s)
         self._limits = _LimitsReader(database)
         self._allocator: Allocator | None = None
         self._one_by_one = asyncio.Lock()

@@ -1,10 +1,10 @@
-"""All SQL of limits: who leads, what is out, which limits hold, which usage was told."""
+"""All SQL of limits: what is out, which limits hold, which usage was told."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 import msgspec
-from sqlalchemy import delete, select, text
+from sqlalchemy import delete, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -14,49 +14,7 @@ from services.identity.tables import keys, projects, shares, usage_numbers
 
 PROJECT: Final = "project:"
 KEY: Final = "key:"
-_RENEW: Final = """
-update identity.leadership set lease_until = clock_timestamp() + make_interval(secs => :lease_s)
-where holder = :holder and epoch = :epoch and lease_until > clock_timestamp()
-returning epoch
-"""
-_TAKE: Final = """
-update identity.leadership
-set epoch = greatest(epoch + 1, extract(epoch from clock_timestamp())::bigint),
-    holder = :holder,
-    lease_until = clock_timestamp() + make_interval(secs => :lease_s)
-where lease_until <= clock_timestamp()
-returning epoch
-"""
-"""Grows by the clock, too: gateways tell one allocator from another by it, even after the database was made anew."""
-_RESIGN: Final = """
-update identity.leadership set lease_until = clock_timestamp() where holder = :holder and epoch = :epoch
-"""
-_FENCE: Final = """
-select 1 from identity.leadership where epoch = :epoch for share
-"""
 _decode = msgspec.json.Decoder(Limits).decode
-
-
-async def renew(connection: AsyncConnection, holder: str, epoch: int, lease_s: float) -> bool:
-    """Lead for another lease; False if the lead is lost."""
-    values = {"holder": holder, "epoch": epoch, "lease_s": lease_s}
-    return (await connection.execute(text(_RENEW), values)).first() is not None
-
-
-async def take(connection: AsyncConnection, holder: str, lease_s: float) -> int:
-    """Lead under a new epoch, if nobody does; 0 if somebody does."""
-    row = (await connection.execute(text(_TAKE), {"holder": holder, "lease_s": lease_s})).first()
-    return int(row.epoch) if row else 0
-
-
-async def resign(connection: AsyncConnection, holder: str, epoch: int) -> None:
-    """Lead no more."""
-    await connection.execute(text(_RESIGN), {"holder": holder, "epoch": epoch})
-
-
-async def holds(connection: AsyncConnection, epoch: int) -> bool:
-    """Whether no later epoch has begun; none begins before this transaction has ended."""
-    return (await connection.execute(text(_FENCE), {"epoch": epoch})).first() is not None
 
 
 async def read_shares(connection: AsyncConnection) -> list[Row]:

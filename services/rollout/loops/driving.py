@@ -12,8 +12,8 @@ from libs.contracts.rollouts import Loop, Turn
 from libs.contracts.training import OrderTraining
 from libs.kit import clock
 from libs.kit.errors import ServiceError
+from libs.kit.leader import Leader, LostError
 from libs.kit.postgres import Database
-from services.rollout.leader import Leader, LostError
 from services.rollout.loops import rows, turning
 from services.rollout.loops.calling_off import CallingOff
 from services.rollout.loops.others import Others, count_signals, resolve

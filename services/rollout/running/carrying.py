@@ -13,9 +13,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from libs.contracts.rollouts import ROLLOUT_ENDED, ROLLOUT_TRANSITIONS, RolloutState
 from libs.kit import clock
 from libs.kit.errors import ServiceError
+from libs.kit.leader import LostError
 from services.rollout.domain.evidence import Evidence
 from services.rollout.ground import Ground
-from services.rollout.leader import LostError
 from services.rollout.repository import evidence, rollouts
 from services.rollout.running.steps import Scene, Then, step_for
 from services.rollout.service.aliases import Aliases

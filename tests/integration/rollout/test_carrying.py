@@ -21,11 +21,11 @@ from libs.contracts.rollouts import RolloutPlan, RolloutState
 from libs.contracts.versions import parse_reference, short_reference
 from libs.kit import clock
 from libs.kit.errors import ServiceError
+from libs.kit.leader import Leader
 from libs.kit.postgres import Database
 from libs.kit.settings import PostgresSettings
 from libs.testkit.wait import eventually
 from services.rollout.ground import Ground
-from services.rollout.leader import Leader
 from services.rollout.migrations import migrate
 from services.rollout.repository import rollouts
 from services.rollout.running.carrying import Carrying
@@ -146,7 +146,7 @@ def _way(state: RolloutState) -> list[RolloutState]:
 async def scene(database: PostgresSettings) -> AsyncIterator[Scene]:
     door = Database(database)
     await migrate(door)
-    leader = Leader(door, "o1", lease_s=600.0)
+    leader = Leader(door, "o1", schema="rollout", lease_s=600.0)
     await leader.check()
     yield Scene(door, leader)
     await door.close()
@@ -191,7 +191,7 @@ async def test_without_a_database_the_look_is_over_and_says_so(scene: Scene) -> 
 
 async def test_who_has_lost_the_lead_meanwhile_writes_nothing(scene: Scene) -> None:
     ident = await scene.begin("anna")
-    other = Leader(scene.database, "o2", lease_s=600.0)
+    other = Leader(scene.database, "o2", schema="rollout", lease_s=600.0)
 
     async def is_succeeded() -> None:
         epoch = scene.leader.epoch

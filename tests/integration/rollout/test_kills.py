@@ -11,11 +11,11 @@ import pytest
 from libs.contracts.rollouts import ROLLOUT_ENDED, OrderRollout, RolloutState, SteerRollout, Step
 from libs.contracts.rollouts import RolloutRef as Ref
 from libs.kit import clock
+from libs.kit.leader import Leader
 from libs.kit.postgres import Database
 from libs.testkit.rollout import RolloutDesk, RolloutGround
 from libs.testkit.wait import eventually, until
 from services.rollout.ground import Ground
-from services.rollout.leader import Leader
 from services.rollout.migrations import migrate
 from services.rollout.running.carrying import Carrying
 from services.rollout.service.looking import Looking
@@ -53,7 +53,7 @@ class Mortal:
 @asynccontextmanager
 async def _process(ground: RolloutGround, database: Database, registry: Any) -> AsyncIterator[Ground]:
     """As much of a process as carries rollouts on."""
-    leader = Leader(database, clock.new_instance_id("o"), lease_s=20.0)
+    leader = Leader(database, clock.new_instance_id("o"), schema="rollout", lease_s=20.0)
     await leader.check()
     assert leader.leads
     yield Ground(

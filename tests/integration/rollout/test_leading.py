@@ -5,10 +5,10 @@ import signal
 
 from libs.contracts.rollouts import FindRollouts
 from libs.kit import clock
+from libs.kit.leader import Leader, LostError
 from libs.kit.postgres import Database
 from libs.testkit.rollout import RolloutDesk, RolloutGround
 from libs.testkit.wait import until
-from services.rollout.leader import Leader, LostError
 from services.rollout.migrations import migrate
 
 
@@ -40,7 +40,7 @@ async def test_who_was_killed_is_succeeded(ground: RolloutGround) -> None:
 async def test_who_slept_through_its_lease_may_write_nothing(ground: RolloutGround) -> None:
     door = Database(ground.database)
     await migrate(door)
-    slept, awake = (Leader(door, name, lease_s=0.5) for name in ("slept", "awake"))
+    slept, awake = (Leader(door, name, schema="rollout", lease_s=0.5) for name in ("slept", "awake"))
     await slept.check()
     async with door.begin() as connection:
         await slept.fence(connection)

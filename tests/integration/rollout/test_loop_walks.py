@@ -29,9 +29,9 @@ from libs.contracts.rollouts import (
 )
 from libs.kit import clock
 from libs.kit.errors import ServiceError
+from libs.kit.leader import Leader
 from libs.kit.postgres import Database
 from libs.kit.settings import PostgresSettings
-from services.rollout.leader import Leader
 from services.rollout.loops.driving import Driver
 from services.rollout.loops.service import Loops
 from services.rollout.migrations import migrate
@@ -83,7 +83,7 @@ class Ground:
 async def ground(database: PostgresSettings) -> AsyncIterator[Ground]:
     door = Database(database)
     await migrate(door)
-    leader = Leader(door, "o1", lease_s=60.0)
+    leader = Leader(door, "o1", schema="rollout", lease_s=60.0)
     await leader.check()
     yield Ground(door, leader)
     await door.close()

@@ -6,7 +6,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from libs.kit.errors import ServiceError
-from services.rollout.leader import LostError
+from libs.kit.leader import LostError
 from services.rollout.loops.driving import _quietly
 
 
