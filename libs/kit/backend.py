@@ -8,10 +8,11 @@ import structlog
 
 from libs.contracts.topology import Consumer
 from libs.kit import clock
-from libs.kit.broker import insist, make_broker, stop_broker
+from libs.kit.broker import insist, is_connected, make_broker, stop_broker
 from libs.kit.bus import BusClient
 from libs.kit.bus.batches import BatchConsumer
 from libs.kit.bus.stored import StoredPublisher
+from libs.kit.health import Health
 from libs.kit.outbox import BundledOutbox, Outbox, Relay
 from libs.kit.postgres import Database
 from libs.kit.rounds import Rounds
@@ -66,6 +67,9 @@ class Backend:
         self.database = Database(settings.database, fresh_plans=fresh_plans)
         self.broker = make_broker(settings.nats, service=self.name, instance=self.instance)
         self.bus = BusClient(options, on_state=self._on_bus)
+        self.health = Health()
+        self.health.see("nats", lambda: self.bus.connected and is_connected(self.broker))
+        self.health.ask("database", self.database.answers)
         self.told = asyncio.Event()
         """To be set after each transaction that has put something into the outbox."""
         self._relay: Rounds | None = None

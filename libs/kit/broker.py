@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 from typing import Final
 
 import structlog
+from faststream.exceptions import IncorrectState
 from faststream.nats import NatsBroker
 from faststream.nats.security import NatsUserPassword
 from nats.errors import Error as NatsError
@@ -45,6 +46,14 @@ def _security(settings: NatsSettings) -> NatsUserPassword:
     return NatsUserPassword(
         settings.user, settings.secret(), ssl_context=encryption, tls_handshake_first=encryption is not None
     )
+
+
+def is_connected(broker: NatsBroker) -> bool:
+    """Whether its connection stands at the moment."""
+    try:
+        return broker.connection.is_connected
+    except IncorrectState:
+        return False
 
 
 async def stop_broker(broker: NatsBroker) -> None:

@@ -93,6 +93,15 @@ class Database:
             async with self.engine.connect() as connection:
                 yield await connection.execution_options(isolation_level="AUTOCOMMIT")
 
+    async def answers(self) -> None:
+        """Ask it for nothing.
+
+        Raises:
+            ServiceError: as `begin`.
+        """
+        async with self.connect() as connection:
+            await connection.execute(text("select 1"))
+
     async def close(self) -> None:
         """End every connection."""
         await self.engine.dispose()

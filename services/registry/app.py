@@ -5,7 +5,8 @@ import asyncio
 import structlog
 
 from libs.kit import clock
-from libs.kit.broker import insist, make_broker, stop_broker
+from libs.kit.broker import insist, is_connected, make_broker, stop_broker
+from libs.kit.health import Health
 from libs.kit.objects import ObjectStore
 from libs.kit.objects_checked import CheckedObjects
 from libs.kit.postgres import Database
@@ -37,6 +38,10 @@ class Registry:
         self.database = Database(settings.database)
         self.store = ObjectStore(settings.objects)
         self.broker = make_broker(settings.nats, service="registry", instance=self.instance)
+        self.health = Health()
+        self.health.see("nats", lambda: is_connected(self.broker))
+        self.health.ask("database", self.database.answers)
+        self.health.ask("s3", self.store.answers)
         self._passed = passed
         self._wake = asyncio.Event()
         self.fleet = Fleet(beat_timeout_s=settings.beat_timeout_s, wake=self._wake)
