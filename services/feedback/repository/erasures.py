@@ -44,6 +44,8 @@ _RENAME_STANDING: Final = "update feedback.standing set rater = $3 where tenant 
 _DATASETS: Final = """
 select distinct dataset from feedback.dataset_rows where request_id = any($1::text[]) order by dataset
 """
+ERASED_RATER: Final = "erased:"
+"""What the name of an erased rater begins with."""
 _ADD: Final = "insert into feedback.erasures values ($1, $2, $3, $4, $5, $6, $7, $8, $9)"
 
 
@@ -107,7 +109,7 @@ async def blank_signals(connection: Connection, tenant: str, ids: list[str], use
     await connection.execute(_BLANK_STANDING, tenant, targets, user)
     count = int((await connection.execute(_BLANK_TEXTS, tenant, ids, user)).rpartition(" ")[2])
     if user:
-        name = f"erased:{digest_of(tenant, user)[:24]}"
+        name = f"{ERASED_RATER}{digest_of(tenant, user)[:24]}"
         await connection.execute(_RENAME_RATER, tenant, user, name)
         await connection.execute(_RENAME_STANDING, tenant, user, name)
     return count

@@ -13,7 +13,7 @@ from libs.kit.errors import ServiceError
 from libs.kit.postgres import Database
 from libs.kit.signals import WEIGHTS, checked, request_id_of
 from services.feedback.domain.judging import Case, Handled, Refusal, Ruling, case_of, judge
-from services.feedback.repository import signals
+from services.feedback.repository import repeats, signals
 from services.feedback.repository.bulk import CollisionError, Connection, collisions
 from services.feedback.service.letters import Bad, Letter, bury, read
 from services.feedback.tables import OUTBOX
@@ -89,6 +89,7 @@ class Signals:
                 await signals.forget(connection, [(one.command.tenant, one.command.id) for one in due])
                 cases = [case_of(one.command) for one in due]
                 known = await signals.known(connection, cases)
+                known.handled = await repeats.recorded(connection, cases) | known.handled
                 ruling = judge(cases, known, now_ms=now_ms)
                 _expire(cases, ruling)
                 bad = _refused(cases, [_as_letter(one.command) for one in due], ruling)
@@ -97,20 +98,22 @@ class Signals:
         return len(due)
 
     async def _insist(self, cases: list[Case], letters: list[Letter], bad: list[Bad]) -> Ruling:
-        for _ in range(_TRIES):
+        for number in range(_TRIES):
             try:
-                return await self._decide(cases, letters, bad)
+                return await self._decide(cases, letters, bad, is_again=number > 0)
             except CollisionError:
                 continue
         raise ServiceError("storage_unavailable", "Others write about the same thing all the time; try again.")
 
-    async def _decide(self, cases: list[Case], letters: list[Letter], bad: list[Bad]) -> Ruling:
+    async def _decide(self, cases: list[Case], letters: list[Letter], bad: list[Bad], *, is_again: bool) -> Ruling:
         now_ms = clock.unix_ms()
         with collisions():
             async with self._database.begin_bulk() as connection:
-                ruling = Ruling()
-                if cases:
-                    ruling = judge(cases, await signals.known(connection, cases), now_ms=now_ms)
+                known = await signals.known(connection, cases)
+                if is_again:
+                    # Perhaps nobody was faster, and a signal comes that the inbox has forgotten.
+                    known.handled = await repeats.recorded(connection, cases) | known.handled
+                ruling = judge(cases, known, now_ms=now_ms)
                 refused = _refused(cases, letters, ruling) if letters else []
                 await self._write(connection, ruling, [*bad, *refused], now_ms)
         if ruling.recorded or bad or refused:

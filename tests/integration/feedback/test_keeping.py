@@ -236,3 +236,34 @@ async def test_erasing_one_interaction_twice_does_no_harm(desk: FeedbackDesk, ro
         assert erased.interactions == 1
     assert await rows.count("contents") == 0
     assert await rows.count("erasures") == 2
+
+
+async def test_a_repeat_that_the_inbox_has_forgotten_is_known_by_its_row(desk: FeedbackDesk, rows: Rows) -> None:
+    done, unseen = completed(), completed()
+    await desk.say([done])
+    await rows.until("interactions", 1)
+    first = await desk.call("signal_record", new_signal(done.request_id, time_ms=1))
+    second = await desk.call("signal_record", new_signal(done.request_id, time_ms=2, value=False))
+    text = new_signal(done.request_id, kind=SignalKind.COMMENT, value="Very kind.", rater="bob")
+    await desk.call("signal_record", text)
+    await rows.fetch("delete from feedback.inbox")
+
+    again = new_signal(done.request_id, id=first.id, time_ms=1)
+    assert (await desk.call("signal_record", again)).id == first.id
+    with pytest.raises(ServiceError) as caught:
+        await desk.call("signal_record", new_signal(done.request_id, id=second.id, time_ms=3))
+    assert caught.value.code == "idempotency_conflict"
+    await desk.call("erase", Erase(tenant=TENANT, user="bob", author="root"))
+    assert (await desk.call("signal_record", text)).value == ""
+
+    # By the stream: one is a repeat, one abuses an id; what comes with them is recorded.
+    fresh = new_signal(done.request_id, rater="cid")
+    await desk.say_again([again, new_signal(done.request_id, id=second.id, rater="dan"), fresh])
+    await rows.until("signals", 1, f"id = '{fresh.id}'")
+    await rows.until("dead_letters", 1, "code = 'idempotency_conflict'")
+    # Another abuse has to wait first.
+    await desk.say_again([new_signal(unseen.request_id, id=first.id)])
+    await rows.until("pending_signals", 1)
+    await desk.say([unseen])
+    await rows.until("dead_letters", 2, "code = 'idempotency_conflict'")
+    assert await rows.count("signals") == 4
