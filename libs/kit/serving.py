@@ -6,20 +6,15 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import msgspec
-import structlog
 from faststream.nats import NatsBroker, NatsMessage
 
-from libs.contracts.calls import Fault, Reply
+from libs.kit.answering import Answering, Operation
 from libs.kit.errors import ServiceError
 
-log = structlog.get_logger(__name__)
-
-Operation = Callable[[Any], Awaitable[msgspec.Struct]]
+__all__ = ["Calls", "Desk", "Operation"]
 
 _AT_ONCE: Final = 32
 """Calls of one operation that one process answers at the same time."""
-_MAX_REPLY_BYTES: Final = 1_040_000
-"""Below the server's limit of 1 MiB, which a larger answer would never pass."""
 
 
 class Calls:
@@ -71,7 +66,7 @@ class Desk:
         calls = Calls()
         for operation, (request_type, _) in self.contract.items():
             decode = msgspec.json.Decoder(request_type).decode
-            handler = self._handler(operation, decode, _tracked(calls, operations[operation]))
+            handler = _handler(Answering(self.name, operation, decode, _tracked(calls, operations[operation])))
             # Core requests: there is nothing to acknowledge and nothing comes twice.
             subscriber = broker.subscriber(
                 self.subject(operation), queue=self.name, max_workers=_AT_ONCE, decoder=_as_it_is
@@ -79,33 +74,12 @@ class Desk:
             subscriber(handler)
         return calls
 
-    async def answer(self, name: str, decode: Callable[[bytes], Any], operation: Operation, payload: bytes) -> bytes:
-        """Decode, do, encode; whatever goes wrong becomes a fault."""
-        try:
-            result = msgspec.json.encode(await operation(decode(payload or b"{}")))
-        except msgspec.ValidationError as error:
-            return _fault("invalid_value", f"{name}: {error}")
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            return _fault("invalid_json", f"{name}: {error}")
-        except ServiceError as error:
-            if error.spec.kind == "server_error":
-                log.warning("call failed", operation=name, code=error.code, reason=error.message)
-            return _fault(error.code, error.message, error.param or "")
-        except Exception:
-            # The caller must not wait for an answer that never comes; what happened is in the log.
-            log.exception("call failed", operation=name)
-            return _fault("internal_error", f"{name} failed inside the {self.name} service; its log says why.")
-        if len(result) > _MAX_REPLY_BYTES:
-            return _fault("request_too_large", f"The answer to {name} does not fit into a message; ask for less.")
-        return msgspec.json.encode(Reply(result=msgspec.Raw(result)))
 
-    def _handler(
-        self, name: str, decode: Callable[[bytes], Any], operation: Operation
-    ) -> Callable[[NatsMessage], Awaitable[bytes]]:
-        async def handle(message: NatsMessage) -> bytes:
-            return await self.answer(name, decode, operation, message.body)
+def _handler(answering: Answering) -> Callable[[NatsMessage], Awaitable[bytes]]:
+    async def handle(message: NatsMessage) -> bytes:
+        return await answering.answer(message.body)
 
-        return handle
+    return handle
 
 
 async def _as_it_is(message: NatsMessage) -> bytes:
@@ -118,7 +92,3 @@ def _tracked(calls: Calls, operation: Operation) -> Operation:
         return await calls.run(operation(request))
 
     return tracked
-
-
-def _fault(code: str, message: str, param: str = "") -> bytes:
-    return msgspec.json.encode(Reply(error=Fault(code=code, message=message, param=param)))

@@ -1,36 +1,29 @@
 """Where gateways' own calls come in: every process hears them, and only the one that leads answers."""
 
-import asyncio
-from collections.abc import Callable
 from typing import Final
-
-import msgspec
-import structlog
 
 from libs.contracts import subjects
 from libs.contracts.identity import LEASING
-from libs.kit.bus import BusClient, BusError, Message
+from libs.kit.answering import Operation
+from libs.kit.bus import BusClient
+from libs.kit.bus_desk import BusDesk, Contract
 from libs.kit.leader import LostError
 from libs.kit.rounds import Rounds
-from libs.kit.serving import Desk, Operation
 from services.identity.ground import Ground
 from services.identity.limits.granting import Granting
-
-log = structlog.get_logger(__name__)
 
 _RENEWALS: Final = 5
 """Of the lead, in its length."""
 _TIDY_S: Final = 30.0
-_DESK: Final = Desk(name="identity", contract=LEASING, subject=subjects.identity_call)
+_CONTRACT: Final = Contract(service="identity", operations=LEASING, subject=subjects.identity_call)
 
 
 class LeasingDesk:
     """Limits' part of an identity process."""
 
     def __init__(self, ground: Ground, bus: BusClient) -> None:
-        self._bus = bus
+        self._desk = BusDesk(bus, _CONTRACT, shared=False)
         self._granting = Granting(ground.database, ground.instance, lease_s=ground.settings.lead_s)
-        self._calls: set[asyncio.Task[None]] = set()
         self._rounds = (
             Rounds("lead", self._granting.lead, pause_s=ground.settings.lead_s / _RENEWALS),
             Rounds("tidy limits", self._tidy, pause_s=_TIDY_S),
@@ -42,8 +35,7 @@ class LeasingDesk:
             "lease": self._granting.lease,
             "usage_record": self._granting.record,
         }
-        for name, operation in operations.items():
-            self._bus.subscribe(subjects.identity_call(name), self._handler(name, operation))
+        self._desk.listen(operations, is_ours=lambda: self._granting.leads)
         for rounds in self._rounds:
             rounds.start()
 
@@ -51,7 +43,7 @@ class LeasingDesk:
         """Answer the calls that run, then give the lead away."""
         for rounds in self._rounds:
             await rounds.stop()
-        await asyncio.gather(*self._calls)
+        await self._desk.stop()
         await self._granting.resign()
 
     async def _tidy(self) -> int:
@@ -60,22 +52,3 @@ class LeasingDesk:
         except LostError:
             # Whoever leads tidies.
             return 0
-
-    def _handler(self, name: str, operation: Operation) -> Callable[[Message], None]:
-        decode = msgspec.json.Decoder(LEASING[name][0]).decode
-
-        async def answer(message: Message) -> None:
-            reply = await _DESK.answer(name, decode, operation, message.payload)
-            try:
-                self._bus.publish(message.reply, reply)
-            except BusError as error:
-                log.warning("a gateway's call is not answered", operation=name, reason=str(error))
-
-        def hear(message: Message) -> None:
-            if not self._granting.leads or not message.reply:
-                return
-            task = asyncio.create_task(answer(message), name=f"identity-{name}")
-            self._calls.add(task)
-            task.add_done_callback(self._calls.discard)
-
-        return hear

@@ -1,0 +1,53 @@
+"""Answers one call: decodes what is asked, has it done, and turns whatever goes wrong into a fault with our codes."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any, Final
+
+import msgspec
+import structlog
+
+from libs.contracts.calls import Fault, Reply
+from libs.kit.errors import ServiceError
+
+log = structlog.get_logger(__name__)
+
+Operation = Callable[[Any], Awaitable[msgspec.Struct]]
+
+_MAX_REPLY_BYTES: Final = 1_040_000
+"""Below the server's limit of 1 MiB, which a larger answer would never pass."""
+
+
+@dataclass(frozen=True)
+class Answering:
+    """One operation of a service, from the bytes of a call to the bytes of its answer."""
+
+    service: str
+    name: str
+    decode: Callable[[bytes], Any]
+    operation: Operation
+
+    async def answer(self, payload: bytes) -> bytes:
+        """The reply to `payload`; there is always one."""
+        name = self.name
+        try:
+            result = msgspec.json.encode(await self.operation(self.decode(payload or b"{}")))
+        except msgspec.ValidationError as error:
+            return _fault("invalid_value", f"{name}: {error}")
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            return _fault("invalid_json", f"{name}: {error}")
+        except ServiceError as error:
+            if error.spec.kind == "server_error":
+                log.warning("call failed", operation=name, code=error.code, reason=error.message)
+            return _fault(error.code, error.message, error.param or "")
+        except Exception:
+            # The caller must not wait for an answer that never comes; what happened is in the log.
+            log.exception("call failed", operation=name)
+            return _fault("internal_error", f"{name} failed inside the {self.service} service; its log says why.")
+        if len(result) > _MAX_REPLY_BYTES:
+            return _fault("request_too_large", f"The answer to {name} does not fit into a message; ask for less.")
+        return msgspec.json.encode(Reply(result=msgspec.Raw(result)))
+
+
+def _fault(code: str, message: str, param: str = "") -> bytes:
+    return msgspec.json.encode(Reply(error=Fault(code=code, message=message, param=param)))
