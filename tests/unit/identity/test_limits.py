@@ -3,6 +3,7 @@
 import pytest
 
 from libs.contracts.identity import LEASE_TTL_S, Limits
+from services.gateway.limits.telling import refusal
 from tests.unit.identity.limits_world import Gate, World
 
 P = ("project:p",)
@@ -213,12 +214,69 @@ def test_an_older_call_that_comes_late_changes_nothing() -> None:
     world = world_of(requests_per_minute=20)
     one, other = world.open(), world.open()
     assert rush(world, one, most=10) == 10
+    # So long after the rush nothing is kept in advance: the call that is late says less than was granted since.
+    world.now_s += 5
     world.ask(one)
     assert rush(world, one, most=5) == 5
 
     world.deliver(0)
 
     assert rush(world, other) + rush(world, one) == 5
+
+
+def code_of(gate: Gate, tokens: int, now_s: float) -> str:
+    """Of the refusal of a request that has asked."""
+    return refusal((gate.book.holder(P[0], Limits(budget_tokens=100)),), tokens, now_s).code
+
+
+def test_only_what_was_used_anywhere_makes_the_end_of_a_budget_final() -> None:
+    world = world_of(budget_tokens=100)
+    one, other = world.open(), world.open()
+    assert rush(world, one, most=10) == 10
+    assert rush(world, other) == 0
+    assert code_of(other, 10, world.now_s) == "rate_limit_exceeded"
+    for begun in world.begun[:9]:
+        world.end(begun, 10)
+    world.talk(one)
+    assert rush(world, other) == 0
+    assert code_of(other, 10, world.now_s) == "rate_limit_exceeded"
+
+    world.end(world.begun[9], 1)
+    world.talk(one)
+
+    assert rush(world, other) == 0
+    assert code_of(other, 10, world.now_s) == "insufficient_quota"
+    assert rush(world, other, tokens=9) == 1
+
+
+def test_what_a_dead_gateway_had_reserved_is_final_when_its_lease_is_over() -> None:
+    world = world_of(budget_tokens=100)
+    dead, other = world.open(), world.open()
+    assert rush(world, dead, most=10) == 10
+    world.kill(dead)
+    world.talk(other)
+    assert rush(world, other) == 0
+    assert code_of(other, 10, world.now_s) == "rate_limit_exceeded"
+
+    silence(world, other, LEASE_TTL_S + 1)
+
+    assert rush(world, other) == 0
+    assert code_of(other, 10, world.now_s) == "insufficient_quota"
+
+
+def test_an_allocator_that_started_again_believes_a_budget_spent_when_nobody_claims_it() -> None:
+    world = world_of(budget_tokens=100)
+    dead, other = world.open(), world.open()
+    assert rush(world, dead, most=10) == 10
+    world.kill(dead)
+    world.restart()
+    assert rush(world, other) == 0
+    assert code_of(other, 10, world.now_s) == "rate_limit_exceeded"
+
+    silence(world, other, LEASE_TTL_S + 1)
+
+    assert rush(world, other) == 0
+    assert code_of(other, 10, world.now_s) == "insufficient_quota"
 
 
 def test_a_gateway_whose_lease_is_over_loses_nothing_if_it_is_heard_in_time() -> None:
