@@ -75,6 +75,8 @@ class Keyring:
 
     def __init__(self, principals: dict[bytes, Principal], *, salt_key: bytes = b"") -> None:
         """Hold principals of files by the SHA-256 digest of their key; the service cannot change these."""
+        self.is_whole = True
+        """Whether every key is known; until then one that is not may yet be."""
         self._files = frozenset(principals)
         self._principals = principals
         self._digests: dict[str, bytes] = {}
@@ -88,12 +90,15 @@ class Keyring:
         """Whose request this is, by `Authorization: Bearer …`, else by `x-api-key`.
 
         Raises:
-            ServiceError: `invalid_api_key`.
+            ServiceError: `invalid_api_key`; `identity_unavailable`, it may be a key that was not read yet.
         """
         if authorization[:7].lower() == _BEARER:
             api_key = authorization[7:].strip()
         # Looked up by digest: how long the look-up takes tells nothing about any key.
         principal = self._principals.get(hashlib.sha256(api_key).digest())
+        if principal is None and api_key and not self.is_whole:
+            text = "This gateway has not read all API keys yet. Try again soon."
+            raise ServiceError("identity_unavailable", text, retry_after_s=1.0)
         if principal is None:
             raise ServiceError("invalid_api_key", _missing(authorization, api_key))
         if principal.expires_ms and principal.expires_ms <= clock.unix_ms():
@@ -116,6 +121,7 @@ class Keyring:
         for known in self._digests.keys() - {record.id for record in records}:
             self._forget(known)
         self.change(records)
+        self.is_whole = True
 
     def _forget(self, key_id: str) -> None:
         digest = self._digests.pop(key_id, None)

@@ -27,6 +27,7 @@ class KeyFollower:
         self.is_read = False
         """Whether all keys were read once."""
         self.keyring = keyring
+        keyring.is_whole = False
         self._identity = identity
         self._store, self._revision = "", 0
         self._news = asyncio.Event()

@@ -24,6 +24,7 @@ ASKED: Final[dict[str, Any]] = {
 }
 OK: Final = 200
 REFUSED: Final = 429
+_ANSWER_S: Final = 600.0
 RESERVED: Final = len(msgspec.json.encode(ASKED)) + MAX_TOKENS
 """Tokens that one request may take at most, as a gateway reckons."""
 
@@ -40,6 +41,16 @@ class Answer:
     def code(self) -> str:
         """Of the error."""
         return str(self.body["error"]["code"])
+
+    @property
+    def is_final(self) -> bool:
+        """Whether it says that asking again is of no use."""
+        return self.headers.get("x-should-retry") == "false"
+
+    @property
+    def retry_after_s(self) -> float:
+        """When to ask again."""
+        return float(self.headers["retry-after-ms"]) / 1000
 
 
 @dataclass
@@ -68,6 +79,14 @@ async def ask(port: int, key: str, **more: Any) -> Answer:
     Raises:
         OSError, EOFError: the connection ended first.
     """
+    try:
+        async with asyncio.timeout(_ANSWER_S):
+            return await _ask(port, key, more)
+    except TimeoutError as error:
+        raise AssertionError(f"nobody answered within {_ANSWER_S} s") from error
+
+
+async def _ask(port: int, key: str, more: dict[str, Any]) -> Answer:
     content = msgspec.json.encode({**ASKED, **more})
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     try:

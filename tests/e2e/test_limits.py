@@ -30,37 +30,27 @@ def ground(
 async def rush(
     here: Scene, key: str, count: int, meanwhile: Callable[[], Coroutine[Any, Any, None]] | None = None
 ) -> Account:
-    """So many requests at once, shared by the gateways, each tried until it is answered or was refused thrice."""
+    """So many requests at once, shared by the gateways, each tried until it is answered or nothing more can help."""
     account = Account()
-
-    async def client(port: int) -> None:
-        for _ in range(3):
-            try:
-                if account.note(await ask(port, key)):
-                    return
-            except (OSError, EOFError):
-                account.broken += 1
-            await asyncio.sleep(0.5)
-
     disturbing = asyncio.create_task(meanwhile()) if meanwhile is not None else None
-    await asyncio.gather(*(client(here.ports[number % 2]) for number in range(count)))
+    await asyncio.gather(*(persist(here.ports[number % 2], key, account) for number in range(count)))
     if disturbing is not None:
         await disturbing
     return account
 
 
-async def drain(here: Scene, key: str, account: Account) -> None:
-    """Ask one gateway after the other until each has refused several times, with nothing under way."""
-    refused = 0
-    while refused < 10:
-        for port in here.ports:
+async def persist(port: int, key: str, account: Account) -> None:
+    """Ask as an SDK does: again when it was told to, and no more when it was told that this is of no use."""
+    while True:
+        try:
             answer = await ask(port, key)
-            if account.note(answer):
-                refused = 0
-            elif answer.status == REFUSED:
-                refused += 1
-            # What a refused request was granted in part goes back before the other gateway asks for it.
-            await asyncio.sleep(0.3)
+        except (OSError, EOFError):
+            account.broken += 1
+            await asyncio.sleep(1)
+            continue
+        if account.note(answer) or answer.is_final:
+            return
+        await asyncio.sleep(answer.retry_after_s)
 
 
 async def slow(here: Scene, index: int, key: str) -> Answer | None:
@@ -110,7 +100,6 @@ async def spend(here: Scene, name: str, count: int) -> str:
     budget = TOKENS_EACH * count
     key = await here.key(name, Limits(budget_tokens=budget, budget_period="month"))
     account = await rush(here, key, count)
-    await drain(here, key, account)
     left = budget - account.tokens
     assert account.codes["insufficient_quota"]
     assert not account.broken
@@ -131,8 +120,6 @@ async def spend_while_processes_die(here: Scene, name: str, count: int) -> str:
         await here.kill_identity()
 
     account = await rush(here, key, count, kill)
-    await here.known(here.ports[1], key)
-    await drain(here, key, account)
     left = budget - account.tokens
     # What the killed gateway had, reserved or in advance, counts as spent.
     assert left >= 0, account
@@ -145,7 +132,9 @@ async def check_rates(here: Scene) -> None:
     """A limit per minute over both gateways, and what the headers say of it."""
     key = await here.key("rates", Limits(requests_per_minute=20, tokens_per_minute=10**6))
     began_s = asyncio.get_running_loop().time()
-    account = await rush(here, key, 60)
+    account = Account()
+    for answer in await asyncio.gather(*(ask(here.ports[number % 2], key) for number in range(60))):
+        account.note(answer)
     minutes = 1 + int((asyncio.get_running_loop().time() - began_s) / 60)
     assert 15 <= account.answered <= 20 * minutes, account
     answer = await ask(here.ports[0], key)

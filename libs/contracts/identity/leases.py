@@ -51,6 +51,8 @@ class Want(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     """Of `held`, within the last minute."""
     frees_s: float = 0.0
     """When some of that leaves the minute; 0 if nothing is used."""
+    spent_tokens: int = 0
+    """Of `held.budget_tokens`, used by requests that have ended; the rest is reserved, or kept in advance."""
     is_done: bool = False
     """The gateway forgets this holder: `held.budget_tokens` is what was spent, and stays spent."""
 
@@ -85,6 +87,8 @@ class Grant(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     elsewhere_requests: int = 0
     elsewhere_tokens: int = 0
     """Used within the last minute at other gateways, or by such as have gone."""
+    elsewhere_spent_tokens: int = 0
+    """Of the budget, what will not come back: used by requests that ended at other gateways, or counted as spent."""
     wait_s: float = 0.0
     """When it is worth asking again, where less was granted than is needed."""
 

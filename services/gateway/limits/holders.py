@@ -20,9 +20,11 @@ class Holder:
     """A project or a key. In use: what the last minute began, what runs, what the period's budget was spent on."""
 
     __slots__ = (
+        "asked",
         "before",
         "contended",
         "elsewhere",
+        "elsewhere_spent_tokens",
         "is_done",
         "limits",
         "maxima",
@@ -55,12 +57,16 @@ class Holder:
         self.contended = False
         self.elsewhere = (0, 0)
         """Requests and tokens that others have used within the minute."""
+        self.elsewhere_spent_tokens = 0
+        """Of the budget, what others have used for good."""
         self.wait_s = 0.0
         """When others may have something free."""
         self.refused_until_s = 0.0
         """Until when asking again is of no use."""
         self.waiting_requests = 0
         self.waiting_tokens = 0
+        self.asked: Four = (0, 0, 0, 0)
+        """What was in use or waited for when the newest call was made."""
         self.before: Four = (0, 0, 0, 0)
         """What was in use of shares that are void, until that is told."""
         self.is_done = False
@@ -139,16 +145,18 @@ class Holder:
         used = self.in_use()
         self.is_done = self.is_done or (used[:3] == (0, 0, 0) and not self.waiting_requests and used[BUDGET] > 0)
         if self.is_done:
+            self.asked = (0, 0, 0, 0)
             self.share = [0 if limit else ALL for limit in self.maxima]
             return Want(holder=self.name, held=_amounts([0, 0, 0, used[BUDGET]]), period=self.period, is_done=True)
         waiting = (self.waiting_requests, self.waiting_tokens, self.waiting_requests, self.waiting_tokens)
         ahead = (0, 0, 0, 0) if self.contended else self._likely(int(now_s))
+        self.asked = _sum(used, waiting)
         held, need, more = [0, 0, 0, 0], [0, 0, 0, 0], [0, 0, 0, 0]
         for kind in KINDS:
             limit = self.maxima[kind]
             if not limit:
                 continue
-            due = used[kind] + waiting[kind]
+            due = self.asked[kind]
             held[kind] = self.share[kind] = min(self.share[kind], due + ahead[kind])
             need[kind] = min(max(0, due - held[kind]), max(0, limit - held[kind]))
             more[kind] = min(max(0, due + ahead[kind] - max(held[kind], due)), max(0, limit - held[kind]))
@@ -161,6 +169,7 @@ class Holder:
             used_requests=used[REQUESTS],
             used_tokens=used[TOKENS],
             frees_s=round(self.window.frees_s(now_s, requests=1), 3),
+            spent_tokens=self.spent_tokens,
         )
 
     def take(self, grant: Grant, now_s: float, *, pause_s: float) -> None:
@@ -173,19 +182,23 @@ class Holder:
         self.period_ends_ms = grant.period_ends_ms
         self.contended = grant.is_contended
         self.elsewhere = (grant.elsewhere_requests, grant.elsewhere_tokens)
+        self.elsewhere_spent_tokens = grant.elsewhere_spent_tokens
         self.wait_s = grant.wait_s
         share = grant.share
         granted = (share.requests, share.tokens, share.slots, share.budget_tokens)
         self.share = [granted[kind] if self.maxima[kind] else ALL for kind in KINDS]
-        used = self.in_use()
-        waiting = (self.waiting_requests, self.waiting_tokens, self.waiting_requests, self.waiting_tokens)
-        is_short = any(used[kind] + waiting[kind] > self.share[kind] for kind in KINDS)
+        # Who has come since was not asked for, and is no reason to refuse others.
+        is_short = any(self.asked[kind] > self.share[kind] for kind in KINDS)
         self.refused_until_s = now_s + pause_s if is_short else 0.0
 
     def _likely(self, second: int) -> Four:
         """What the next seconds may take, if they are like the last ones."""
         requests, tokens = self.window.recent(second)
         return (requests, tokens, min(requests, self.running + 1), tokens)
+
+
+def _sum(one: Four, other: Four) -> Four:
+    return (one[0] + other[0], one[1] + other[1], one[2] + other[2], one[3] + other[3])
 
 
 def _amounts(numbers: list[int]) -> Amounts:

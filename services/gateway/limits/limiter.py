@@ -124,6 +124,10 @@ class Limiter:
     async def _wait(self, holders: tuple[Holder, ...], tokens: int) -> Reservation:
         """Wait for one call, unless that cannot help."""
         now_s = clock.monotonic_s()
+        hopeless = telling.too_large(holders, tokens, now_s)
+        if hopeless is not None:
+            # Asked for, it would take what others could use.
+            raise hopeless
         if self.book.is_valid(now_s):
             for holder in holders:
                 kind = holder.lacks(tokens)

@@ -11,7 +11,7 @@ _SLOT_RETRY_S: Final = 1.0
 _UNKNOWN_RETRY_S: Final = 1.0
 _NEVER_RETRY_S: Final = 3_600.0
 """For what only a person can change."""
-_WORDS: Final = ("requests per minute", "tokens per minute", "requests at the same time", "tokens of its budget")
+_WORDS: Final = ("requests per minute", "tokens per minute", "requests at the same time")
 
 
 def refusal(holders: tuple[Holder, ...], tokens: int, now_s: float) -> ServiceError:
@@ -21,6 +21,15 @@ def refusal(holders: tuple[Holder, ...], tokens: int, now_s: float) -> ServiceEr
         if kind >= 0:
             return _refused(holder, kind, tokens, now_s)
     return unavailable()
+
+
+def too_large(holders: tuple[Holder, ...], tokens: int, now_s: float) -> ServiceError | None:
+    """Why a request is never let in, whatever others use; None if it may be."""
+    for holder in holders:
+        for kind in (TOKENS, BUDGET):
+            if 0 < holder.maxima[kind] < tokens:
+                return _refused(holder, kind, tokens, now_s)
+    return None
 
 
 def unavailable() -> ServiceError:
@@ -76,16 +85,28 @@ def _refused(holder: Holder, kind: int, tokens: int, now_s: float) -> ServiceErr
     who = f"the {whose} {name}"
     limit = holder.maxima[kind]
     if kind == BUDGET:
-        wait_s = holder.period_ends_ms / 1000 - clock.unix_ms() / 1000 if holder.period_ends_ms else _NEVER_RETRY_S
-        asked = f"This request may take up to {tokens} tokens; so many are not left of the {limit} that {who} may use"
-        until = "until its period ends" if holder.period_ends_ms else "in all"
-        return ServiceError("insufficient_quota", f"{asked} {until}.", retry_after_s=max(1.0, wait_s))
+        return _refused_budget(holder, who, tokens)
     if kind == TOKENS and tokens > limit:
         text = f"This request may take up to {tokens} tokens, more than the {limit} tokens per minute of {who}."
         return ServiceError("rate_limit_exceeded", f"{text} Lower its token limit.", retry_after_s=_NEVER_RETRY_S)
     wait_s = _wait_s(holder, kind, tokens, now_s)
     text = f"The limit of {limit} {_WORDS[kind]} of {who} is reached. Try again in {max(wait_s, 0.1):.1f} s."
     return ServiceError("rate_limit_exceeded", text, retry_after_s=wait_s)
+
+
+def _refused_budget(holder: Holder, who: str, tokens: int) -> ServiceError:
+    """Final only if what was used leaves too little: what requests that run have reserved comes back in part."""
+    wait_s = holder.period_ends_ms / 1000 - clock.unix_ms() / 1000 if holder.period_ends_ms else _NEVER_RETRY_S
+    limit = holder.maxima[BUDGET]
+    spent = holder.spent_tokens + holder.elsewhere_spent_tokens
+    # A period that is over is spent no more: the next grant says so.
+    if spent + tokens > limit and wait_s > 0:
+        asked = f"This request may take up to {tokens} tokens; so many are not left of the {limit} that {who} may use"
+        until = "until its period ends" if holder.period_ends_ms else "in all"
+        return ServiceError("insufficient_quota", f"{asked} {until}.", retry_after_s=max(1.0, wait_s))
+    text = f"Requests that run have reserved what is left of the {limit} tokens that {who} may use."
+    text += f" Try again in {_UNKNOWN_RETRY_S:.1f} s."
+    return ServiceError("rate_limit_exceeded", text, retry_after_s=_UNKNOWN_RETRY_S)
 
 
 def _wait_s(holder: Holder, kind: int, tokens: int, now_s: float) -> float:

@@ -135,6 +135,7 @@ class Allocator:
         if any(share):
             gateway.holders.add(want.holder)
             ledger.used[name] = (want.used_requests, want.used_tokens, want.frees_s)
+            ledger.settle(name, want.spent_tokens, want.period)
         else:
             gateway.holders.discard(want.holder)
         requests, tokens = ledger.elsewhere(name)
@@ -146,6 +147,7 @@ class Allocator:
             is_contended=ledger.is_contended(name, now_s),
             elsewhere_requests=requests,
             elsewhere_tokens=tokens,
+            elsewhere_spent_tokens=ledger.elsewhere_spent(name, now_s),
             wait_s=0.0 if met else round(ledger.frees_s(name, now_s), 3),
         )
 

@@ -40,6 +40,8 @@ class Ledger:
         self._unclaimed_until_s = [known_s + RATE_WINDOW_S, known_s + RATE_WINDOW_S, known_s, math.inf]
         self._spent = 0
         """Of the budget, by gateways that have gone."""
+        self._settled: dict[str, int] = {}
+        """Of the budget, by gateway, what requests that have ended used."""
         self._needy: dict[str, float] = {}
 
     @property
@@ -71,6 +73,7 @@ class Ledger:
             if self._unclaimed[kind] and self._unclaimed_until_s[kind] <= now_s:
                 self._unclaimed[kind] = 0
         if period != self.period:
+            self._settled.clear()
             if self.period:
                 self._spent = 0
                 # Gateways that may yet claim it have it still; the others have gone.
@@ -93,14 +96,12 @@ class Ledger:
         for kind in KINDS:
             held[kind] = min(held[kind], claim[kind])
         if not any(held):
-            del self._held[gateway]
-            self.used.pop(gateway, None)
+            self._remove(gateway)
 
     def close(self, gateway: str, claim: Quantity, period: str) -> None:
         """A gateway forgets this holder: what it has spent of the budget stays spent, the rest is free."""
         self.keep(gateway, (0, 0, 0, claim[BUDGET]))
-        held = self._held.pop(gateway, None)
-        self.used.pop(gateway, None)
+        held = self._remove(gateway)
         if held is not None and period == self.period:
             self._spent += held[BUDGET]
 
@@ -108,13 +109,16 @@ class Ledger:
         """A gateway's shares are over: what it says was in use counts as used, or all of it if it says nothing."""
         if claim is not None:
             self.keep(gateway, claim)
-        held = self._held.pop(gateway, None)
-        self.used.pop(gateway, None)
+        held = self._remove(gateway)
         self._needy.pop(gateway, None)
         if held is None:
             return
         self._over += [(now_s + RATE_WINDOW_S, kind, held[kind]) for kind in RATES if held[kind]]
         self._spent += held[BUDGET]
+
+    def settle(self, gateway: str, tokens: int, period: str) -> None:
+        """A gateway says how much of the budget that it holds was used by requests that have ended."""
+        self._settled[gateway] = tokens if period == self.period else 0
 
     def grant(self, gateway: str, need: Quantity, ahead: Quantity, *, now_s: float, gateways: int) -> bool:
         """Add to a share what is free: first for those who wait, then a part of the rest; whether the need is met."""
@@ -152,12 +156,28 @@ class Ledger:
         gone = [sum(amount for _, kind, amount in self._over if kind == rate) for rate in RATES]
         return requests + gone[0] + self._unclaimed[0], tokens + gone[1] + self._unclaimed[1]
 
+    def elsewhere_spent(self, gateway: str, now_s: float) -> int:
+        """Tokens of the budget that have gone for good and are not this gateway's; none that may yet come back."""
+        settled = sum(
+            min(tokens, self._held[other][BUDGET])
+            for other, tokens in self._settled.items()
+            if other != gateway and other in self._held
+        )
+        # Until then, gateways may claim it and say that only requests that run have it.
+        lost = self._unclaimed[BUDGET] if now_s >= self._unclaimed_until_s[SLOTS] else 0
+        return self._spent + settled + lost
+
     def frees_s(self, gateway: str, now_s: float) -> float:
         """In how many seconds something of a rate may become free that is not this gateway's; 0 if unknown."""
         times = [used[2] for other, used in self.used.items() if other != gateway and used[2]]
         times += [until_s - now_s for until_s, _, _ in self._over]
         times += [self._unclaimed_until_s[rate] - now_s for rate in RATES if self._unclaimed[rate]]
         return max(0.0, min(times, default=0.0))
+
+    def _remove(self, gateway: str) -> list[int] | None:
+        self.used.pop(gateway, None)
+        self._settled.pop(gateway, None)
+        return self._held.pop(gateway, None)
 
     def unwritten(self) -> Row | None:
         """What must be written down before anything of it is used; None if what is written covers it."""

@@ -52,6 +52,22 @@ async def test_all_keys_are_read_page_by_page_and_then_only_what_changed() -> No
     assert identity.asked == [("", 0), ("s1", 2), ("s1", 3)]
 
 
+async def test_a_key_is_not_called_unknown_before_all_keys_are_read() -> None:
+    follower, _, keyring = _follower(_page(2, "a", is_whole=True))
+    with pytest.raises(ServiceError) as early:
+        keyring.identify(b"Bearer sk-later", b"")
+    assert keyring.identify(b"Bearer sk-file", b"").tenant == "default"
+    with pytest.raises(ServiceError) as none_at_all:
+        keyring.identify(b"", b"")
+
+    await follower.catch_up()
+
+    with pytest.raises(ServiceError) as late:
+        keyring.identify(b"Bearer sk-later", b"")
+    codes = [caught.value.code for caught in (early, none_at_all, late)]
+    assert codes == ["identity_unavailable", "invalid_api_key", "invalid_api_key"]
+
+
 async def test_another_store_or_a_whole_answer_replaces_everything_that_was_known() -> None:
     follower, _, keyring = _follower(
         _page(9, "a", "b", is_whole=True), _page(1, "x", store="s2"), _page(5, "y", "z", store="s2", is_whole=True)

@@ -9,8 +9,8 @@ from services.gateway.bodies import decode
 from services.gateway.dialects import dialect_of
 from services.gateway.limits import bounds
 from services.gateway.limits.book import Book
-from services.gateway.limits.holders import Holder
-from services.gateway.limits.telling import duration_text, left_lines, refusal
+from services.gateway.limits.holders import REQUESTS, Holder
+from services.gateway.limits.telling import duration_text, is_hopeless, left_lines, refusal, too_large
 from services.gateway.replies import retry_headers
 
 CHAT = "/v1/chat/completions"
@@ -93,6 +93,21 @@ def test_a_spent_budget_is_no_use_trying_again() -> None:
     assert anthropic["type"] == "rate_limit_error"
 
 
+def test_a_budget_that_is_only_reserved_may_be_tried_again() -> None:
+    book, holder = book_with(Amounts(budget_tokens=10), Limits(budget_tokens=10))
+    reservation = book.reserve((holder,), 8, 100.0)
+    assert reservation is not None
+
+    reserved = refusal((holder,), 5, 100.0)
+    book.settle(reservation, 6)
+    spent = refusal((holder,), 5, 100.0)
+
+    assert (reserved.code, spent.code) == ("rate_limit_exceeded", "insufficient_quota")
+    headers = dict(retry_headers(reserved, 429, work_began=False))
+    assert int(headers[b"retry-after-ms"]) >= 1_000
+    assert b"x-should-retry" not in headers
+
+
 def test_headers_tell_of_the_holder_that_has_least_left() -> None:
     book, holder = book_with(Amounts(requests=5, tokens=100), Limits(requests_per_minute=9, tokens_per_minute=100))
     wide = Holder("project:p", Limits(requests_per_minute=1_000))
@@ -128,6 +143,35 @@ def test_a_request_is_settled_once() -> None:
     book.settle(reservation, 5)
 
     assert (holder.running, holder.window.tokens) == (0, 5)
+
+
+@pytest.mark.parametrize(
+    ("limits", "code"),
+    [(Limits(tokens_per_minute=5), "rate_limit_exceeded"), (Limits(budget_tokens=5), "insufficient_quota")],
+)
+def test_a_request_that_never_fits_is_refused_before_anything_is_granted(limits: Limits, code: str) -> None:
+    holder = Book("g1").holder("key:k", limits)
+
+    error = too_large((Holder("project:p", Limits()), holder), 6, 100.0)
+
+    assert error is not None
+    assert error.code == code
+    assert too_large((holder,), 5, 100.0) is None
+
+
+def test_who_comes_while_a_call_is_under_way_is_not_refused_for_what_was_not_asked() -> None:
+    book = Book("g1")
+    holder = book.holder("key:k", Limits(requests_per_minute=5))
+    holder.waiting_requests = 1
+    book.ask(100.0)
+    holder.waiting_requests = 4
+
+    book.hear(Leased(epoch="1", grants=(Grant(holder="key:k", share=Amounts(requests=1)),)), 100.0)
+
+    assert not is_hopeless(holder, REQUESTS, 0, 100.0)
+    book.ask(100.0)
+    book.hear(Leased(epoch="1", grants=(Grant(holder="key:k", share=Amounts(requests=1)),)), 100.0)
+    assert is_hopeless(holder, REQUESTS, 0, 100.0)
 
 
 def test_an_answer_that_comes_late_is_not_believed() -> None:
