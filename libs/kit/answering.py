@@ -1,14 +1,17 @@
 """Answers one call: decodes what is asked, has it done, and turns whatever goes wrong into a fault with our codes."""
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 import msgspec
 import structlog
 
 from libs.contracts.calls import Fault, Reply
+from libs.contracts.errors import ERRORS
+from libs.kit import clock
 from libs.kit.errors import ServiceError
+from libs.kit.tally import Tally
 
 log = structlog.get_logger(__name__)
 
@@ -26,28 +29,35 @@ class Answering:
     name: str
     decode: Callable[[bytes], Any]
     operation: Operation
+    tally: Tally = field(default_factory=Tally)
 
     async def answer(self, payload: bytes) -> bytes:
         """The reply to `payload`; there is always one."""
+        began_s = clock.monotonic_s()
+        reply = await self._reply(payload)
+        self.tally.answered(clock.monotonic_s() - began_s)
+        return reply
+
+    async def _reply(self, payload: bytes) -> bytes:
         name = self.name
         try:
             result = msgspec.json.encode(await self.operation(self.decode(payload or b"{}")))
         except msgspec.ValidationError as error:
-            return _fault("invalid_value", f"{name}: {error}")
+            return self._fault("invalid_value", f"{name}: {error}")
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            return _fault("invalid_json", f"{name}: {error}")
+            return self._fault("invalid_json", f"{name}: {error}")
         except ServiceError as error:
             if error.spec.kind == "server_error":
                 log.warning("call failed", operation=name, code=error.code, reason=error.message)
-            return _fault(error.code, error.message, error.param or "")
+            return self._fault(error.code, error.message, error.param or "")
         except Exception:
             # The caller must not wait for an answer that never comes; what happened is in the log.
             log.exception("call failed", operation=name)
-            return _fault("internal_error", f"{name} failed inside the {self.service} service; its log says why.")
+            return self._fault("internal_error", f"{name} failed inside the {self.service} service; its log says why.")
         if len(result) > _MAX_REPLY_BYTES:
-            return _fault("request_too_large", f"The answer to {name} does not fit into a message; ask for less.")
+            return self._fault("request_too_large", f"The answer to {name} does not fit into a message; ask for less.")
         return msgspec.json.encode(Reply(result=msgspec.Raw(result)))
 
-
-def _fault(code: str, message: str, param: str = "") -> bytes:
-    return msgspec.json.encode(Reply(error=Fault(code=code, message=message, param=param)))
+    def _fault(self, code: str, message: str, param: str = "") -> bytes:
+        self.tally.failed(code, message if ERRORS[code].kind == "server_error" else "")
+        return msgspec.json.encode(Reply(error=Fault(code=code, message=message, param=param)))

@@ -9,7 +9,7 @@ import structlog
 
 from libs.kit.answering import Answering, Operation
 from libs.kit.bus import BusClient, BusError, Message
-
+from libs.kit.tally import Tally
 log = structlog.get_logger(__name__)
 
 
@@ -31,7 +31,8 @@ class BusDesk:
         self._contract = contract
         self._queue = contract.service if shared else ""
         self._calls: set[asyncio.Task[None]] = set()
-
+        self.tallies: dict[str, Tally] = {}
+        """What has come of each operation's calls."""
     def listen(self, operations: Mapping[str, Operation], *, is_ours: Callable[[], bool] = lambda: True) -> None:
         """Answer with these functions; a call that comes while `is_ours()` is false is another process's.
 
@@ -41,6 +42,7 @@ class BusDesk:
         for name, (request_type, _) in self._contract.operations.items():
             decode = msgspec.json.Decoder(request_type).decode
             answering = Answering(self._contract.service, name, decode, operations[name])
+            self.tallies[name] = answering.tally
             self._bus.subscribe(self._contract.subject(name), self._hearer(answering, is_ours), queue=self._queue)
 
     async def stop(self) -> None:

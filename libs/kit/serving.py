@@ -10,6 +10,7 @@ from faststream.nats import NatsBroker, NatsMessage
 
 from libs.kit.answering import Answering, Operation
 from libs.kit.errors import ServiceError
+from libs.kit.tally import Tally
 
 __all__ = ["Calls", "Desk", "Operation"]
 
@@ -21,6 +22,8 @@ class Calls:
     """The calls that one process is answering."""
 
     def __init__(self) -> None:
+        self.tallies: dict[str, Tally] = {}
+        """What has come of each operation's calls."""
         self._running: set[asyncio.Future[msgspec.Struct]] = set()
         self._closing = False
 
@@ -66,12 +69,13 @@ class Desk:
         calls = Calls()
         for operation, (request_type, _) in self.contract.items():
             decode = msgspec.json.Decoder(request_type).decode
-            handler = _handler(Answering(self.name, operation, decode, _tracked(calls, operations[operation])))
+            answering = Answering(self.name, operation, decode, _tracked(calls, operations[operation]))
+            calls.tallies[operation] = answering.tally
             # Core requests: there is nothing to acknowledge and nothing comes twice.
             subscriber = broker.subscriber(
                 self.subject(operation), queue=self.name, max_workers=_AT_ONCE, decoder=_as_it_is
             )
-            subscriber(handler)
+            subscriber(_handler(answering))
         return calls
 
 
