@@ -13,7 +13,9 @@ from libs.kit.bus import BusClient
 from libs.kit.bus.batches import BatchConsumer
 from libs.kit.bus.stored import StoredPublisher
 from libs.kit.health import Health
+from libs.kit.metrics import standing
 from libs.kit.outbox import BundledOutbox, Outbox, Relay
+from libs.kit.page import Page
 from libs.kit.postgres import Database
 from libs.kit.rounds import Rounds
 from libs.kit.serving import Desk, Operation
@@ -70,10 +72,14 @@ class Backend:
         self.health = Health()
         self.health.see("nats", lambda: self.bus.connected and is_connected(self.broker))
         self.health.ask("database", self.database.answers)
+        self.page = Page((settings.metrics_host, settings.metrics_port), self.health)
+        standing.show_bus(self.page, self.bus)
+        standing.show_database(self.page, self.database)
         self.told = asyncio.Event()
         """To be set after each transaction that has put something into the outbox."""
         self._relay: Rounds | None = None
         self._consumers: list[BatchConsumer] = []
+        standing.show_intakes(self.page, self._consumers)
         self._workers: list[Worker] = []
 
     def answer(self, operations: Mapping[str, Operation]) -> None:
@@ -84,6 +90,7 @@ class Backend:
         """Announce what transactions leave in `outbox`, until the last call is answered."""
         publisher = StoredPublisher(self.bus, source=f"llmos/{self.name}", inbox=f"_INBOX.{self.instance}.said")
         publisher.start()
+        standing.show_outbox(self.page, self.database, outbox)
         relay = Relay(self.database, outbox, publisher.store)
         self._relay = Rounds("relay", relay.send, pause_s=self._retry_s, wake=self.told)
 
@@ -111,7 +118,9 @@ class Backend:
         Raises:
             ServiceError: `storage_unavailable`, the database did not answer in time.
             BusError, NatsError, OSError: the bus did not.
+            PageError: the page cannot be opened.
         """
+        self.page.start()
         deadline_s = clock.monotonic_s() + self._start_timeout_s
         await insist(lambda: self._migrate(self.database), deadline_s)
         await insist(self.bus.connect, deadline_s)
@@ -142,6 +151,7 @@ class Backend:
             await self._relay.stop()
         await self.bus.close()
         await self.database.close()
+        await self.page.stop()
         log.info("%s stopped", self.name, instance=self.instance)
 
     async def rest(self) -> None:

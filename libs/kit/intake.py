@@ -9,6 +9,7 @@ import structlog
 from libs.kit.bus import Message
 from libs.kit.bus.batches import BatchConsumer
 from libs.kit.errors import ServiceError
+from libs.kit.metrics.parts import GIVEN_UP, TAKEN, WAITED
 
 log = structlog.get_logger(__name__)
 
@@ -44,6 +45,7 @@ class Intake:
             messages = await self._consumer.take()
             await self._settle(messages)
             self._consumer.acknowledge(messages)
+            TAKEN.labels(self._consumer.stream).inc(len(messages))
 
     async def _settle(self, batch: list[Message]) -> None:
         """Return when everything in it is recorded or given up, however long that takes."""
@@ -55,9 +57,11 @@ class Intake:
                 if failures % _TELL_EVERY == 0:
                     log.warning("batch waits", stream=self._consumer.stream, code=error.code, reason=error.message)
                 failures += 1
+                WAITED.labels(self._consumer.stream, error.code).inc()
             except Exception as error:
                 if len(batch) == 1:
                     # It would never be recorded, and everything behind it would wait for ever.
+                    GIVEN_UP.labels(self._consumer.stream).inc()
                     log.exception("message is given up", subject=batch[0].subject, payload=batch[0].payload[:500])
                     return None
                 # One of them is at fault; alone it will show.

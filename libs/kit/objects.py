@@ -21,6 +21,7 @@ from urllib3.exceptions import HTTPError
 from urllib3.util import Timeout
 
 from libs.kit.errors import ServiceError
+from libs.kit.metrics.parts import STORE_FAILURES
 from libs.kit.settings import ObjectSettings
 
 _STREAM_BYTES: Final = 4 << 20
@@ -206,6 +207,7 @@ def unavailable() -> Iterator[None]:
     try:
         yield
     except (BaseError, OSError, HTTPError, MinioException, S3Error) as error:
+        STORE_FAILURES.inc()
         reason = str(error).splitlines()[0][:200]
         raise ServiceError(
             "storage_unavailable", f"The object store does not answer ({reason}); try again.", retry_after_s=1

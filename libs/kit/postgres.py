@@ -10,6 +10,7 @@ from sqlalchemy import URL, text
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy.pool import QueuePool
 
 from libs.kit.errors import ServiceError
 from libs.kit.settings import PostgresSettings
@@ -92,6 +93,22 @@ class Database:
         with unavailable():
             async with self.engine.connect() as connection:
                 yield await connection.execution_options(isolation_level="AUTOCOMMIT")
+
+    @property
+    def connections(self) -> tuple[int, int]:
+        """How many are in use, and how many wait to be used."""
+        pool = self.engine.pool
+        assert isinstance(pool, QueuePool)  # noqa: S101 - made above without another
+        used, idle = pool.checkedout(), pool.checkedin()
+        if self._bulk is not None:
+            idle_bulk = self._bulk.get_idle_size()
+            used, idle = used + self._bulk.get_size() - idle_bulk, idle + idle_bulk
+        return used, idle
+
+    @property
+    def most_connections(self) -> int:
+        """How many there may be."""
+        return self._settings.pool_size * (1 if self._bulk is None else 2)
 
     async def answers(self) -> None:
         """Ask it for nothing.

@@ -13,6 +13,7 @@ from pydantic import ValidationError
 from pydantic_settings import SettingsError
 
 from libs.kit.alive import StopRequest, keep_touching
+from libs.kit.page import PageError
 from libs.kit.settings import ServiceSettings
 from libs.kit.telemetry import configure_logging
 
@@ -84,4 +85,8 @@ async def _serve(settings: Settings, build: Callable[[Settings], App]) -> None:
     app = build(settings)
     spare_collector()
     async with keep_touching(settings.alive_file, stop.awaited):
-        await app.run(stop)
+        try:
+            await app.run(stop)
+        except PageError as error:
+            print(f"METRICS_PORT: {error}", file=sys.stderr)  # noqa: T201 - one line, as of every wrong setting
+            raise SystemExit(BAD_SETTINGS) from error

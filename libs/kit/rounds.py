@@ -8,6 +8,7 @@ import structlog
 
 from libs.kit.bus import BusError
 from libs.kit.errors import ServiceError
+from libs.kit.metrics.parts import FAILED_ROUNDS
 from libs.kit.waiting import set_within
 
 log = structlog.get_logger(__name__)
@@ -69,8 +70,10 @@ class Rounds:
                 if self._trouble != type(error).__name__:
                     log.warning("not done yet", work=self._name, reason=str(error))
                 self._trouble = type(error).__name__
+                FAILED_ROUNDS.labels(self._name).inc()
             except Exception:
                 # What failed is still to be done; the log must say why before it is tried again.
                 log.exception("round failed", work=self._name)
+                FAILED_ROUNDS.labels(self._name).inc()
             await asyncio.sleep(_BREATH_S)
             await set_within(self._wake, pause_s)

@@ -15,6 +15,10 @@ class ServiceSettings(BaseSettings):
     log_level: str = "INFO"
     alive_file: Path | None = None
     """Touched each second from when this process has started, for whoever checks its health."""
+    metrics_host: str = "127.0.0.1"
+    """Where its page is: /metrics for Prometheus, /healthz, /readyz. It asks nobody for a key."""
+    metrics_port: int = Field(default=0, ge=0, le=65_535)
+    """0 opens no page."""
 
 
 def _read_secret(file: Path | None, value: SecretStr) -> str:

@@ -10,6 +10,7 @@ import structlog
 from libs.kit.bus.batches import BatchConsumer
 from libs.kit.bus.parser import Message
 from libs.kit.errors import ServiceError
+from libs.kit.metrics.parts import GIVEN_UP, TAKEN, WAITED
 from services.feedback.repository.bulk import CollisionError
 from services.feedback.service.letters import Letter
 
@@ -54,6 +55,7 @@ class Intake:
             messages = await self._consumer.take()
             await self._settle([_letter(self._consumer.stream, message) for message in messages])
             self._consumer.acknowledge(messages)
+            TAKEN.labels(self._consumer.stream).inc(len(messages))
 
     async def _settle(self, batch: list[Letter]) -> None:
         """Return when everything in it is recorded or buried, however long that takes."""
@@ -67,6 +69,7 @@ class Intake:
                 if failures % _TELL_EVERY == 0:
                     log.warning("batch waits", stream=self._consumer.stream, code=error.code, reason=error.message)
                 failures += 1
+                WAITED.labels(self._consumer.stream, error.code).inc()
             await asyncio.sleep(self._retry_s)
 
     async def _attempt(self, batch: list[Letter]) -> None:
@@ -77,6 +80,7 @@ class Intake:
         except Exception as error:
             if len(batch) == 1:
                 log.exception("message cannot be recorded", letter=batch[0].id)
+                GIVEN_UP.labels(self._consumer.stream).inc()
                 await self._bury(batch[0], f"{type(error).__name__}: {error}")
                 return
             # One of them is at fault; alone it will show.

@@ -45,6 +45,12 @@ def stored_ms_of(ack_subject: str) -> int:
     return int(tokens[7] if len(tokens) == _V1_ACK_TOKENS else tokens[9]) // 1_000_000
 
 
+def pending_of(ack_subject: str) -> int:
+    """How many messages had not been sent to anybody when this one was."""
+    tokens = ack_subject.split(".")
+    return int(tokens[8] if len(tokens) == _V1_ACK_TOKENS else tokens[10])
+
+
 class BatchConsumer:
     """Takes messages only when asked to: whoever stops asking is sent at most two batches more.
 
@@ -79,6 +85,7 @@ class BatchConsumer:
             retry_s: pause before a refused pull is tried again.
         """
         self.stream = stream
+        self.durable = durable
         self._bus = bus
         self._next_subject = f"$JS.API.CONSUMER.MSG.NEXT.{stream}.{durable}"
         self._inbox = inbox
@@ -106,6 +113,7 @@ class BatchConsumer:
         self._not_before_s = 0.0
         self._heard_s = 0.0
         self._sid: int | None = None
+        self._newest_reply = ""
 
     def start(self) -> None:
         """Listen; nothing is pulled before `take`."""
@@ -152,6 +160,16 @@ class BatchConsumer:
         self._in_hand.pop(id(messages), None)
         self._settle(messages, _ACK)
 
+    @property
+    def oldest_stored_ms(self) -> int:
+        """When the oldest message was stored of those that are here and not acknowledged; 0: there are none."""
+        return min((stored_ms_of(message.reply) for message in self._unsettled(0.0)), default=0)
+
+    @property
+    def pending(self) -> int:
+        """How many messages nobody had been sent when the newest came here."""
+        return pending_of(self._newest_reply) if self._newest_reply else 0
+
     def _settle(self, messages: Iterable[Message], how: bytes) -> None:
         try:
             self._bus.publish_to_each((message.reply for message in messages), how)
@@ -187,6 +205,7 @@ class BatchConsumer:
             # A message keeps the subject it was stored under; one of an older pull is as welcome.
             self._remaining -= 1
             self._held.append(message)
+            self._newest_reply = message.reply
             self._news.set()
         elif status != _HEARTBEAT and message.subject.endswith(f".{self._generation}"):
             self._remaining = 0
