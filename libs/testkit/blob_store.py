@@ -2,6 +2,7 @@
 
 import contextlib
 import hashlib
+import ssl
 import threading
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -31,10 +32,12 @@ class BlobStore:
     """Serves blobs by URL; enter it with `with`.
 
     `faults` are used up one per request: `wrong`, `short`, `long`, `cut` (the connection breaks in the middle),
-    `stall` (nothing comes until the store is left), or an HTTP status such as `503`.
+    `leave` (all is well, and then the connection is closed, which nobody was told), `stall` (nothing comes until the
+    store is left), or an HTTP status such as `503`.
     """
 
-    def __init__(self, page: int = PAGE) -> None:
+    def __init__(self, page: int = PAGE, encryption: ssl.SSLContext | None = None) -> None:
+        """Begin empty; with `encryption` its URLs are `https`."""
         self.blobs: dict[str, bytes] = {}
         self.versions: dict[str, Stored] = {}
         self.faults: list[str] = []
@@ -50,6 +53,9 @@ class BlobStore:
         self._lock = threading.Lock()
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (_Handler,), {"store": self}))
         self._server.daemon_threads = True
+        self._scheme = "https" if encryption else "http"
+        if encryption:
+            self._server.socket = encryption.wrap_socket(self._server.socket, server_side=True)
 
     def __enter__(self) -> Self:
         threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
@@ -88,7 +94,7 @@ class BlobStore:
         """One page, as the registry answers."""
         manifest = self.versions[digest].manifest
         distinct = list(dict.fromkeys(blob for file in manifest.files for blob in file.blobs))
-        address = f"http://127.0.0.1:{self._server.server_port}"
+        address = f"{self._scheme}://127.0.0.1:{self._server.server_port}"
         downloads = tuple(
             BlobDownload(blob, f"{address}/{blob.digest}?{self.token}") for blob in distinct[skip : skip + self._page]
         )
@@ -127,6 +133,8 @@ class _Handler(BaseHTTPRequestHandler):
             return
         changes = {"wrong": bytes([data[0] ^ 1]) + data[1:], "short": data[:-1], "long": data + b"x"}
         self._answer(200, changes.get(fault, data))
+        if fault == "leave":
+            self.close_connection = True
 
     def _answer(self, status: int, body: bytes) -> None:
         with contextlib.suppress(ConnectionError):

@@ -11,7 +11,8 @@ import structlog
 
 from libs.contracts.registry import Fetch
 from libs.kit.errors import ServiceError
-from libs.kit.fetch.blobs import Download, RefusedError, UnreachableError, WrongBytesError, make_client
+from libs.kit.fetch.blobs import Download, RefusedError, WrongBytesError
+from libs.kit.fetch.lanes import Lanes, UnreachableError
 from libs.kit.fetch.layout import Piece, pieces_of
 from libs.kit.fetch.options import FetchOptions, Pages, Progress
 from libs.kit.fetch.part import PartDirectory
@@ -40,11 +41,7 @@ class Transfer:
         self._counting = threading.Lock()
         self._stop = threading.Event()
         self._threads = ThreadPoolExecutor(options.parallel, thread_name_prefix="fetch")
-        self._client = make_client(
-            parallel=options.parallel,
-            connect_timeout_s=options.connect_timeout_s,
-            read_timeout_s=options.read_timeout_s,
-        )
+        self._lanes = Lanes(connect_timeout_s=options.connect_timeout_s, read_timeout_s=options.read_timeout_s)
 
     async def run(self, progress: Progress | None) -> None:
         """Bring every blob, checked, and have the disk hold it if that is asked for.
@@ -62,7 +59,7 @@ class Transfer:
                 reporter.cancel()
             # The caller closes the files next; no thread may still write to them.
             await asyncio.shield(asyncio.to_thread(self._threads.shutdown, cancel_futures=True))
-            self._client.clear()
+            self._lanes.close()
         if progress:
             progress(self._done_bytes, self._total_bytes)
 
@@ -96,7 +93,7 @@ class Transfer:
         for number in range(self._options.attempts):
             last = number + 1 == self._options.attempts
             try:
-                download = Download(self._client, piece.digest, piece.size_bytes, stop=self._stop, count=self._count)
+                download = Download(self._lanes, piece.digest, piece.size_bytes, stop=self._stop, count=self._count)
                 await self._in_thread(download.run, await self._url(piece), self._part.sinks(piece))
             except WrongBytesError as error:
                 wrong += 1

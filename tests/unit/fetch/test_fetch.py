@@ -1,9 +1,11 @@
 """Fetching versions: what arrives is what was published, or nothing does."""
 
 import asyncio
+import dataclasses
 import hashlib
 import os
 import signal
+import ssl
 import stat
 import subprocess
 import sys
@@ -13,6 +15,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from deploy.docker.prepare import make_certificate
+from deploy.local.home import Home
 from libs.contracts.registry import Blob, Fetch, ManifestFile
 from libs.kit.errors import ServiceError
 from libs.kit.fetch import fetch_version, remove_tree
@@ -101,7 +105,7 @@ async def test_tries_are_bounded_and_nothing_is_visible(
 async def test_a_store_that_falls_silent_is_given_up(store: BlobStore, tmp_path: Path) -> None:
     stored = version(store, cut(store, "a", data(5_000), 5_000))
     store.gate.clear()
-    with pytest.raises(ServiceError, match="ReadTimeoutError") as error:
+    with pytest.raises(ServiceError, match="timed out") as error:
         await fetch_version(pages(store, stored), tmp_path / "out", options=QUICK)
     assert error.value.code == "storage_unavailable"
 
@@ -110,9 +114,36 @@ async def test_a_store_that_is_down(store: BlobStore, tmp_path: Path) -> None:
     stored = version(store, cut(store, "a", data(5_000), 5_000))
     ask = pages(store, stored)
     store.__exit__()
-    with pytest.raises(ServiceError, match="NewConnectionError") as error:
+    with pytest.raises(ServiceError, match="refused") as error:
         await fetch_version(ask, tmp_path / "out", options=QUICK)
     assert error.value.code == "storage_unavailable"
+
+
+async def test_a_connection_that_the_store_has_left_costs_no_try(store: BlobStore, tmp_path: Path) -> None:
+    content = data(9_000)
+    stored = version(store, cut(store, "a", content, 1_000))
+    store.faults = ["leave"] * 8
+    once = dataclasses.replace(QUICK, attempts=1, parallel=1)
+    await fetch_version(pages(store, stored), tmp_path / "out", options=once)
+    assert contents(tmp_path / "out") == {"a": content}
+
+
+async def test_a_store_is_reached_by_https_if_its_certificate_is_trusted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = Home(tmp_path / "home")
+    home.prepare()
+    make_certificate(home)
+    certificate = home.secrets / "bus.pem"
+    encryption = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    encryption.load_cert_chain(certificate, home.secrets / "bus.key")
+    with BlobStore(encryption=encryption) as store:
+        stored = version(store, cut(store, "a", data(9_000), 1_000))
+        with pytest.raises(ServiceError, match="CERTIFICATE_VERIFY_FAILED"):
+            await fetch_version(pages(store, stored), tmp_path / "out", options=QUICK)
+        monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+        await fetch_version(pages(store, stored), tmp_path / "out", options=QUICK)
+    assert contents(tmp_path / "out") == {"a": data(9_000)}
 
 
 async def test_urls_that_have_expired_are_asked_for_again(store: BlobStore, tmp_path: Path) -> None:
