@@ -38,6 +38,8 @@ class Principal:
     models: frozenset[str] = frozenset()
     """Names that it may ask, with all of their versions; empty: every one."""
     limits: Limits = _NO_LIMITS
+    first_key: str = ""
+    """The key with which it shares its limits, where it took over from another."""
     tenant_limits: Limits = _NO_LIMITS
     expires_ms: int = 0
     """0: never."""
@@ -181,6 +183,7 @@ def _principal_of(record: KeyRecord, salt_key: bytes) -> Principal:
         scopes=scopes,
         models=frozenset(record.models),
         limits=record.limits,
+        first_key=record.first_key,
         tenant_limits=record.tenant_limits,
         expires_ms=record.expires_ms,
     )

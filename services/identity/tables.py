@@ -67,6 +67,8 @@ keys: Final = Table(
     Column("expires_ms", BigInteger, nullable=False),
     Column("revoked_ms", BigInteger, nullable=False),
     Column("rotated_to", Text, nullable=False),
+    # The first of those that took over from one another, whose limits hold for all; empty: this one.
+    Column("first_key", Text, nullable=False),
     # Grows with each change of the row.
     Column("revision", BigInteger, nullable=False),
     # The `head.revision` that its newest change made, of the key or of what its project may use.
@@ -97,7 +99,7 @@ leadership: Final = Table(
 shares: Final = Table(
     "shares",
     metadata,
-    # `project:<name>` or `key:<id>`.
+    # `project:<name>` or `key:<id of the first key>`.
     Column("holder", Text, primary_key=True),
     # The day or month that the budget is for.
     Column("period", Text, nullable=False),

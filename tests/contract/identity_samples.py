@@ -31,6 +31,7 @@ KEY: Final = i.ApiKey(
     expires_ms=6,
     revoked_ms=7,
     rotated_to=NEXT_ID,
+    first_key="key_aaaaaaaaaaaaaaaaaaaaaaaa",
     revision=8,
 )
 ISSUED: Final = i.IssuedKey(key=KEY, secret="llmos-nobody-is-let-in-by-this")
@@ -46,6 +47,7 @@ RECORD: Final = i.KeyRecord(
     tenant_limits=i.Limits(concurrency=9),
     expires_ms=10,
     is_revoked=True,
+    first_key="key_aaaaaaaaaaaaaaaaaaaaaaaa",
 )
 
 IDENTITY_SAMPLES: Final[dict[str, msgspec.Struct]] = {

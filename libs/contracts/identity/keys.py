@@ -35,6 +35,9 @@ class ApiKey(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     revoked_ms: int = 0
     rotated_to: str = ""
     """The key that takes over; both are accepted until this one expires."""
+    first_key: str = ""
+    """The key at the beginning of those that took over from one another; empty: this one. Limits of a key hold for all
+    of them together."""
     revision: int = 0
 
 
@@ -65,6 +68,8 @@ class KeyRecord(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     expires_ms: int = 0
     is_revoked: bool = False
     """Or its project is closed."""
+    first_key: str = ""
+    """As in `ApiKey`."""
 
 
 class KeysRevision(msgspec.Struct, frozen=True, kw_only=True):

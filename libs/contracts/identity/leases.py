@@ -1,10 +1,10 @@
 """The leases that keep limits exact, and what was used.
 
-A holder of limits is a project or a key. What it may use is divided into shares, one for each gateway that asks, whose
-sum never exceeds the limit; a gateway keeps what it uses within its share and so needs nobody for a single request.
-A share is a whole, not a change: it holds what is in use and what may yet be used, and what is repeated, lost or late
-does no harm. What is in use leaves it when a minute has passed (requests, tokens), when the request has ended (slots),
-or with the period (budget).
+A holder of limits is a project, or a key and all that took over from it. What it may use is divided into shares, one
+for each gateway that asks, whose sum never exceeds the limit; a gateway keeps what it uses within its share and so
+needs nobody for a single request. A share is a whole, not a change: it holds what is in use and what may yet be used,
+and what is repeated, lost or late does no harm. What is in use leaves it when a minute has passed (requests, tokens),
+when the request has ended (slots), or with the period (budget).
 """
 
 from typing import Final
@@ -37,7 +37,7 @@ class Want(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     """What a gateway keeps of its share for one holder, and what it would like besides."""
 
     holder: str
-    """`project:<name>` or `key:<id>`."""
+    """`project:<name>` or `key:<id>`, of the first key where it was rotated."""
     held: Amounts = NOTHING
     """In use and kept in advance, at most what was granted; the rest goes back."""
     need: Amounts = NOTHING

@@ -78,7 +78,7 @@ class Limiter:
         if known is None or known[0] is not principal:
             named = (
                 (f"project:{principal.tenant}", principal.tenant_limits),
-                (f"key:{principal.key_id}", principal.limits),
+                (f"key:{principal.first_key or principal.key_id}", principal.limits),
             )
             limited = tuple(one for one in named if one[1] != _NO_LIMITS)
             known = self._limited[principal.key_id] = (principal, limited)

@@ -45,6 +45,7 @@ async def add(connection: AsyncConnection, key: ApiKey, *, digest: str, changed_
         "scopes": [scope.value for scope in key.scopes],
         "models": list(key.models),
         "limits": limits_text(key.limits),
+        "first_key": key.first_key,
         "author": key.author,
         "created_ms": key.created_ms,
         "expires_ms": key.expires_ms,
@@ -137,6 +138,7 @@ def _key(row: Row[Any]) -> ApiKey:
         expires_ms=row.expires_ms,
         revoked_ms=row.revoked_ms,
         rotated_to=row.rotated_to,
+        first_key=row.first_key,
         revision=row.revision,
     )
 
@@ -153,4 +155,5 @@ def _record(row: Row[Any]) -> KeyRecord:
         tenant_limits=limits_of(row.tenant_limits) if row.tenant else Limits(),
         expires_ms=row.expires_ms,
         is_revoked=row.revoked_ms > 0 or bool(row.closed_ms),
+        first_key=row.first_key,
     )

@@ -165,6 +165,7 @@ def _successor(old: ApiKey, author: str, now_ms: int) -> ApiKey:
     return msgspec.structs.replace(
         old,
         id=f"key_{clock.new_request_id()}",
+        first_key=old.first_key or old.id,
         author=author,
         created_ms=now_ms,
         expires_ms=now_ms + old.expires_ms - old.created_ms if old.expires_ms else 0,

@@ -85,6 +85,10 @@ async def test_a_rotated_key_is_good_until_the_overlap_ends(desk: IdentityDesk) 
     await desk.catch_up()
     assert not desk.known[digest(old.secret)].is_revoked
     assert not desk.known[digest(new.secret)].is_revoked
+    third: IssuedKey = await desk.call("key_rotate", RotateKey(id=new.key.id, author="bob"))
+    await desk.catch_up()
+    lines = [desk.known[digest(one.secret)].first_key for one in (old, new, third)]
+    assert lines == ["", old.key.id, old.key.id], "limits hold for all of them together"
     refusal = await refused(desk, "key_rotate", RotateKey(id=old.key.id, author="bob"), code="conflict")
     assert new.key.id in refusal.message
 

@@ -1,15 +1,22 @@
 """What a request may cost, what a refusal says, and what the headers tell."""
 
+import hashlib
+from typing import cast
+
 import msgspec
 import pytest
 
-from libs.contracts.identity import LEASE_TTL_S, Amounts, Grant, Leased, Limits
+from libs.contracts.identity import LEASE_TTL_S, Amounts, Grant, KeyRecord, Leased, Limits
+from libs.contracts.permissions import Role
 from libs.contracts.requests import ROUTES
+from libs.kit.bus import BusClient
 from services.gateway.bodies import decode
 from services.gateway.dialects import dialect_of
+from services.gateway.identity import Keyring
 from services.gateway.limits import bounds
 from services.gateway.limits.book import Book
 from services.gateway.limits.holders import REQUESTS, Holder
+from services.gateway.limits.limiter import Limiter
 from services.gateway.limits.telling import duration_text, is_hopeless, left_lines, refusal, too_large
 from services.gateway.replies import retry_headers
 
@@ -132,6 +139,22 @@ def test_shares_are_good_for_a_part_of_the_lease_only() -> None:
     assert book.reserve((holder,), 0, 100.0 + 0.69 * LEASE_TTL_S) is not None
 
     assert book.reserve((holder,), 0, 100.0 + 0.71 * LEASE_TTL_S) is None
+
+
+def test_a_key_and_those_that_took_over_from_it_share_one_holder() -> None:
+    keyring = Keyring({})
+    digests = [hashlib.sha256(secret).hexdigest() for secret in (b"old", b"new", b"other")]
+    one_minute = Limits(requests_per_minute=1)
+    keyring.change(
+        KeyRecord(id=f"key_{number}", digest=digest, role=Role.MEMBER, tenant="p", limits=one_minute, first_key=first)
+        for number, (digest, first) in enumerate(zip(digests, ("", "key_0", ""), strict=True))
+    )
+    limiter = Limiter(cast("BusClient", None), "g1", answer_tokens=1)
+
+    named = [limiter.limits_of(keyring.identify(b"Bearer " + secret, b"")) for secret in (b"old", b"new", b"other")]
+
+    assert named[0] == named[1] == (("key:key_0", one_minute),)
+    assert named[2] == (("key:key_2", one_minute),)
 
 
 def test_a_request_is_settled_once() -> None:
