@@ -13,11 +13,14 @@ _NOTES: Final = pytest.StashKey[list[str]]()
 
 
 @pytest.fixture(scope="session")
-def compose(request: pytest.FixtureRequest) -> Iterator[Compose]:
+def compose(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Compose]:
     """The project, with its images; torn down at the end, whatever happened."""
     if not engine_answers():
         pytest.skip("not run: no Docker engine answers `docker info`")
-    project = Compose(port=free_port())
+    folder = tmp_path_factory.mktemp("exam")
+    for each in (folder, *folder.parents[:2]):  # pytest's own, which only its user may enter
+        each.chmod(0o755)
+    project = Compose(port=free_port(), folder=folder)
     project.run("down", "--volumes", "--remove-orphans")
     get_images(project)
     request.config.stash[_ROWS] = []

@@ -5,6 +5,7 @@ import os
 import subprocess
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Final
 
 import httpx2
@@ -27,6 +28,8 @@ class Compose:
     """The compose project, driven as an operator would."""
 
     port: int
+    folder: Path
+    """Where the tests write, and the trainer reads."""
     key: str = ""
     admin_key: str = ""
     came_up_s: float = 0.0
@@ -35,13 +38,16 @@ class Compose:
 
     def run(self, *arguments: str, check: bool = True) -> "subprocess.CompletedProcess[str]":
         """`docker compose ARGUMENTS` on this project."""
-        files = ("-f", "docker-compose.yml", *(("-f", "tests/deploy/fake-engine.yml") if FAKE_ENGINE else ()))
-        return self.docker("compose", "-p", PROJECT, *files, *arguments, check=check)
+        added = ("exam.yml", "fake-engine.yml") if FAKE_ENGINE else ("exam.yml",)
+        files = ("docker-compose.yml", *(f"tests/deploy/{name}" for name in added))
+        named = [part for file in files for part in ("-f", file)]
+        return self.docker("compose", "-p", PROJECT, *named, *arguments, check=check)
 
     def docker(self, *arguments: str, check: bool = True) -> "subprocess.CompletedProcess[str]":
         """`docker ARGUMENTS`."""
         done = subprocess.run(
-            ("docker", *arguments), cwd=CHECKOUT, env={**os.environ, "LLMOS_PORT": str(self.port)},
+            ("docker", *arguments), cwd=CHECKOUT,
+            env={**os.environ, "LLMOS_PORT": str(self.port), "LLMOS_TEST_FOLDER": str(self.folder)},
             check=False, capture_output=True, text=True, timeout=_PATIENCE_S,
         )  # fmt: skip
         assert not check or done.returncode == 0, f"docker {' '.join(arguments)}\n{done.stdout}\n{done.stderr}"
@@ -83,11 +89,11 @@ class Compose:
         headers = {"authorization": f"Bearer {key or self.key}"}
         return httpx2.Client(base_url=f"http://127.0.0.1:{self.port}", headers=headers, timeout=60, trust_env=False)
 
-    def answer(self) -> dict[str, Any]:
+    def answer(self, question: str = "How much is the teapot?", max_tokens: int = 8) -> dict[str, Any]:
         """A whole answer of the model through the balancer; an error where there is none."""
         with self.http() as http:
-            asked = {"model": "helpdesk", "messages": [{"role": "user", "content": "How much is the teapot?"}]}
-            reply = http.post("/v1/chat/completions", json={**asked, "max_tokens": 8})
+            asked = {"model": "helpdesk", "messages": [{"role": "user", "content": question}], "temperature": 0}
+            reply = http.post("/v1/chat/completions", json={**asked, "max_tokens": max_tokens})
             reply.raise_for_status()
             found: dict[str, Any] = reply.json()
             return found

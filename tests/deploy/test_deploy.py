@@ -1,5 +1,6 @@
 """`docker compose`: up, an answer, a judgement, every container killed, the network cut, workers scaled, down."""
 
+import asyncio
 import os
 from collections.abc import Callable
 from typing import Any, Final
@@ -7,8 +8,9 @@ from typing import Any, Final
 import httpx2
 import pytest
 
+from cli.mission.mission import Place, play
 from libs.kit import clock
-from tests.deploy.project import PROJECT, Compose, keep_asking
+from tests.deploy.project import FAKE_ENGINE, PROJECT, Compose, keep_asking
 
 pytestmark = pytest.mark.deploy
 
@@ -61,6 +63,23 @@ def test_a_judgement_is_recorded(compose: Compose) -> None:
         said = http.post("/v1/feedback", json={"kind": "thumb", "value": True, "inference_id": answer["id"]})
     assert said.status_code == 201, said.text
     keep_asking(lambda: bool(compose.admin(f"/interactions/{answer['id']}")["signals"]), "the judgement")
+
+
+@pytest.mark.skipif(FAKE_ENGINE, reason="not run: the fake engine cannot learn")
+def test_it_learns_from_its_customers(compose: Compose, row: Row) -> None:
+    def ask(question: str) -> str:
+        text: str = compose.answer(question, max_tokens=128)["choices"][0]["message"]["content"]
+        return text
+
+    keys = (compose.key, compose.admin_key)
+    place = Place(url=f"http://127.0.0.1:{compose.port}", keys=keys, name="helpdesk", folder=compose.folder, ask=ask)
+    began_s = clock.monotonic_s()
+    assert asyncio.run(play(place, is_short=True)), "it had learned already"
+    row("one turn of the learning loop: rated, trained, judged, rolled out", "", clock.monotonic_s() - began_s)
+    learned = compose.answer()["id"]
+    keep_asking(
+        lambda: bool(compose.admin(f"/lineage/answers/{learned}").get("dataset")), "which data shaped an answer", 60
+    )
 
 
 def test_secrets_can_be_read_by_their_owner_only(compose: Compose) -> None:
