@@ -1,9 +1,10 @@
 """Who may say and hear what: one NATS user per service, allow-lists only."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from libs.contracts import subjects
+from libs.contracts.discovery import SERVICES, heard_by
 from libs.contracts.topology import (
     AUDIT_ENTRIES,
     CMD_INFERENCE,
@@ -66,6 +67,7 @@ GATEWAY: Final = User(
         subjects.ALL_GATEWAY_BEATS,
         subjects.REPORT,
         subjects.ALL_REGISTRY_CALLS,
+        subjects.ALL_DISCOVERY,
     ),
     subscribe=(
         "rpl.gateway.>",
@@ -215,22 +217,44 @@ PROVISIONER: Final = User(
         # Whether it answers; whoever makes keys has a key, and asks a gateway.
         subjects.identity_call("organisation_list"),
         subjects.audit_call("audit_list"),
+        subjects.ALL_DISCOVERY,
     ),
-    subscribe=("_INBOX.>", subjects.ALL_BEATS, subjects.ALL_JOB_PROGRESS, subjects.SPLITS, "evt.>"),
+    subscribe=(
+        "_INBOX.>",
+        f"{subjects.OPERATOR_INBOX}.>",
+        subjects.ALL_BEATS,
+        subjects.ALL_JOB_PROGRESS,
+        subjects.SPLITS,
+        "evt.>",
+    ),
 )
 
-APPLICATION_USERS: Final = (
-    GATEWAY,
-    SCHEDULER,
-    INFERENCE,
-    REGISTRY,
-    FEEDBACK,
-    TRAINER,
-    ROLLOUT,
-    IDENTITY,
-    EVENTS,
-    AUDIT,
-    PROVISIONER,
+
+def _discoverable(user: User) -> User:
+    """The user of a service, which answers whoever may ask whether it is there; nobody else hears or answers that."""
+    if user.name not in SERVICES:
+        return user
+    inboxes = (subjects.call_inbox("gateway", "*"), f"{subjects.OPERATOR_INBOX}.>")
+    heard = heard_by(user.name, "*")
+    return replace(user, publish=(*user.publish, *inboxes), subscribe=(*user.subscribe, *heard))
+
+APPLICATION_USERS: Final = tuple(
+    map(
+        _discoverable,
+        (
+            GATEWAY,
+            SCHEDULER,
+            INFERENCE,
+            REGISTRY,
+            FEEDBACK,
+            TRAINER,
+            ROLLOUT,
+            IDENTITY,
+            EVENTS,
+            AUDIT,
+            PROVISIONER,
+        ),
+    )
 )
 SYSTEM_USER: Final = "system"
 """Lives in the system account; hears of connections that end."""

@@ -78,6 +78,11 @@ ALL_WORKERS_LOST: Final = "ctl.scheduler.*.worker_lost"
 REPORT: Final = "ctl.inference.all.report"
 """Ask every worker for a beat at once."""
 
+ALL_DISCOVERY: Final = "$SRV.>"
+"""Who is there (NATS ADR-32)."""
+OPERATOR_INBOX: Final = "rpl.operator"
+"""Below it whoever looks after an installation is told who is there."""
+
 SEVERAL: Final = "several"
 """Stands where a request id would stand, when a message to a gateway concerns several of them."""
 
@@ -187,6 +192,16 @@ def deployment_get(pool: str) -> str:
 def reload(worker: str) -> str:
     """Where `worker` is asked to finish what it has and start again with the base that its pool is to serve."""
     return f"ctl.inference.{worker}.reload"
+
+
+def discovery(verb: str, service: str = "", instance: str = "") -> str:
+    """Where everybody, every process of `service`, or one of them is asked whether it is there."""
+    return ".".join(("$SRV", verb, *(name for name in (service, instance) if name)))
+
+
+def discovery_verb(subject: str) -> str:
+    """What is asked there."""
+    return subject.split(".")[1]
 
 
 def call_inbox(service: str, token: str) -> str:

@@ -12,6 +12,7 @@ from libs.kit.broker import insist, is_connected, make_broker, stop_broker
 from libs.kit.bus import BusClient
 from libs.kit.bus.batches import BatchConsumer
 from libs.kit.bus.stored import StoredPublisher
+from libs.kit.discovery import Discovery
 from libs.kit.health import Health
 from libs.kit.metrics import standing
 from libs.kit.outbox import BundledOutbox, Outbox, Relay
@@ -72,6 +73,8 @@ class Backend:
         self.health = Health()
         self.health.see("nats", lambda: self.bus.connected and is_connected(self.broker))
         self.health.ask("database", self.database.answers)
+        self._discovery = Discovery(self.name, self.instance, self.health)
+        self._discovery.listen(self.bus)
         self.page = Page((settings.metrics_host, settings.metrics_port), self.health)
         standing.show_bus(self.page, self.bus)
         standing.show_database(self.page, self.database)
@@ -84,7 +87,8 @@ class Backend:
 
     def answer(self, operations: Mapping[str, Operation]) -> None:
         """Answer every call of the contract with its function in `operations`."""
-        self._desk.subscribe(self.broker, operations)
+        calls = self._desk.subscribe(self.broker, operations)
+        self._discovery.offer(self._desk.subject, calls.tallies, queue_group=self.name)
 
     def send(self, outbox: Outbox | BundledOutbox) -> None:
         """Announce what transactions leave in `outbox`, until the last call is answered."""

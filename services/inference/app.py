@@ -13,7 +13,9 @@ from libs.contracts.registry import Deployment
 from libs.kit import clock
 from libs.kit.alive import keep_touching
 from libs.kit.bus import BusClient, BusOptions
+from libs.kit.discovery import Discovery
 from libs.kit.fetch.cache import Cache, Lease
+from libs.kit.health import Health
 from libs.kit.process import spare_collector
 from services.inference.beginning import first_base, order
 from services.inference.deployment import Follower
@@ -41,6 +43,11 @@ class App:
         self.worker_id = clock.new_instance_id("w")
         self.ready = asyncio.Event()
         self._settings = settings
+        self._bus: BusClient | None = None
+        self.health = Health()
+        self.health.see("nats", lambda: self._bus is not None and self._bus.connected)
+        self.health.see("engine", lambda: self.ready.is_set() and not self._fatal.is_set())
+        self._discovery = Discovery("inference", self.worker_id, self.health)
         self._make_engine = make_engine
         self._engine: Engine | None = None
         self._follower: Follower | None = None
@@ -55,7 +62,8 @@ class App:
 
     async def run(self) -> int:
         """Live until `terminate`, a drain or reload request, or the engine's death; the exit status, or `REPLACE`."""
-        bus = BusClient(self._bus_options(), on_state=self._on_bus_state)
+        bus = self._bus = BusClient(self._bus_options(), on_state=self._on_bus_state)
+        self._discovery.listen(bus)
         try:
             engine = await self._begin(bus)
             return 0 if engine is None else await self._serve(engine, bus)
@@ -96,6 +104,7 @@ class App:
         On a connection of its own: while an engine loads nothing can be heard, and the server would cut it off.
         """
         bus = BusClient(dataclasses.replace(self._bus_options(), name=f"inference-start.{self.worker_id}"))
+        self._discovery.listen(bus)
         await bus.connect_when_possible()
         waiting = asyncio.create_task(first_base(Source(bus, self._settings.pool), cache))
         try:

@@ -6,6 +6,7 @@ import structlog
 
 from libs.kit import clock
 from libs.kit.broker import insist, is_connected, make_broker, stop_broker
+from libs.kit.discovery import Discovery
 from libs.kit.health import Health
 from libs.kit.objects import ObjectStore
 from libs.kit.objects_checked import CheckedObjects
@@ -55,6 +56,9 @@ class Registry:
         self._garbage = Collector(database=self.database, store=self.store, purge_after_s=settings.purge_after_s)
         self._steward: Steward | None = None
         self._calls = DESK.subscribe(self.broker, self._operations())
+        discovery = Discovery("registry", self.instance, self.health)
+        discovery.offer(DESK.subject, self._calls.tallies, queue_group=DESK.name)
+        discovery.listen_at(self.broker)
         self.fleet.subscribe(self.broker)
 
     async def start(self) -> None:

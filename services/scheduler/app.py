@@ -11,6 +11,8 @@ from libs.contracts.inference import ServiceClass
 from libs.contracts.topology import CMD_INFERENCE, scheduler_durable
 from libs.kit import clock
 from libs.kit.bus import BusClient, BusError, PullConsumer
+from libs.kit.discovery import Discovery
+from libs.kit.health import Health
 from services.scheduler import metrics
 from services.scheduler.dispatcher import Dispatcher
 from services.scheduler.domain.recent import Recent
@@ -45,6 +47,8 @@ class Scheduler:
         if settings.system.user:
             options = settings.system.options(f"scheduler-system.{self.instance}")
             self._watch = SystemWatch(options, self._on_disconnect)
+        self.health = self._depend()
+        self._discovery = Discovery("scheduler", self.instance, self.health)
         self._page: HTTPServer | None = None
         self._proven_s = 0.0
         self._proof: asyncio.Task[None] | None = None
@@ -55,6 +59,7 @@ class Scheduler:
         if self._settings.metrics_port:
             self._page = metrics.serve(self._settings.metrics_port, self.dispatchers)
         self._handlers.subscribe()
+        self._discovery.listen(self._bus)
         for pull in self._pulls:
             pull.start()
         await self._bus.connect_when_possible()
@@ -115,6 +120,15 @@ class Scheduler:
             inbox=subjects.scheduler_reply(self.instance, f"pull-{dispatcher.pool}-{service_class}"),
             handler=dispatcher.on_pulled,
         )
+
+    def _depend(self) -> Health:
+        health = Health()
+        health.see("nats", lambda: self._bus.connected)
+        if self._watch is not None:
+            # Without it the end of a worker is noticed by its silence, somewhat later.
+            watch = self._watch
+            health.see("system_events", lambda: watch.connected, needed=False)
+        return health
 
     def _on_state(self, connected: bool) -> None:  # noqa: FBT001 - the bus's callback shape
         log.info("bus reached" if connected else "bus lost")

@@ -35,6 +35,11 @@ class SystemWatch:
         self._bus = BusClient(options)
         self._on_disconnect = on_disconnect
 
+    @property
+    def connected(self) -> bool:
+        """Whether ends of connections are heard of at the moment."""
+        return self._bus.connected
+
     async def start(self) -> None:
         """Listen as soon as the server can be reached, and for ever."""
         self._bus.subscribe(subjects.SYS_DISCONNECTS, self._on_event)

@@ -25,6 +25,7 @@ from libs.contracts.inference import (
     WorkerState,
 )
 from tests.contract.audit_samples import AUDIT_SAMPLES
+from tests.contract.discovery_samples import DISCOVERY_SAMPLES
 from tests.contract.events_samples import EVENTS_SAMPLES
 from tests.contract.feedback_samples import FEEDBACK_SAMPLES
 from tests.contract.identity_samples import IDENTITY_SAMPLES
@@ -115,6 +116,7 @@ SAMPLES: Final[dict[str, msgspec.Struct]] = {
     **EVENTS_SAMPLES,
     **IDENTITY_SAMPLES,
     **AUDIT_SAMPLES,
+    **DISCOVERY_SAMPLES,
 }
 
 

@@ -7,6 +7,7 @@ from typing import Final
 
 from libs.contracts.catalogue.audit import AUDIT
 from libs.contracts.catalogue.chapter import Chapter, Entry
+from libs.contracts.catalogue.discovery import DISCOVERY
 from libs.contracts.catalogue.events import EVENTS
 from libs.contracts.catalogue.feedback import FEEDBACK
 from libs.contracts.catalogue.identity import IDENTITY
@@ -15,7 +16,7 @@ from libs.contracts.catalogue.registry import REGISTRY
 from libs.contracts.catalogue.rollout import ROLLOUT
 from libs.contracts.catalogue.trainer import TRAINER
 
-CHAPTERS: Final = (INFERENCE, REGISTRY, FEEDBACK, TRAINER, ROLLOUT, IDENTITY, EVENTS, AUDIT)
+CHAPTERS: Final = (INFERENCE, REGISTRY, FEEDBACK, TRAINER, ROLLOUT, IDENTITY, EVENTS, AUDIT, DISCOVERY)
 CATALOGUE: Final = tuple(entry for chapter in CHAPTERS for entry in chapter.entries)
 STRUCTS: Final = tuple(dict.fromkeys(struct for chapter in CHAPTERS for struct in chapter.structs))
 
