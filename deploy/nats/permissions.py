@@ -51,6 +51,7 @@ GATEWAY: Final = User(
         f"{subjects.SUBMIT_PREFIX}.>",
         subjects.SUBMITTED_GET,
         subjects.ALL_EXPRESS,
+        subjects.ALL_SCHEDULER_CALLS,
         subjects.COMPLETED,
         subjects.OBSERVED,
         subjects.CAPTURED,
@@ -89,6 +90,12 @@ SCHEDULER: Final = User(
         # Repeated for a request cancelled during its hand-over: the worker may have heard the first one too early.
         subjects.ALL_CANCELS,
         subjects.REPORT,
+        subjects.CORDONS_GET,
+        subjects.ALL_CORDONS,
+        subjects.CORDONS_CHANGED,
+        subjects.SUBMITTED_GET,
+        subjects.SUBMITTED_INFO,
+        subjects.SUBMITTED_DELETE,
         f"$JS.API.CONSUMER.MSG.NEXT.{_SUBMIT_STREAM}.*",
         # The server may use either layout of ack subjects (NATS 2.14 and later).
         f"$JS.ACK.{_SUBMIT_STREAM}.>",
@@ -97,6 +104,8 @@ SCHEDULER: Final = User(
     subscribe=(
         "rpl.scheduler.>",
         subjects.ALL_EXPRESS,
+        subjects.ALL_SCHEDULER_CALLS,
+        subjects.CORDONS_CHANGED,
         subjects.ALL_BEATS,
         subjects.ALL_RELEASED,
         subjects.ALL_CANCELS,
@@ -237,6 +246,7 @@ def _discoverable(user: User) -> User:
     inboxes = (subjects.call_inbox("gateway", "*"), f"{subjects.OPERATOR_INBOX}.>")
     heard = heard_by(user.name, "*")
     return replace(user, publish=(*user.publish, *inboxes), subscribe=(*user.subscribe, *heard))
+
 
 APPLICATION_USERS: Final = tuple(
     map(

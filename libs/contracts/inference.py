@@ -165,6 +165,8 @@ class Cancel(msgspec.Struct, frozen=True, omit_defaults=True):
     """Calls a request off: every execution of it, or only `attempt`."""
 
     attempt: int | None = None
+    by_operator: bool = False
+    """Its client still waits for it, and is told `cancelled_by_operator`."""
 
 
 class Handover(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -13,6 +13,9 @@ _TOKEN: Final = re.compile(r"[A-Za-z0-9_-]{1,128}")
 _GATEWAY_REPLY: Final = re.compile(r"rpl\.gateway\.[A-Za-z0-9_-]{1,128}\.[A-Za-z0-9_-]{1,128}")
 
 SUBMIT_PREFIX: Final = "cmd.inference.request.submit.v1"
+SUBMITTED_DELETE: Final = "$JS.API.STREAM.MSG.DELETE.CMD_INFERENCE"
+SUBMITTED_INFO: Final = "$JS.API.STREAM.INFO.CMD_INFERENCE"
+"""Where the server is asked to forget one stored request, and how many there are of each subject."""
 SUBMITTED_GET: Final = "$JS.API.DIRECT.GET.CMD_INFERENCE"
 """Where the server is asked for one stored request by its sequence number (JetStream direct get)."""
 COMPLETED: Final = "evt.inference.request.completed.v1"
@@ -70,6 +73,13 @@ ALL_DEPLOYMENTS: Final = "$KV.deployments.>"
 """Each pool's `Deployment`, as it is put into the bucket."""
 
 ALL_EXPRESS: Final = "ctl.scheduler.*.submit"
+ALL_SCHEDULER_CALLS: Final = "ctl.scheduler.api.*"
+ALL_CORDONS: Final = "$KV.cordons.>"
+"""Each `Cordon`, as it is put into the bucket."""
+CORDONS_GET: Final = "$JS.API.DIRECT.GET.KV_cordons"
+"""Where the server is asked for every cordon (JetStream batched direct get)."""
+CORDONS_CHANGED: Final = "ctl.scheduler.all.cordons"
+"""The bucket of cordons has changed."""
 ALL_BEATS: Final = "ctl.inference.*.beat"
 ALL_RELEASED: Final = "ctl.inference.*.released"
 ALL_CANCELS: Final = "ctl.inference.cancel.*"
@@ -118,6 +128,17 @@ def released(worker: str) -> str:
 def drain(worker: str) -> str:
     """Where `worker` is asked to finish what it has and take nothing new."""
     return f"ctl.inference.{worker}.drain"
+
+
+def cordon(pool: str, name: str) -> str:
+    """Where the cordon of workers of `name` in `pool` is put and kept; a name that is no token stands as a digest."""
+    is_plain = is_token(name) and not name.startswith("_")
+    return f"$KV.cordons.{pool}.{name if is_plain else '_' + hashlib.sha256(name.encode()).hexdigest()[:32]}"
+
+
+def scheduler_call(operation: str) -> str:
+    """Where a scheduler is asked to do `operation` (`libs.contracts.scheduling.OPERATIONS`); a core request."""
+    return f"ctl.scheduler.api.{operation}"
 
 
 def registry_call(operation: str) -> str:

@@ -250,7 +250,10 @@ class Bucket:
 DEPLOYMENTS: Final = Bucket(name="deployments", max_bytes=16 << 20, history=8)
 """Desired state per pool; a copy of what PostgreSQL holds, put again whenever the registry starts."""
 
-BUCKETS: Final = (DEPLOYMENTS,)
+CORDONS: Final = Bucket(name="cordons", max_bytes=4 << 20)
+"""Workers that are given no new work, by pool and name."""
+
+BUCKETS: Final = (DEPLOYMENTS, CORDONS)
 
 
 def scheduler_durable(pool: str, service_class: ServiceClass) -> str:

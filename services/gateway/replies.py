@@ -20,7 +20,7 @@ _JSON: Final = (b"content-type", b"application/json")
 _STREAM: Final = ((b"cache-control", b"no-cache"), (b"x-accel-buffering", b"no"))
 _FORBIDDEN: Final = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 _LATER: Final = (429, 503, 529)
-_USELESS: Final = frozenset({"insufficient_quota"})
+_USELESS: Final = frozenset({"insufficient_quota", "cancelled_by_operator"})
 """Codes for which the SDKs should not try again by themselves."""
 _ENGINE_FAULT: Final = 500
 

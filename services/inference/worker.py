@@ -174,10 +174,11 @@ class Worker:
         executions = self._table.of(_token(message, 3))
         if not executions:
             return
-        attempt = _decode_cancel(message.payload).attempt if message.payload else None
+        cancel = _decode_cancel(message.payload) if message.payload else Cancel()
+        reason = Stop.OPERATOR if cancel.by_operator else Stop.CANCELLED
         for execution in executions:
-            if attempt is None or execution.running.attempt == attempt:
-                execution.stop(Stop.CANCELLED)
+            if cancel.attempt is None or execution.running.attempt == cancel.attempt:
+                execution.stop(reason)
 
     # Beats and silence
 

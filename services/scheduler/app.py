@@ -14,6 +14,7 @@ from libs.kit.bus import BusClient, BusError, PullConsumer
 from libs.kit.discovery import Discovery
 from libs.kit.health import Health
 from services.scheduler import metrics
+from services.scheduler.admin.desk import AdminDesk
 from services.scheduler.dispatcher import Dispatcher
 from services.scheduler.domain.recent import Recent
 from services.scheduler.handlers import Handlers, token_prefix
@@ -38,10 +39,13 @@ class Scheduler:
     def __init__(self, settings: Settings) -> None:
         self.instance = clock.new_instance_id("s")
         self._settings = settings
-        self._bus = BusClient(settings.nats.options(f"scheduler.{self.instance}"), on_state=self._on_state)
+        inbox = subjects.scheduler_reply(f"{self.instance}-calls", "").rstrip(".")
+        options = settings.nats.options(f"scheduler.{self.instance}", inbox_prefix=inbox)
+        self._bus = BusClient(options, on_state=self._on_state)
         self._called_off = Recent()
         self.dispatchers = [self._dispatcher(number, pool) for number, pool in enumerate(settings.pools)]
-        self._handlers = Handlers(self._bus, self.instance, self.dispatchers, self._called_off)
+        self._admin = AdminDesk(self._bus, self.instance, self.dispatchers)
+        self._handlers = Handlers(self._bus, self.instance, self.dispatchers, self._called_off, self._admin.hear)
         self._pulls = [self._pull(dispatcher, which) for dispatcher in self.dispatchers for which in ServiceClass]
         self._watch: SystemWatch | None = None
         if settings.system.user:
@@ -53,12 +57,14 @@ class Scheduler:
         self._proven_s = 0.0
         self._proof: asyncio.Task[None] | None = None
         self._clock: asyncio.Task[None] | None = None
+        self._opening: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
         """Begin; the bus need not be there yet."""
         if self._settings.metrics_port:
             self._page = metrics.serve(self._settings.metrics_port, self.dispatchers)
         self._handlers.subscribe()
+        self._admin.start()
         self._discovery.listen(self._bus)
         for pull in self._pulls:
             pull.start()
@@ -89,7 +95,8 @@ class Scheduler:
         await self._wait_for_answers()
         for dispatcher in self.dispatchers:
             dispatcher.matcher.hand_back_offered()
-        for task in (self._clock, self._proof):
+        await self._admin.stop()
+        for task in (self._clock, self._proof, self._opening):
             if task is not None:
                 task.cancel()
                 await asyncio.gather(task, return_exceptions=True)
@@ -137,10 +144,22 @@ class Scheduler:
                 dispatcher.pause()
             return
         self._bus.publish(subjects.REPORT)
-        for dispatcher in self.dispatchers:
-            dispatcher.resume()
+        if self._admin.cordons.known:
+            self._resume()
+        elif self._opening is None or self._opening.done():
+            self._opening = asyncio.create_task(self._open(), name="scheduler-opening")
         for pull in self._pulls:
             pull.restart()
+
+    async def _open(self) -> None:
+        """Give out work only when it is known who is to be given none."""
+        await self._admin.cordons.first_look()
+        if self._bus.connected:
+            self._resume()
+
+    def _resume(self) -> None:
+        for dispatcher in self.dispatchers:
+            dispatcher.resume()
 
     def _on_disconnect(self, worker_id: str) -> None:
         if self._handlers.on_disconnect(worker_id):

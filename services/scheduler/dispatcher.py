@@ -4,8 +4,9 @@ from typing import Final
 
 import structlog
 
+from libs.contracts import subjects
 from libs.contracts.frames import make_attempt
-from libs.contracts.inference import Handover, Released, WorkerBeat, WorkerState
+from libs.contracts.inference import Envelope, Handover, Released, WorkerBeat, WorkerState
 from libs.kit import clock
 from libs.kit.bus import Message, PulledMessage
 from services.scheduler.domain.held import Held
@@ -192,18 +193,29 @@ class Dispatcher:
                 self.matcher.put_back(offer.held)
         self.matcher.pump()
 
-    # What the client wants
+    def cordon(self, names: frozenset[str]) -> None:
+        """Give workers of these names, and no others, no new work; what they run, they finish."""
+        for worker in self.registry.cordon(names):
+            self.matcher.has_room(worker)
 
-    def cancel(self, request_id: str) -> bool:
+    # What the client wants, or an operator
+
+    def cancel(self, request_id: str, *, by_operator: bool = False) -> bool:
         """Call a request off; False if it is not held here."""
         held = self.ledger.get(request_id)
         if held is None:
             return False
+        held.by_operator = held.by_operator or by_operator
         if self.queue.remove(request_id) is not None:
             self.ledger.cancelled(held)
         else:
             held.cancelled = True
         return True
+
+    def end_stored(self, envelope: Envelope, code: str, text: str) -> None:
+        """Tell a gateway that a request which nobody has taken out of the stream will not run."""
+        if subjects.is_gateway_reply(envelope.reply):
+            self._voice.fail(envelope.reply, make_attempt(envelope.retry, 1, 1), code, text)
 
     # The clock
 

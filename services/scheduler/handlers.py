@@ -10,7 +10,7 @@ from libs.contracts import subjects
 from libs.contracts.inference import Cancel, Handover, Released, WorkerBeat, WorkerState
 from libs.kit.bus import BusClient, Message, status_of
 from services.scheduler.dispatcher import Dispatcher
-from services.scheduler.domain.recent import Recent
+from services.scheduler.domain.recent import BY_OPERATOR, Recent
 
 log = structlog.get_logger(__name__)
 
@@ -34,7 +34,15 @@ def token_prefix(pool_number: int) -> str:
 class Handlers:
     """Subscriptions of one scheduler process that serves `dispatchers`."""
 
-    def __init__(self, bus: BusClient, instance: str, dispatchers: Sequence[Dispatcher], called_off: Recent) -> None:
+    def __init__(
+        self,
+        bus: BusClient,
+        instance: str,
+        dispatchers: Sequence[Dispatcher],
+        called_off: Recent,
+        hear: Callable[[WorkerBeat], None],
+    ) -> None:
+        """Prepare; `hear` is told every beat, of whatever pool."""
         self._bus = bus
         self._instance = instance
         self._dispatchers = dispatchers
@@ -42,6 +50,7 @@ class Handlers:
         self._homes: dict[str, Dispatcher] = {}
         """Worker id to its pool's dispatcher."""
         self._called_off = called_off
+        self._hear = hear
 
     def subscribe(self) -> None:
         """Listen; survives reconnects."""
@@ -86,6 +95,7 @@ class Handlers:
         if message.subject != subjects.beat(beat.worker) or not subjects.is_token(beat.worker) or beat.capacity < 0:
             log.error("beat does not fit its subject", subject=message.subject, worker=beat.worker)
             return
+        self._hear(beat)
         home, old = self._by_pool.get(beat.pool), self._homes.get(beat.worker)
         if old is not None and old is not home:
             old.lose(beat.worker, "moved")
@@ -104,9 +114,10 @@ class Handlers:
         if cancel is None or cancel.attempt is not None:
             return
         request_id = message.subject.rpartition(".")[2]
-        if not any(dispatcher.cancel(request_id) for dispatcher in self._dispatchers):
+        by_operator = cancel.by_operator
+        if not any(dispatcher.cancel(request_id, by_operator=by_operator) for dispatcher in self._dispatchers):
             # Perhaps it has not come out of the stream yet.
-            self._called_off.add(request_id, 0)
+            self._called_off.add(request_id, BY_OPERATOR if by_operator else 0)
 
 
 def _read(decode: Callable[[bytes], Any], message: Message) -> Any:

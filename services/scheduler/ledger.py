@@ -1,13 +1,16 @@
 """What this scheduler holds, and how each request leaves its hands."""
 
 from collections.abc import Iterable
+from typing import Final
 
 from libs.kit import clock
 from services.scheduler.domain.held import Held
-from services.scheduler.domain.recent import Recent
+from services.scheduler.domain.recent import BY_OPERATOR, Recent
 from services.scheduler.stats import Stats
 from services.scheduler.voice import Voice
 
+
+CANCELLED_BY_OPERATOR: Final = ("cancelled_by_operator", "An operator has cancelled the request.")
 
 class Ledger:
     """The requests leased to this scheduler, each until one of the five ends below.
@@ -73,7 +76,7 @@ class Ledger:
         self._accepted.add(held.request_id, held.envelope.retry)
         self.superseded(held)
         if held.cancelled:
-            self._voice.repeat_cancel(held.request_id)
+            self._voice.repeat_cancel(held.request_id, by_operator=held.by_operator)
 
     def superseded(self, held: Held) -> None:
         """The gateway has submitted the request again, or knows enough: only the stream message is left to settle."""
@@ -81,7 +84,11 @@ class Ledger:
         self._voice.done(held)
 
     def cancelled(self, held: Held) -> None:
-        """It will not run, because the client does not want it any more."""
+        """It will not run: the client does not want it any more, or an operator does not, which the client is told."""
+        if held.by_operator or self._called_off.retry_of(held.request_id) == BY_OPERATOR:
+            self._called_off.add(held.request_id, BY_OPERATOR)
+            self.failed(held, *CANCELLED_BY_OPERATOR)
+            return
         self._stats.cancelled += 1
         self._called_off.add(held.request_id, held.envelope.retry)
         self._drop(held)

@@ -25,6 +25,7 @@ _TERM: Final = b"+TERM"
 _encode: Final = msgspec.json.Encoder().encode
 _CANCEL_ALL: Final = _encode(Cancel())
 
+_CANCEL_BY_OPERATOR: Final = _encode(Cancel(by_operator=True))
 
 class Voice:
     """Speaks for one scheduler of one pool.
@@ -88,9 +89,9 @@ class Voice:
         """Tell the gateway that a cancelled request will not run; False if that was dropped."""
         return self._say(held.envelope.reply, frames.encode(Flag.CANCELLED | Flag.LAST, held.attempt, 0))
 
-    def repeat_cancel(self, request_id: str) -> None:
+    def repeat_cancel(self, request_id: str, *, by_operator: bool) -> None:
         """Cancel once more, for a worker that may have heard it before it had the request."""
-        self._say(subjects.cancel(request_id), _CANCEL_ALL)
+        self._say(subjects.cancel(request_id), _CANCEL_BY_OPERATOR if by_operator else _CANCEL_ALL)
 
     def announce_loss(self, worker_id: str, reason: str) -> None:
         """Tell the gateways that a worker is dead."""

@@ -31,6 +31,7 @@ from tests.contract.feedback_samples import FEEDBACK_SAMPLES
 from tests.contract.identity_samples import IDENTITY_SAMPLES
 from tests.contract.registry_samples import SAMPLES as REGISTRY_SAMPLES
 from tests.contract.rollout_samples import ROLLOUT_SAMPLES
+from tests.contract.scheduling_samples import SCHEDULING_SAMPLES
 from tests.contract.training_samples import TRAINING_SAMPLES
 
 GOLDEN: Final = json.loads((Path(__file__).parent / "golden_messages.json").read_text(encoding="utf-8"))
@@ -84,6 +85,7 @@ SAMPLES: Final[dict[str, msgspec.Struct]] = {
     "GatewayBeat": GatewayBeat("g1"),
     "WorkerLost": WorkerLost("w1", "disconnected"),
     "Cancel": Cancel(attempt=65_536),
+    "CancelByOperator": Cancel(by_operator=True),
     "Handover": Handover(accepted=False, reason="full"),
     "HandoverOfSeveral": Handover(accepted=True, also=("0-a", "0-b")),
     "RequestCompleted": RequestCompleted(
@@ -116,6 +118,7 @@ SAMPLES: Final[dict[str, msgspec.Struct]] = {
     **EVENTS_SAMPLES,
     **IDENTITY_SAMPLES,
     **AUDIT_SAMPLES,
+    **SCHEDULING_SAMPLES,
     **DISCOVERY_SAMPLES,
 }
 

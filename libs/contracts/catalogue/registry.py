@@ -22,7 +22,7 @@ REGISTRY: Final = Chapter(
         Entry(
             subject=subjects.call_inbox("gateway", "<token>"),
             message=calls.Reply,
-            said_by=("registry", "feedback", "trainer", "rollout", "identity", "events", "audit"),
+            said_by=("scheduler", "registry", "feedback", "trainer", "rollout", "identity", "events", "audit"),
             heard_by=("gateway",),
         ),
         Entry(

@@ -27,6 +27,8 @@ class Held:
     """Executions that may have started although no worker said so."""
     cancelled: bool = False
     """Called off while a worker was being asked."""
+    by_operator: bool = False
+    """Called off by somebody else than its client, who still waits and is told."""
     settled: bool = False
     """The stream message is acknowledged: somebody else owns the request, or it is over."""
 

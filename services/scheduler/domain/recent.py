@@ -2,6 +2,8 @@
 
 from typing import Final
 
+BY_OPERATOR: Final = 1 << 16
+"""Larger than any retry: marks what an operator called off."""
 _MAX_PER_GENERATION: Final = 100_000
 
 

@@ -37,6 +37,8 @@ class Worker:
     """It left an offer unanswered and gets no other before this."""
     suspected_s: float | None = None
     """Since when there is reason to think that it is dead."""
+    cordoned: bool = False
+    """An operator wants it to be given no new work."""
     open: bool = False
     """Whether it may be given work now."""
 
@@ -52,6 +54,7 @@ class Registry:
     def __init__(self, *, beat_timeout_s: float) -> None:
         self._beat_timeout_s = beat_timeout_s
         self._serving: dict[str, dict[str, Worker]] = {}
+        self._cordoned: frozenset[str] = frozenset()
         self.workers: dict[str, Worker] = {}
         self.open_workers = 0
         """How many may be given work now; 0 means that choosing is pointless."""
@@ -61,12 +64,22 @@ class Registry:
         worker = self.workers.get(beat.worker)
         if worker is None:
             worker = self.workers[beat.worker] = Worker(id=beat.worker, name=beat.name, last_beat_s=now_s)
+            worker.cordoned = beat.name in self._cordoned
         worker.last_beat_s, worker.suspected_s, worker.full = now_s, None, False
         worker.state, worker.capacity = beat.state, beat.capacity
         self._index(worker, {model.name: model.adapter for model in beat.models})
         self._reconcile(worker, {(run.request_id, run.attempt) for run in beat.running}, now_s)
         self._refresh(worker)
         return worker
+
+    def cordon(self, names: frozenset[str]) -> list[Worker]:
+        """Give workers of these names, and no others, no new work; returns those that may be given some again."""
+        self._cordoned = names
+        changed = [worker for worker in self.workers.values() if worker.cordoned != (worker.name in names)]
+        for worker in changed:
+            worker.cordoned = not worker.cordoned
+            self._refresh(worker)
+        return [worker for worker in changed if worker.open]
 
     def choose(self, model: str) -> Worker | None:
         """The worker for the next request of `model`: holds it as an adapter, least loaded, first id."""
@@ -182,6 +195,7 @@ class Registry:
             and worker.state is WorkerState.READY
             and not worker.full
             and not worker.rests_until_s
+            and not worker.cordoned
         )
         if is_open != worker.open:
             worker.open = is_open

@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from libs.contracts import audit, feedback, registry, rollouts, subjects, training, webhooks
+from libs.contracts import audit, feedback, registry, rollouts, scheduling, subjects, training, webhooks
 from libs.contracts.calls import Fault, Reply
 from libs.kit.bus import BusClient, Message
 from libs.testkit.nats_server import NatsServer
@@ -19,6 +19,7 @@ OPERATIONS = {
     "rollout": rollouts.OPERATIONS,
     "events": webhooks.OPERATIONS,
     "audit": audit.OPERATIONS,
+    "scheduler": scheduling.OPERATIONS,
 }
 CALLS = {
     "registry": subjects.ALL_REGISTRY_CALLS,
@@ -27,6 +28,7 @@ CALLS = {
     "rollout": subjects.ALL_ROLLOUT_CALLS,
     "events": subjects.ALL_EVENTS_CALLS,
     "audit": subjects.ALL_AUDIT_CALLS,
+    "scheduler": subjects.ALL_SCHEDULER_CALLS,
 }
 
 

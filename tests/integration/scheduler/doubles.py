@@ -148,10 +148,14 @@ class WorkerDouble:
     def _on_cancel(self, message: Message) -> None:
         request_id = message.subject.rpartition(".")[2]
         self.cancels.append(request_id)
-        wanted = msgspec.json.decode(message.payload, type=Cancel).attempt
+        cancel = msgspec.json.decode(message.payload, type=Cancel)
         for execution in [one for one in self.running if one.request_id == request_id]:
-            if wanted is None or execution.attempt == wanted:
-                del self.running[execution]
+            if cancel.attempt is None or execution.attempt == cancel.attempt:
+                run = self.running.pop(execution)
+                if cancel.by_operator:
+                    meta = frames.encode_meta(FrameMeta(code="cancelled_by_operator", message="m"))
+                    last = frames.encode(Flag.ERROR | Flag.LAST, run.attempt, 1, status=503, meta=meta)
+                    self.bus.publish(run.envelope.reply, last)
                 self._release(execution)
 
     def _release(self, execution: Running) -> None:
