@@ -21,7 +21,6 @@ from libs.kit.rollout_client import BusRollouts
 from libs.kit.trainer_client import BusTrainer
 from services.gateway.admin import build_admin, render_service_error
 from libs.kit.scheduler_client import BusScheduler
-from libs.kit.telemetry import tracing
 from services.gateway.door import Door, has_key_in_query, key_in_url
 from services.gateway.endpoint import Endpoint
 from services.gateway.fleet import Fleet
@@ -131,7 +130,6 @@ class Gateway:
             publisher=self.audit,
         )
         self._admin.mount(PREFIX, api)
-                "presence": Presence(roll_call),
                 "scheduler": BusScheduler(self.bus),
         add_routes(self._admin, self.feed, door, settings)
         self._add_gauges()
