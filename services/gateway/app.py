@@ -18,9 +18,9 @@ from libs.kit.feedback_client import BusFeedback
 from libs.kit.identity_client import BusIdentity
 from libs.kit.registry_client import BusRegistry
 from libs.kit.rollout_client import BusRollouts
+from libs.kit.scheduler_client import BusScheduler
 from libs.kit.trainer_client import BusTrainer
 from services.gateway.admin import build_admin, render_service_error
-from libs.kit.scheduler_client import BusScheduler
 from services.gateway.door import Door, has_key_in_query, key_in_url
 from services.gateway.endpoint import Endpoint
 from services.gateway.fleet import Fleet
@@ -124,13 +124,13 @@ class Gateway:
                 "identity": identity,
                 "events": BusEvents(self.bus),
                 "audit": BusAudit(self.bus),
+                "scheduler": BusScheduler(self.bus),
             },
             door=door if settings.admin_keys_file is not None or settings.identity else None,
             max_body_bytes=settings.max_body_bytes,
             publisher=self.audit,
         )
         self._admin.mount(PREFIX, api)
-                "scheduler": BusScheduler(self.bus),
         add_routes(self._admin, self.feed, door, settings)
         self._add_gauges()
 
