@@ -29,19 +29,19 @@ class Stop(StrEnum):
     """Why an execution was ended before the engine was done."""
 
     CANCELLED = "cancelled"
-    DEADLINE = "deadline"
-    SHUTDOWN = "shutdown"
     OPERATOR = "operator"
     """Called off by somebody else than its client."""
+    DEADLINE = "deadline"
+    SHUTDOWN = "shutdown"
     ENGINE_DEAD = "engine_dead"
     UNWANTED = "unwanted"
     """Nobody can receive the answer: no last frame is sent."""
 
 
 _STOP_ERRORS: Final = {
+    Stop.OPERATOR: ServiceError("cancelled_by_operator", "An operator has cancelled the request."),
     Stop.DEADLINE: ServiceError("deadline_exceeded", "The request did not finish before its deadline."),
     Stop.SHUTDOWN: ServiceError("shutting_down", "The worker had to stop before the answer was complete."),
-    Stop.OPERATOR: ServiceError("cancelled_by_operator", "An operator has cancelled the request."),
     # To the gateway a worker without an engine is a dead worker: what the client has seen nothing of is tried again.
     Stop.ENGINE_DEAD: ServiceError("worker_lost", "The engine died while it worked on this request."),
 }

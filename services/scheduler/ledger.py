@@ -9,8 +9,8 @@ from services.scheduler.domain.recent import BY_OPERATOR, Recent
 from services.scheduler.stats import Stats
 from services.scheduler.voice import Voice
 
-
 CANCELLED_BY_OPERATOR: Final = ("cancelled_by_operator", "An operator has cancelled the request.")
+
 
 class Ledger:
     """The requests leased to this scheduler, each until one of the five ends below.

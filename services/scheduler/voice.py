@@ -24,8 +24,8 @@ _MORE_TIME: Final = b"+WPI"
 _TERM: Final = b"+TERM"
 _encode: Final = msgspec.json.Encoder().encode
 _CANCEL_ALL: Final = _encode(Cancel())
-
 _CANCEL_BY_OPERATOR: Final = _encode(Cancel(by_operator=True))
+
 
 class Voice:
     """Speaks for one scheduler of one pool.
