@@ -15,6 +15,7 @@ from libs.kit.bus.stored import StoredPublisher
 from libs.kit.discovery import Discovery
 from libs.kit.health import Health
 from libs.kit.metrics import standing
+from libs.kit.metrics.connection import show_bus
 from libs.kit.outbox import BundledOutbox, Outbox, Relay
 from libs.kit.page import Page
 from libs.kit.postgres import Database
@@ -76,7 +77,7 @@ class Backend:
         self._discovery = Discovery(self.name, self.instance, self.health)
         self._discovery.listen(self.bus)
         self.page = Page((settings.metrics_host, settings.metrics_port), self.health)
-        standing.show_bus(self.page, self.bus)
+        show_bus(self.page, self.bus)
         standing.show_database(self.page, self.database)
         self.told = asyncio.Event()
         """To be set after each transaction that has put something into the outbox."""

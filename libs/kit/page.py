@@ -55,6 +55,10 @@ class Page:
         ProcessCollector(registry=self.registry)
         self.look_up("health", (parts.READY, parts.MISSING), self._how_it_is)
 
+    def show(self, registry: CollectorRegistry) -> None:
+        """Show what is counted there, too."""
+        self.registry.register(Joined(registry))
+
     def look_up(self, name: str, measures: tuple[Measure, ...], read: Read) -> None:
         """Show numbers that are read when somebody asks for the page."""
         self.registry.register(Readings(name, measures, read, lambda: self._loop))

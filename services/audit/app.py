@@ -11,6 +11,7 @@ from libs.kit.bus.stored import StoredPublisher
 from libs.kit.intake import Intake
 from libs.kit.rounds import Rounds
 from libs.kit.serving import Desk
+from services.audit import metrics
 from services.audit.chain import Chain
 from services.audit.heads import Heads
 from services.audit.migrations import migrate
@@ -32,6 +33,7 @@ class AuditService(Backend):
         self._grown = asyncio.Event()
         heads = Heads(self.bus, self.database, publisher)
         self.answer(Reading(self.database, chain, heads).operations())
+        metrics.show(self.page, self.database, heads)
         recording = Recording(self.database, chain, heads, self._grown)
         self.work(
             Rounds("heads", heads.say, pause_s=settings.heads_every_s, wake=self._grown),

@@ -13,6 +13,7 @@ from libs.kit.bus.stored import StoredPublisher
 from libs.kit.intake import Intake, Record
 from libs.kit.rounds import Rounds
 from libs.kit.serving import Desk
+from services.events import metrics
 from services.events.migrations import migrate
 from services.events.publishing import SOURCE, Publishing
 from services.events.settings import Settings
@@ -33,6 +34,7 @@ class EventsService(Backend):
         due = asyncio.Event()
         sender = Sender(timeout_s=settings.hook_timeout_s, allow_private=settings.allow_private_addresses)
         self._deliverer = Deliverer(self.database, sender, settings, due)
+        metrics.show(self.page, self.database)
         publishing = self._publishing()
         self.answer(WebhookDesk(self.database, settings, due).operations())
         self.work(

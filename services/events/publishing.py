@@ -13,6 +13,7 @@ from libs.kit.bus.batches import deliveries_of, stored_ms_of
 from libs.kit.bus.reading import StreamReader
 from libs.kit.bus.stored import Event, StoredPublisher
 from libs.kit.errors import ServiceError
+from services.events.metrics import PUBLISHED
 
 log = structlog.get_logger(__name__)
 
@@ -51,6 +52,9 @@ class Publishing:
             self._uncertain.update(message.reply for message, _ in made)
             raise ServiceError("bus_unavailable", f"The events are not stored yet: {error}.") from error
         self._uncertain.difference_update(message.reply for message, _ in made)
+        for _, event in made:
+            if event.id not in said:
+                PUBLISHED.labels(event.type).inc()
         self._tell(made)
 
     async def _said(self, made: list[tuple[Message, Event]]) -> set[str]:

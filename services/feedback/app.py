@@ -10,6 +10,7 @@ from libs.kit.backend import Backend
 from libs.kit.registry_client import BusRegistry
 from libs.kit.rounds import Rounds
 from libs.kit.serving import Desk, Operation
+from services.feedback import metrics
 from services.feedback.datasets.redact import Redactor
 from services.feedback.datasets.service import Datasets
 from services.feedback.intake import Intake, Record
@@ -50,6 +51,7 @@ class Feedback(Backend):
         )
         self.answer(self._operations())
         self.send(OUTBOX)
+        metrics.show(self.page, self.database)
         self.work(*self._rounds(), *self._intakes(), self._datasets)
 
     def _operations(self) -> dict[str, Operation]:

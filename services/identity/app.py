@@ -7,6 +7,7 @@ from libs.contracts.identity import KEYS_EVERY_S, OPERATIONS
 from libs.kit.backend import Backend
 from libs.kit.rounds import Rounds
 from libs.kit.serving import Desk
+from services.identity import metrics
 from services.identity.ground import Ground
 from services.identity.limits.desk import LeasingDesk
 from services.identity.migrations import migrate
@@ -28,6 +29,8 @@ class IdentityService(Backend):
         super().__init__(_DESK, settings, migrate, letter="d")
         self.ground = Ground(instance=self.instance, settings=settings, database=self.database, told=self.told)
         telling = Telling(self.ground, self.bus)
+        leasing = LeasingDesk(self.ground, self.bus)
+        metrics.show(self.page, self.database, lambda: leasing.leads)
         self.answer(
             {
                 **Organising(self.ground).operations(),
@@ -40,7 +43,7 @@ class IdentityService(Backend):
         self.send(OUTBOX)
         self.work(
             Rounds("keys", telling.speak, pause_s=KEYS_EVERY_S, wake=self.ground.spoken),
-            LeasingDesk(self.ground, self.bus),
+            leasing,
         )
 
     def reconnected(self) -> None:

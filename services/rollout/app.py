@@ -13,6 +13,7 @@ from libs.kit.registry_client import BusRegistry
 from libs.kit.rounds import Rounds
 from libs.kit.serving import Desk, Operation
 from libs.kit.trainer_client import BusTrainer
+from services.rollout import metrics
 from services.rollout.domain.validating import check_plan
 from services.rollout.ground import Ground
 from services.rollout.loops.part import Loops
@@ -48,6 +49,7 @@ class RolloutService(Backend):
             trainer=BusTrainer(self.bus),
             told=self.told,
         )
+        metrics.show(self.page, self.database, self.leader)
         rollouts = self._rollout_operations()
         loops = Loops(self.ground, rollouts, check_plan)
         observing = Observing(self.database, keep_days=settings.keep_days)

@@ -14,6 +14,7 @@ from libs.kit.fetch.cache import Cache
 from libs.kit.registry_client import BusRegistry
 from libs.kit.rounds import Rounds
 from libs.kit.serving import Desk, Operation
+from services.trainer import metrics
 from services.trainer.migrations import migrate
 from services.trainer.running.code import code_version
 from services.trainer.running.context import Context
@@ -50,6 +51,7 @@ class Trainer(Backend):
         self.send(OUTBOX)
         self.work(Rounds("tidy", tidying.tidy, pause_s=10 * settings.look_s, wake=self._ended), self._runner)
         self.bus.subscribe(subjects.JOB_CHANGED, self._on_changed)
+        metrics.show(self.page, self.database)
 
     async def start(self) -> None:
         """Take the directory, bring the schema up to date, then listen and work.

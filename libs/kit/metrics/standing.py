@@ -1,10 +1,9 @@
-"""Shows what a service stands on: its connection to the bus, its database, what it takes in and what it has to say."""
+"""Shows what a service with a database stands on: the database, what it takes in, and what it has to say."""
 
 from collections.abc import Sequence
 from typing import Final
 
 from libs.kit import clock
-from libs.kit.bus import BusClient
 from libs.kit.bus.batches import BatchConsumer
 from libs.kit.metrics import parts
 from libs.kit.metrics.measure import Measure
@@ -17,12 +16,6 @@ _STANDING: Final = """
 select (select count(*) from (select 1 from {table} limit 10000) counted),
        (select time_ms from {table} order by sequence limit 1)
 """
-
-
-def show_bus(page: Page, bus: BusClient) -> None:
-    """Whether the connection stands, and how often it was made again."""
-    page.see(parts.CONNECTED, lambda: float(bus.connected))
-    page.see(parts.RECONNECTS, lambda: bus.reconnects)
 
 
 def show_database(page: Page, database: Database) -> None:

@@ -13,6 +13,7 @@ from libs.contracts.webhooks import DeliveryState
 from libs.kit import clock
 from libs.kit.errors import ServiceError
 from libs.kit.postgres import Database
+from services.events.metrics import ATTEMPT_S, ATTEMPTS
 from services.events.settings import Settings
 from services.events.webhooks import due, rows
 from services.events.webhooks.sending import Attempt, Outcome, Sender
@@ -95,7 +96,8 @@ class Deliverer:
 
     async def _deliver(self, row: Row[Any]) -> None:
         try:
-            outcome = await self._sender.send(_attempt(row))
+            with ATTEMPT_S.time():
+                outcome = await self._sender.send(_attempt(row))
             await self._settle(row, outcome)
         except ServiceError as error:
             log.warning("an attempt is not on record and is made again", webhook=row.webhook, reason=error.message)
@@ -118,6 +120,7 @@ class Deliverer:
             if outcome.is_gone:
                 gone = {"is_disabled": True, "disabled_reason": outcome.error}
                 await rows.change(connection, row.webhook, gone)
+        ATTEMPTS.labels("failed" if state is DeliveryState.PENDING else state.value).inc()
         if state is DeliveryState.DEAD:
             log.warning("delivery given up", webhook=row.webhook, delivery=row.sequence, reason=outcome.error)
 

@@ -11,6 +11,7 @@ from libs.kit import clock
 from libs.kit.dialogue import answers
 from libs.kit.errors import ServiceError
 from libs.kit.postgres import Database
+from services.feedback.metrics import died, kept
 from services.feedback.repository import erasures, interactions
 from services.feedback.repository.bulk import CollisionError, Connection, collisions
 from services.feedback.repository.interactions import Content
@@ -97,6 +98,8 @@ class Interactions:
                 await add(connection, completed)
                 await interactions.add_contents(connection, contents)
                 await bury(connection, bad, now_ms=clock.unix_ms())
+        kept(completed=len(completed), contents=len(contents))
+        died(one.code for one in bad)
         self._arrived()
 
     def _content(self, captured: Captured) -> Content:

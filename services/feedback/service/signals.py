@@ -13,6 +13,7 @@ from libs.kit.errors import ServiceError
 from libs.kit.postgres import Database
 from libs.kit.signals import WEIGHTS, checked, request_id_of
 from services.feedback.domain.judging import Case, Handled, Refusal, Ruling, case_of, judge
+from services.feedback.metrics import died, judged
 from services.feedback.repository import repeats, signals
 from services.feedback.repository.bulk import CollisionError, Connection, collisions
 from services.feedback.service.letters import Bad, Letter, bury, read
@@ -94,6 +95,7 @@ class Signals:
                 _expire(cases, ruling)
                 bad = _refused(cases, [_as_letter(one.command) for one in due], ruling)
                 await self._write(connection, ruling, bad, now_ms)
+        _count(ruling, bad)
         self._wake.set()
         return len(due)
 
@@ -116,6 +118,7 @@ class Signals:
                 ruling = judge(cases, known, now_ms=now_ms)
                 refused = _refused(cases, letters, ruling) if letters else []
                 await self._write(connection, ruling, [*bad, *refused], now_ms)
+        _count(ruling, [*bad, *refused])
         if ruling.recorded or bad or refused:
             self._wake.set()
         return ruling
@@ -134,6 +137,11 @@ def announcement(signal: Signal) -> str:
         signal = msgspec.structs.replace(signal, value="")
     event = SignalRecorded(id=f"{signal.id}-recorded", time_ms=signal.recorded_ms, signal=signal)
     return msgspec.json.encode(event).decode()
+
+
+def _count(ruling: Ruling, bad: Iterable[Bad]) -> None:
+    judged(one.signal.kind for one in ruling.recorded)
+    died(one.code for one in bad)
 
 
 def _expire(cases: list[Case], ruling: Ruling) -> None:

@@ -29,6 +29,11 @@ class LeasingDesk:
             Rounds("tidy limits", self._tidy, pause_s=_TIDY_S),
         )
 
+    @property
+    def leads(self) -> bool:
+        """Whether this process is the one that answers."""
+        return self._granting.leads
+
     def start(self) -> None:
         """Listen, and lead if nobody does."""
         operations: dict[str, Operation] = {

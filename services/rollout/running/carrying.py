@@ -16,6 +16,7 @@ from libs.kit.errors import ServiceError
 from libs.kit.leader import LostError
 from services.rollout.domain.evidence import Evidence
 from services.rollout.ground import Ground
+from services.rollout.metrics import decided
 from services.rollout.repository import evidence, rollouts
 from services.rollout.running.steps import Scene, Then, step_for
 from services.rollout.service.aliases import Aliases
@@ -105,6 +106,7 @@ class Carrying:
                 # A person was faster; the next look sees what they want.
                 return True
             await _put(connection, now, then)
+        decided(then.decision)
         self._ground.changed()
         return True
 
