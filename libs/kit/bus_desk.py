@@ -10,7 +10,6 @@ import structlog
 from libs.kit.answering import Answering, Operation
 from libs.kit.bus import BusClient, BusError, Message
 from libs.kit.tally import Tally
-
 log = structlog.get_logger(__name__)
 
 
@@ -34,7 +33,6 @@ class BusDesk:
         self._calls: set[asyncio.Task[None]] = set()
         self.tallies: dict[str, Tally] = {}
         """What has come of each operation's calls."""
-
     def listen(self, operations: Mapping[str, Operation], *, is_ours: Callable[[], bool] = lambda: True) -> None:
         """Answer with these functions; a call that comes while `is_ours()` is false is another process's.
 

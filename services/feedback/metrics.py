@@ -28,7 +28,7 @@ INTERACTIONS: Final = _INTERACTIONS.counter(COUNTED)
 SIGNALS: Final = _SIGNALS.counter(COUNTED)
 DEAD: Final = _DEAD.counter(COUNTED)
 
-_WAITING: Final = "select count(*) from (select 1 from feedback.pending_signals limit 10000) some"
+_WAITING: Final = "select count(*) from (select 1 from feedback.pending_signals limit 10000) counted"
 _JOBS: Final = """
 select state, count(*), min(created_ms) from feedback.dataset_jobs
 where state in ('queued', 'running', 'publishing') group by state

@@ -8,10 +8,13 @@ from libs.kit import clock
 from libs.kit.broker import insist, is_connected, make_broker, stop_broker
 from libs.kit.discovery import Discovery
 from libs.kit.health import Health
+from libs.kit.metrics.standing import show_database, show_outbox
 from libs.kit.objects import ObjectStore
 from libs.kit.objects_checked import CheckedObjects
+from libs.kit.page import Page
 from libs.kit.postgres import Database
 from libs.kit.serving import Operation
+from services.registry import metrics
 from services.registry.fleet import Fleet
 from services.registry.handlers import DESK
 from services.registry.leader import Leader
@@ -25,6 +28,7 @@ from services.registry.service.reading import BlobReader
 from services.registry.service.steps import StepListener, nobody
 from services.registry.settings import Settings
 from services.registry.steward import Steward
+from services.registry.tables import OUTBOX
 from services.registry.voice import Voice
 
 log = structlog.get_logger(__name__)
@@ -43,6 +47,10 @@ class Registry:
         self.health.see("nats", lambda: is_connected(self.broker))
         self.health.ask("database", self.database.answers)
         self.health.ask("s3", self.store.answers)
+        self.page = Page((settings.metrics_host, settings.metrics_port), self.health)
+        show_database(self.page, self.database)
+        show_outbox(self.page, self.database, OUTBOX)
+        metrics.show(self.page, self.database)
         self._passed = passed
         self._wake = asyncio.Event()
         self.fleet = Fleet(beat_timeout_s=settings.beat_timeout_s, wake=self._wake)
@@ -67,7 +75,9 @@ class Registry:
         Raises:
             ServiceError: `storage_unavailable`, the database did not answer in time.
             TimeoutError, NatsError: the bus did not.
+            PageError: the page cannot be opened.
         """
+        self.page.start()
         deadline_s = clock.monotonic_s() + self._settings.start_timeout_s
         await insist(lambda: migrate(self.database), deadline_s)
         # While the bus is away the client tries for ever; a process that cannot serve should rather end and say why.
@@ -96,6 +106,7 @@ class Registry:
         await stop_broker(self.broker)
         breaking_off.cancel()
         await self.database.close()
+        await self.page.stop()
         log.info("registry stopped", instance=self.instance)
 
     def _operations(self) -> dict[str, Operation]:

@@ -69,9 +69,9 @@ class Readings(Collector):
             return await self._read()
         except ServiceError as error:
             self._failed(error.message)
-        except Exception:
-            # One number that cannot be had must not take the page from all others.
-            log.exception("numbers cannot be read", reading=self._name)
+        except Exception as error:  # noqa: BLE001 - it is logged and counted
+            # A fault of ours; one number that cannot be had must not take the page from all others.
+            log.error("numbers cannot be read", reading=self._name, reason=f"{type(error).__name__}: {error}"[:500])
             UNREAD.labels(self._name).inc()
         return {}
 
