@@ -12,6 +12,9 @@ from libs.contracts.errors import ERRORS
 from libs.kit import clock
 from libs.kit.errors import ServiceError
 from libs.kit.tally import Tally
+from libs.kit.telemetry import attributes as names
+from libs.kit.telemetry import tracing
+from libs.kit.telemetry.tracing import Kind, Span, Within
 
 log = structlog.get_logger(__name__)
 
@@ -31,12 +34,19 @@ class Answering:
     operation: Operation
     tally: Tally = field(default_factory=Tally)
 
-    async def answer(self, payload: bytes) -> bytes:
-        """The reply to `payload`; there is always one."""
+    async def answer(self, payload: bytes, traceparent: str = "") -> bytes:
+        """The reply to `payload`; there is always one. `traceparent` is of its caller, where that is in a trace."""
         began_s = clock.monotonic_s()
-        reply = await self._reply(payload)
+        with Within(self._span(traceparent) if traceparent else None):
+            reply = await self._reply(payload)
         self.tally.answered(clock.monotonic_s() - began_s)
         return reply
+
+    def _span(self, traceparent: str) -> Span | None:
+        span = tracing.begin(f"{self.service}.{self.name}", Kind.SERVER, traceparent)
+        if span is not None:
+            span.set({names.RPC_SYSTEM: names.NATS, names.RPC_METHOD: f"{self.service}/{self.name}"})
+        return span
 
     async def _reply(self, payload: bytes) -> bytes:
         name = self.name
@@ -59,5 +69,6 @@ class Answering:
         return msgspec.json.encode(Reply(result=msgspec.Raw(result)))
 
     def _fault(self, code: str, message: str, param: str = "") -> bytes:
+        tracing.failed(code)
         self.tally.failed(code, message if ERRORS[code].kind == "server_error" else "")
         return msgspec.json.encode(Reply(error=Fault(code=code, message=message, param=param)))

@@ -9,7 +9,9 @@ import structlog
 
 from libs.kit.answering import Answering, Operation
 from libs.kit.bus import BusClient, BusError, Message
+from libs.kit.bus.traced import traceparent_of
 from libs.kit.tally import Tally
+
 log = structlog.get_logger(__name__)
 
 
@@ -33,6 +35,7 @@ class BusDesk:
         self._calls: set[asyncio.Task[None]] = set()
         self.tallies: dict[str, Tally] = {}
         """What has come of each operation's calls."""
+
     def listen(self, operations: Mapping[str, Operation], *, is_ours: Callable[[], bool] = lambda: True) -> None:
         """Answer with these functions; a call that comes while `is_ours()` is false is another process's.
 
@@ -60,7 +63,7 @@ class BusDesk:
         return hear
 
     async def _answer(self, answering: Answering, message: Message) -> None:
-        reply = await answering.answer(message.payload)
+        reply = await answering.answer(message.payload, traceparent_of(message))
         try:
             self._bus.publish(message.reply, reply)
         except BusError as error:

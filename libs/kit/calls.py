@@ -9,6 +9,8 @@ import msgspec
 from libs.contracts.calls import Reply
 from libs.kit.bus import BusClient, BusError, BusPayloadError, BusTimeoutError
 from libs.kit.errors import ServiceError
+from libs.kit.telemetry import attributes as names
+from libs.kit.telemetry.tracing import Kind, Span, Step, header_line
 
 _RETRY_S: Final = 5.0
 _reply = msgspec.json.Decoder(Reply)
@@ -55,7 +57,13 @@ class BusCaller:
         Raises:
             ServiceError: as `Caller.call`, or `request_too_large`.
         """
-        raw = await self._ask(operation, msgspec.json.encode(request))
+        method = f"{self._callee.name}/{operation}"
+        said = {names.RPC_SYSTEM: names.NATS, names.RPC_METHOD: method}
+        with Step(f"{self._callee.name}.{operation}", Kind.CLIENT, said) as span:
+            return await self._answered(operation, request, span)
+
+    async def _answered(self, operation: str, request: msgspec.Struct, span: Span | None) -> Any:
+        raw = await self._ask(operation, msgspec.json.encode(request), span)
         try:
             reply = _reply.decode(raw)
             if reply.error is None:
@@ -66,13 +74,14 @@ class BusCaller:
         fault = reply.error
         raise ServiceError(fault.code, fault.message, param=fault.param or None)
 
-    async def _ask(self, operation: str, payload: bytes) -> bytes:
+    async def _ask(self, operation: str, payload: bytes, span: Span | None) -> bytes:
         callee = self._callee
+        headers = f"NATS/1.0\r\n{header_line(span)}\r\n".encode() if span is not None else b""
         if not self._bus.connected:
             raise ServiceError("bus_unavailable", "The bus is away at the moment; try again.", retry_after_s=1)
         limit_s = callee.timeout_s(operation)
         try:
-            answer = await self._bus.request(callee.subject(operation), payload, timeout_s=limit_s)
+            answer = await self._bus.request(callee.subject(operation), payload, headers=headers, timeout_s=limit_s)
         except BusPayloadError as error:
             raise ServiceError("request_too_large", f"The call does not fit into a message: {error}.") from error
         except BusTimeoutError as error:

@@ -15,6 +15,11 @@ def unix_ms() -> int:
     return time.time_ns() // 1_000_000
 
 
+def unix_ns() -> int:
+    """Nanoseconds since 1970, for where a millisecond is long."""
+    return time.time_ns()
+
+
 def monotonic_s() -> float:
     """Seconds on a clock that never jumps, for durations inside one process."""
     return time.monotonic()
@@ -38,6 +43,11 @@ def new_event_id() -> str:
 def new_secret() -> str:
     """A fresh password or key: 43 characters of a URL-safe alphabet, 256 random bits."""
     return secrets.token_urlsafe(32)
+
+
+def chance(ratio: float) -> bool:
+    """True for about this part of all calls: never for 0, always for 1."""
+    return random.random() < ratio  # noqa: S311 - hides nothing
 
 
 def seeded_random(seed: int) -> random.Random:

@@ -8,6 +8,7 @@ import structlog
 
 from libs.kit.bus import Message
 from libs.kit.bus.batches import BatchConsumer
+from libs.kit.bus.traced import received
 from libs.kit.errors import ServiceError
 from libs.kit.metrics.parts import GIVEN_UP, TAKEN, WAITED
 
@@ -43,7 +44,8 @@ class Intake:
     async def _run(self) -> None:
         while True:
             messages = await self._consumer.take()
-            await self._settle(messages)
+            with received(self._consumer.stream, messages):
+                await self._settle(messages)
             self._consumer.acknowledge(messages)
             TAKEN.labels(self._consumer.stream).inc(len(messages))
 

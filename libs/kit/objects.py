@@ -23,6 +23,8 @@ from urllib3.util import Timeout
 from libs.kit.errors import ServiceError
 from libs.kit.metrics.parts import STORE_FAILURES
 from libs.kit.settings import ObjectSettings
+from libs.kit.telemetry import attributes as names
+from libs.kit.telemetry.tracing import Kind, Step
 
 _STREAM_BYTES: Final = 4 << 20
 _LIST_PAGE: Final = 1_000
@@ -52,7 +54,7 @@ class ObjectStore:
 
     async def head(self, key: str) -> int | None:
         """Size of the object in bytes; None if there is none."""
-        with unavailable():
+        with asking(self._settings, "head"):
             try:
                 return int((await obstore.head_async(self._store, self._prefix + key))["size"])
             except FileNotFoundError:
@@ -64,12 +66,12 @@ class ObjectStore:
 
     async def put(self, key: str, content: bytes) -> None:
         """Store `content`, replacing what was there."""
-        with unavailable():
+        with asking(self._settings, "put"):
             await obstore.put_async(self._store, self._prefix + key, content, use_multipart=False)
 
     async def get(self, key: str) -> bytes | None:
         """The whole object; None if there is none."""
-        with unavailable():
+        with asking(self._settings, "get"):
             try:
                 return bytes(await (await obstore.get_async(self._store, self._prefix + key)).bytes_async())
             except FileNotFoundError:
@@ -77,7 +79,7 @@ class ObjectStore:
 
     async def view(self, key: str) -> memoryview:
         """The whole object without copying it once more; empty if there is none."""
-        with unavailable():
+        with asking(self._settings, "view"):
             try:
                 return memoryview(await (await obstore.get_async(self._store, self._prefix + key)).bytes_async())
             except FileNotFoundError:
@@ -85,7 +87,7 @@ class ObjectStore:
 
     async def get_range(self, key: str, start: int, length: int) -> bytes | None:
         """At most `length` bytes (above 0) from `start` on; None if there is no object."""
-        with unavailable():
+        with asking(self._settings, "get_range"):
             try:
                 return bytes(await obstore.get_range_async(self._store, self._prefix + key, start=start, length=length))
             except FileNotFoundError:
@@ -93,7 +95,7 @@ class ObjectStore:
 
     async def stream(self, key: str) -> AsyncIterator[bytes]:
         """The object's bytes in order, in parts of some MiB; none at all if there is no object."""
-        with unavailable():
+        with asking(self._settings, "stream"):
             try:
                 answer = await obstore.get_async(self._store, self._prefix + key)
             except FileNotFoundError:
@@ -103,7 +105,7 @@ class ObjectStore:
 
     async def walk(self, prefix: str = "") -> AsyncIterator[StoredObject]:
         """Every object below `prefix` (a whole path part), in the store's order."""
-        with unavailable():
+        with asking(self._settings, "walk"):
             pages = obstore.list(self._store, self._prefix + prefix, chunk_size=_LIST_PAGE)
             async for page in pages:
                 for item in page:
@@ -115,7 +117,7 @@ class ObjectStore:
 
     async def delete(self, key: str) -> None:
         """Remove the object; one that is gone already does not matter. A versioned bucket keeps what it was."""
-        with unavailable(), contextlib.suppress(FileNotFoundError):
+        with asking(self._settings, "delete"), contextlib.suppress(FileNotFoundError):
             await obstore.delete_async(self._store, self._prefix + key)
 
     async def sign_get(self, keys: Sequence[str], ttl_s: float) -> list[str]:
@@ -128,14 +130,14 @@ class ObjectStore:
 
     async def keep_versions(self) -> None:
         """Turn the bucket's versioning on, so that a deleted or overwritten object can be had back."""
-        with unavailable():
+        with asking(self._settings, "keep_versions"):
             await asyncio.to_thread(
                 self._administrator().set_bucket_versioning, self._settings.bucket, VersioningConfig(ENABLED)
             )
 
     async def purge_versions(self, prefix: str, older_than: datetime) -> int:
         """Remove for good what was deleted or replaced before `older_than`; the number of versions removed."""
-        with unavailable():
+        with asking(self._settings, "purge_versions"):
             return await asyncio.to_thread(self._purge, self._prefix + prefix, older_than)
 
     async def _sign(self, method: Literal["GET", "PUT"], keys: Sequence[str], ttl_s: float) -> list[str]:
@@ -195,6 +197,13 @@ def _store(settings: ObjectSettings, endpoint: str) -> S3Store:
         },
         retry_config={"max_retries": 2, "retry_timeout": timedelta(seconds=settings.timeout_s)},
     )
+
+
+@contextlib.contextmanager
+def asking(settings: ObjectSettings, operation: str) -> Iterator[None]:
+    """One thing asked of S3: `unavailable`, and a span where it belongs to a trace."""
+    with Step(f"S3 {operation}", Kind.CLIENT, {names.S3_BUCKET: settings.bucket}), unavailable():
+        yield
 
 
 @contextlib.contextmanager

@@ -21,7 +21,7 @@ from urllib3 import PoolManager
 from urllib3.util import Timeout
 
 from libs.kit import clock
-from libs.kit.objects import unavailable
+from libs.kit.objects import asking
 from libs.kit.settings import ObjectSettings
 
 log = structlog.get_logger(__name__)
@@ -73,13 +73,13 @@ class CheckedObjects:
 
     async def stored_digest(self, key: str) -> str:
         """The SHA-256 that the store took down when it checked the object; empty if there is none to be had."""
-        with unavailable():
+        with asking(self._settings, "head"):
             return await asyncio.to_thread(self._stored_digest, key)
 
     async def is_bound(self) -> bool:
         """Whether this store refuses bytes that a URL was not signed for; tried out once, by sending some."""
         if self._is_bound is None:
-            with unavailable():
+            with asking(self._settings, "trial"):
                 self._is_bound = await asyncio.to_thread(self._try_wrong_bytes)
             if not self._is_bound:
                 log.warning("the object store does not check what it is sent; blobs are read back instead")

@@ -14,6 +14,8 @@ from sqlalchemy.pool import QueuePool
 
 from libs.kit.errors import ServiceError
 from libs.kit.settings import PostgresSettings
+from libs.kit.telemetry import attributes as names
+from libs.kit.telemetry.tracing import Kind, Step
 
 _AWAY_STATES: Final = ("08", "57P", "53300")
 """Classes of SQLSTATE that mean: not now. Connection lost, server shutting down or starting up, too many clients."""
@@ -53,7 +55,7 @@ class Database:
             ServiceError: `storage_unavailable`, the database does not answer; whether a commit that was under way
                 happened is then unknown.
         """
-        with unavailable():
+        with self._step(), unavailable():
             async with self.engine.begin() as connection:
                 yield connection
 
@@ -64,7 +66,7 @@ class Database:
         Raises:
             ServiceError: as `begin`.
         """
-        with unavailable():
+        with self._step(), unavailable():
             if self._bulk is None:
                 # Makes no connection yet. This pool sees by itself, and without asking the server, which are lost.
                 self._bulk = await asyncpg.create_pool(
@@ -82,6 +84,10 @@ class Database:
             acquired = self._bulk.acquire(timeout=self._settings.connect_timeout_s)
             async with acquired as connection, connection.transaction():
                 yield connection
+
+    def _step(self) -> Step:
+        said = {names.DB_SYSTEM: names.POSTGRESQL, names.DB_NAMESPACE: self._settings.database}
+        return Step("transaction", Kind.CLIENT, said)
 
     @contextlib.asynccontextmanager
     async def connect(self) -> AsyncIterator[AsyncConnection]:

@@ -16,6 +16,7 @@ from libs.kit.alive import StopRequest, keep_touching
 from libs.kit.page import PageError
 from libs.kit.settings import ServiceSettings
 from libs.kit.telemetry import configure_logging
+from libs.kit.telemetry.tracing import configure_tracing, stop_tracing
 
 BAD_SETTINGS: Final = 2
 """Exit status where a setting is missing or wrong."""
@@ -53,7 +54,9 @@ def run_service(service: str, read: Callable[[], Settings], build: Callable[[Set
         print(refused(service, error), file=sys.stderr)  # noqa: T201 - logging is not configured yet
         return BAD_SETTINGS
     configure_logging(service, level=settings.log_level)
+    configure_tracing(service, settings.tracing)
     uvloop.run(_serve(settings, build))
+    stop_tracing()
     return 0
 
 

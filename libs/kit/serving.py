@@ -11,6 +11,7 @@ from faststream.nats import NatsBroker, NatsMessage
 from libs.kit.answering import Answering, Operation
 from libs.kit.errors import ServiceError
 from libs.kit.tally import Tally
+from libs.kit.telemetry.traceparent import HEADER
 
 __all__ = ["Calls", "Desk", "Operation"]
 
@@ -81,7 +82,7 @@ class Desk:
 
 def _handler(answering: Answering) -> Callable[[NatsMessage], Awaitable[bytes]]:
     async def handle(message: NatsMessage) -> bytes:
-        return await answering.answer(message.body)
+        return await answering.answer(message.body, message.headers.get(HEADER, ""))
 
     return handle
 

@@ -2,17 +2,36 @@
 
 import ssl
 from pathlib import Path
+from urllib.parse import urlsplit
 
-from pydantic import BaseModel, Field, SecretStr
+from pydantic import BaseModel, Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings
 
 from libs.kit.bus.options import BusOptions
+
+
+class TracingSettings(BaseModel):
+    """Whether a process records traces, and of how many requests."""
+
+    endpoint: str = ""
+    """Where traces are sent by OTLP over HTTP, for example http://127.0.0.1:4318; empty: none are recorded."""
+    sample_ratio: float = Field(default=0.01, ge=0, le=1)
+    """The part of requests recorded of those that come without a decision, in a `traceparent`, of their own."""
+
+    @field_validator("endpoint")
+    @classmethod
+    def _is_address(cls, endpoint: str) -> str:
+        parts = urlsplit(endpoint)
+        if endpoint and (parts.scheme not in {"http", "https"} or not parts.hostname or parts.username is not None):
+            raise ValueError("must be an address such as http://127.0.0.1:4318, without a name and a password in it")
+        return endpoint
 
 
 class ServiceSettings(BaseSettings):
     """What every service is told."""
 
     log_level: str = "INFO"
+    tracing: TracingSettings = Field(default_factory=TracingSettings)
     alive_file: Path | None = None
     """Touched each second from when this process has started, for whoever checks its health."""
     metrics_host: str = "127.0.0.1"

@@ -9,6 +9,7 @@ import structlog
 
 from libs.kit.bus.batches import BatchConsumer
 from libs.kit.bus.parser import Message
+from libs.kit.bus.traced import received
 from libs.kit.errors import ServiceError
 from libs.kit.metrics.parts import GIVEN_UP, TAKEN, WAITED
 from services.feedback.repository.bulk import CollisionError
@@ -53,7 +54,8 @@ class Intake:
     async def _run(self) -> None:
         while True:
             messages = await self._consumer.take()
-            await self._settle([_letter(self._consumer.stream, message) for message in messages])
+            with received(self._consumer.stream, messages):
+                await self._settle([_letter(self._consumer.stream, message) for message in messages])
             self._consumer.acknowledge(messages)
             TAKEN.labels(self._consumer.stream).inc(len(messages))
 

@@ -4,6 +4,7 @@ import sys
 
 from libs.kit.process import BAD_SETTINGS, WRONG_SETTINGS, refused, spare_collector
 from libs.kit.telemetry import configure_logging
+from libs.kit.telemetry.tracing import configure_tracing, stop_tracing
 from services.gateway.app import build_app
 from services.gateway.identity import KeyFileError
 from services.gateway.server import Server
@@ -22,9 +23,11 @@ def main() -> int:
     except (KeyFileError, OSError) as error:
         print(f"gateway: {error}", file=sys.stderr)  # noqa: T201 - logging is not configured yet
         return BAD_SETTINGS
+    configure_tracing("gateway", settings.tracing)
     server = Server(gateway)
     spare_collector()
     server.run()
+    stop_tracing()
     return 0
 
 

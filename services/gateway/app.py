@@ -19,7 +19,9 @@ from libs.kit.identity_client import BusIdentity
 from libs.kit.registry_client import BusRegistry
 from libs.kit.rollout_client import BusRollouts
 from libs.kit.scheduler_client import BusScheduler
+from libs.kit.telemetry import tracing
 from libs.kit.trainer_client import BusTrainer
+from services.gateway import asgi_spans
 from services.gateway.admin import build_admin, render_service_error
 from services.gateway.door import Door, has_key_in_query, key_in_url
 from services.gateway.endpoint import Endpoint
@@ -140,6 +142,8 @@ class Gateway:
             await self._live(receive, send)
         elif has_key_in_query(scope.get("query_string", b"")):
             await _refuse(scope, receive, send)
+        elif tracing.is_on():
+            await asgi_spans.serve(self._admin, scope, receive, send)
         else:
             await self._admin(scope, receive, send)
 

@@ -18,6 +18,7 @@ from libs.kit.bus import BusError
 from libs.kit.bus.stored import Event, StoredPublisher
 from libs.kit.calls import Caller
 from libs.kit.errors import ServiceError
+from libs.kit.telemetry import tracing
 from services.gateway.identity import Principal
 from services.gateway.routes.endpoints import Asked, Endpoint, read_query
 
@@ -128,7 +129,9 @@ class Auditor:
 
     async def _publish(self, entry: RecordEntry) -> None:
         name = f"{entry.id}-{entry.phase}"
-        await self._publisher.store([Event(name, subjects.RECORD_AUDIT, entry.time_ms, msgspec.json.encode(entry))])
+        payload = msgspec.json.encode(entry)
+        trace = tracing.traceparent()
+        await self._publisher.store([Event(name, subjects.RECORD_AUDIT, entry.time_ms, payload, traceparent=trace)])
 
 
 def _is_show(endpoint: Endpoint) -> bool:

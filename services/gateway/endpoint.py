@@ -10,7 +10,9 @@ from libs.contracts.inference import Envelope, ServiceClass
 from libs.contracts.requests import RequestBody, RouteContract
 from libs.kit import clock
 from libs.kit.errors import ServiceError
-from services.gateway import capture, replies
+from libs.kit.telemetry import tracing
+from libs.kit.telemetry.traceparent import checked
+from services.gateway import capture, replies, spans
 from services.gateway.bodies import ClientGoneError, decode, read_body
 from services.gateway.exchange import Connection, Exchange
 from services.gateway.fleet import Fleet, Target, unknown_model
@@ -27,7 +29,6 @@ from services.gateway.watch import Watch
 log = structlog.get_logger(__name__)
 
 _REQUEST_ID: Final = re.compile(rb"[A-Za-z0-9._-]{1,128}")
-_TRACEPARENT: Final = re.compile(rb"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 _WANTED: Final = frozenset(
     (
         b"authorization",
@@ -116,6 +117,8 @@ class Endpoint:
             if self._limiter is not None and exchange.reservation is not None:
                 self._limiter.settle(exchange.reservation, exchange, inflight)
             self._reports.finish(exchange, inflight)
+            if exchange.span is not None:
+                spans.end(exchange.span, exchange, inflight)
             if exchange.division is not None and inflight is not None:
                 self._mirror.offer(exchange, inflight, exchange.division)
 
@@ -135,6 +138,8 @@ class Endpoint:
             exchange.client_request_id = given_id.decode()
         principal = self._keyring.identify(headers.get(b"authorization", b""), headers.get(b"x-api-key", b""))
         exchange.principal = principal
+        if tracing.is_on():
+            spans.begin(exchange, headers.get(b"traceparent", b""))
         if exchange.route.permission not in principal.permissions:
             principal.require(exchange.route.permission)
         if self._watch.draining:
@@ -190,8 +195,15 @@ class Endpoint:
             stream=exchange.stream,
             max_tokens=fields.token_limit(),
             cache_salt=principal.cache_salt,
-            traceparent=traceparent.decode() if _TRACEPARENT.fullmatch(traceparent) else "",
+            traceparent=_trace(exchange, traceparent),
         )
+
+
+def _trace(exchange: Exchange, given: bytes) -> str:
+    """What others are told: our span, or what the client said, for whoever records although we do not."""
+    if exchange.span is not None:
+        return exchange.span.traceparent
+    return checked(given) if given else ""
 
 
 def _check_model(principal: Principal, target: Target) -> None:

@@ -7,6 +7,7 @@ from libs.contracts.inference import ServiceClass
 from libs.contracts.requests import RouteContract
 from libs.kit import clock
 from libs.kit.errors import ServiceError
+from libs.kit.telemetry.tracing import Span
 from services.gateway.capture import Capture
 from services.gateway.dialects import Dialect, dialect_of
 from services.gateway.division import Division
@@ -65,6 +66,7 @@ class Exchange:
         "route",
         "sending_since_s",
         "service_class",
+        "span",
         "status",
         "stream",
         "user",
@@ -86,6 +88,8 @@ class Exchange:
         """Who of its project and key has limits."""
         self.reservation: Reservation | None = None
         """What it has taken of them until it ends."""
+        self.span: Span | None = None
+        """What is recorded of it, if anything is."""
         self.model = ""
         self.episode_id = ""
         """What the client says belongs together, for example one conversation."""

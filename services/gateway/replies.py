@@ -14,6 +14,8 @@ from services.gateway.limits.telling import left_lines
 Headers = list[tuple[bytes, bytes]]
 
 DEFAULT_RETRY_S: Final = 1.0
+TRACE_HEADER: Final = b"x-llmos-trace-id"
+"""Only of requests that are recorded."""
 _JITTER: Final = 0.2
 _LIMITED: Final = 429
 _JSON: Final = (b"content-type", b"application/json")
@@ -95,6 +97,8 @@ async def send_error(exchange: Exchange, error: ServiceError) -> None:
     headers: Headers = [_JSON, (b"content-length", b"%d" % len(body))]
     headers += [(name, request_id) for name in dialect.request_id_headers]
     headers += retry_headers(error, status, work_began=exchange.work_began)
+    if exchange.span is not None:
+        headers.append((TRACE_HEADER, exchange.span.trace_id.encode()))
     if error.code == "method_not_allowed":
         headers.append((b"allow", b"POST"))
     _begin(exchange, status, _lines(headers) + _limit_lines(exchange), whole=True)
@@ -150,6 +154,8 @@ def _answer_lines(exchange: Exchange, inflight: InFlight, *, streamed: bool) -> 
     request_id = exchange.client_request_id.encode()
     own = b"".join(b"%b: %b\r\n" % (name, request_id) for name in exchange.dialect.request_id_headers)
     own += _limit_lines(exchange)
+    if exchange.span is not None:
+        own += b"%b: %b\r\n" % (TRACE_HEADER, exchange.span.trace_id.encode())
     return b"%bx-llmos-queue-ms: %d\r\n%b" % (_worker_lines(*named, streamed), inflight.queue_ms, own)
 
 

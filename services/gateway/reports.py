@@ -42,12 +42,12 @@ class Reports:
                 used = event.usage
                 tokens = used.prompt_tokens + used.completion_tokens if used is not None else 0
                 self._usage.count(event.tenant, event.key_id, tokens)
-            self._events.publish(subjects.COMPLETED, event.id, _encode(event), time_ms=event.time_ms)
+            trace = exchange.span.traceparent if exchange.span is not None else ""
+            self._events.publish(subjects.COMPLETED, event.id, _encode(event), time_ms=event.time_ms, traceparent=trace)
             if exchange.capture is not None and exchange.capture.announced and exchange.work_began:
                 captured = exchange.capture.event(event)
-                self._events.publish(
-                    subjects.CAPTURED, f"{exchange.request_id}-captured", captured, time_ms=event.time_ms
-                )
+                id_ = f"{exchange.request_id}-captured"
+                self._events.publish(subjects.CAPTURED, id_, captured, time_ms=event.time_ms, traceparent=trace)
             if exchange.division is not None:
                 self.observe(exchange, inflight, exchange.division)
         if exchange.outcome != "ok":

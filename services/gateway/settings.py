@@ -5,7 +5,7 @@ from pathlib import Path
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from libs.kit.settings import NatsSettings
+from libs.kit.settings import NatsSettings, TracingSettings
 
 _MIB = 1 << 20
 
@@ -33,6 +33,7 @@ class Settings(BaseSettings):
     pool: str = "default"
     """Preferred where several pools serve a model."""
     log_level: str = "INFO"
+    tracing: TracingSettings = Field(default_factory=TracingSettings)
 
     capture_content: bool = False
     """Whether the text of requests and answers is announced for feedback to keep; what it keeps is its own setting."""

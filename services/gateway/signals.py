@@ -14,6 +14,7 @@ from libs.kit import clock
 from libs.kit.bus import BusClient, BusError, BusPayloadError
 from libs.kit.errors import ServiceError
 from libs.kit.signals import digest_of
+from libs.kit.telemetry import tracing
 from services.gateway.acks import refusal_in
 from services.gateway.bodies import ClientGoneError, read_body
 from services.gateway.identity import Principal
@@ -150,7 +151,8 @@ class Signals:
         # Only the same id with the same judgement is a repeat to the stream; with another one it must reach feedback,
         # which says so. The id is checked: it cannot hold a line break.
         message_id = f"{signal.id}.{digest.hex()}"
-        headers = f"NATS/1.0\r\nNats-Msg-Id: {message_id}\r\ncontent-type: application/json\r\n\r\n".encode()
+        lines = f"NATS/1.0\r\nNats-Msg-Id: {message_id}\r\n{tracing.header_line(tracing.current())}"
+        headers = f"{lines}content-type: application/json\r\n\r\n".encode()
         refusal = refusal_in(await self._publish(payload, headers))
         if refusal is None:
             self._recent.add(signal.id, digest)

@@ -9,6 +9,7 @@ import uvloop
 
 from libs.kit.process import BAD_SETTINGS, WRONG_SETTINGS, refused
 from libs.kit.telemetry import configure_logging
+from libs.kit.telemetry.tracing import stop_tracing
 from services.inference.app import REPLACE, serve
 from services.inference.settings import Settings
 
@@ -24,6 +25,7 @@ def main() -> int:
         return BAD_SETTINGS
     configure_logging("inference")
     status = uvloop.run(serve(settings))
+    stop_tracing()
     if status == REPLACE:
         _replace()
     return status

@@ -17,6 +17,7 @@ from libs.kit.discovery import Discovery
 from libs.kit.fetch.cache import Cache, Lease
 from libs.kit.health import Health
 from libs.kit.process import spare_collector
+from libs.kit.telemetry.tracing import configure_tracing
 from services.inference.beginning import first_base, order
 from services.inference.deployment import Follower
 from services.inference.engine import Engine, EngineFactory
@@ -113,6 +114,8 @@ class App:
             await bus.close()
 
     async def _serve(self, engine: Engine, bus: BusClient) -> int:
+        # Its thread comes after the engine's processes, which begin as copies of this one.
+        configure_tracing("inference", self._settings.tracing)
         spare_collector()
         self._worker = worker = self._make_worker(engine, bus)
         worker.start()

@@ -11,7 +11,9 @@ import structlog
 from libs.contracts.inference import Envelope, FrameMeta, Running, ServiceClass
 from libs.kit import clock
 from libs.kit.errors import ServiceError
-from services.inference import answers
+from libs.kit.telemetry import tracing
+from libs.kit.telemetry.tracing import Span
+from services.inference import answers, spans
 from services.inference.body import engine_body
 from services.inference.bundles import Bundler
 from services.inference.engine import Engine, EngineRequest, Message
@@ -60,8 +62,13 @@ class Surroundings:
 class Execution:
     """Runs one request. The order at its end is fixed: engine free, last frame, release, `on_end`."""
 
-    def __init__(self, surroundings: Surroundings, envelope: Envelope, attempt: int, body: bytes) -> None:
+    def __init__(
+        self, surroundings: Surroundings, envelope: Envelope, attempt: int, body: bytes, span: Span | None = None
+    ) -> None:
         self.envelope = envelope
+        self._span = span
+        self._first_chunk_s: float | None = None
+        self._code = ""
         self.running = Running(envelope.request_id, attempt)
         self.accepted_s = clock.monotonic_s()
         self.outcome = ""
@@ -124,6 +131,8 @@ class Execution:
     # Calling the application
 
     async def _run(self) -> None:
+        if self._span is not None:
+            tracing.enter(self._span)
         try:
             body = engine_body(self._body, self.envelope, adapters=self._engine.has_adapters)
             self._request = self._engine.open(self.envelope.request_id)
@@ -229,6 +238,8 @@ class Execution:
             self._marked = True
             self._outbox.mark(self)
         if self._writer.urgent:
+            if self._span is not None and self._first_chunk_s is None:
+                self._first_chunk_s = clock.monotonic_s() - self.accepted_s
             self._outbox.hurry()
 
     def _fail(self, error: ServiceError) -> None:
@@ -237,6 +248,7 @@ class Execution:
         self._streaming = False
         if not self._writer.ended:
             self._failed = True
+            self._code = error.code
             self._writer.fail(error, self._request.usage if self._request else None)
             self._mark()
 
@@ -282,4 +294,7 @@ class Execution:
         if self._timer is not None:
             self._timer.cancel()
         self._outbox.release(self.running)
+        if self._span is not None:
+            usage = self._request.usage if self._request is not None else None
+            spans.end(self._span, outcome, usage, first_chunk_s=self._first_chunk_s, code=self._code)
         self._on_end(self)

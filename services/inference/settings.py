@@ -5,7 +5,7 @@ from pathlib import Path
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from libs.kit.settings import NatsSettings
+from libs.kit.settings import NatsSettings, TracingSettings
 
 
 class Settings(BaseSettings):
@@ -16,6 +16,7 @@ class Settings(BaseSettings):
     )
 
     nats: NatsSettings = NatsSettings()
+    tracing: TracingSettings = TracingSettings()
     name: str = "worker-0"
     """What an operator calls this worker."""
     pool: str = "default"

@@ -21,6 +21,7 @@ from libs.contracts.inference import (
 from libs.kit import clock
 from libs.kit.bus import BusClient, BusError, Message, header_value
 from libs.kit.waiting import set_within
+from services.inference import spans
 from services.inference.acceptances import Acceptances
 from services.inference.engine import Engine
 from services.inference.execution import Execution, Stop, Surroundings
@@ -145,11 +146,14 @@ class Worker:
             # The gateway has given that retry up and drops its frames.
             old.stop(Stop.UNWANTED)
         version = self._offer.versions[envelope.model]
+        span = None
+        if envelope.traceparent:
+            span = spans.begin(envelope, attempt=attempt, version=version, worker=self._identity.id)
         # From here on the request keeps this version, wherever its name moves.
         pinned = self._offer.engine_name(envelope.model)
         if pinned != envelope.model:
             envelope = msgspec.structs.replace(envelope, model=pinned)
-        execution = Execution(self._surroundings, envelope, attempt, message.payload)
+        execution = Execution(self._surroundings, envelope, attempt, message.payload, span)
         meta = FrameMeta(
             worker=self._identity.id,
             worker_name=self._identity.name,

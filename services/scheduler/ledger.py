@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from libs.kit import clock
+from services.scheduler import spans
 from services.scheduler.domain.held import Held
 from services.scheduler.domain.recent import BY_OPERATOR, Recent
 from services.scheduler.stats import Stats
@@ -98,6 +99,8 @@ class Ledger:
     def failed(self, held: Held, code: str, message: str) -> None:
         """It will not run, and the client is told why."""
         self._stats.failed[code] += 1
+        if held.envelope.traceparent:
+            spans.failed(held, code)
         self._drop(held)
         # Unsaid, it stays in the stream: the lease runs out, and it fails again when the bus has room.
         if self._voice.fail(held.envelope.reply, held.attempt, code, message):

@@ -11,6 +11,7 @@ from libs.contracts.frames import Flag
 from libs.contracts.inference import ATTEMPT_HEADER, ENVELOPE_HEADER, Cancel, FrameMeta, WorkerLost
 from libs.contracts.submission import stored_headers
 from libs.kit.bus import BusClient, BusOverloadedError, BusPayloadError
+from services.scheduler import spans
 from services.scheduler.domain.held import Held
 from services.scheduler.domain.offers import Offer
 from services.scheduler.stats import Stats
@@ -48,12 +49,16 @@ class Voice:
             BusOverloadedError: too much waits to be sent.
         """
         held, attempt = offer.held, offer.execution[1]
+        span = spans.begin(held.envelope) if held.envelope.traceparent else None
+        envelope = held.raw_envelope if span is None else spans.told(span, held)
         self._bus.publish(
             subjects.run(offer.worker.id),
             held.body,
             reply=subjects.scheduler_reply(self._instance, self._token_prefix + offer.token),
-            headers=_RUN_HEADERS % (held.raw_envelope, attempt),
+            headers=_RUN_HEADERS % (envelope, attempt),
         )
+        if span is not None:
+            spans.end(span, offer)
 
     def done(self, held: Held) -> None:
         """Settle the stream message: the request is somebody else's now, or over."""

@@ -11,6 +11,7 @@ from libs.kit import clock
 from libs.kit.bus.client import BusClient
 from libs.kit.bus.errors import BusError
 from libs.kit.bus.parser import Message
+from libs.kit.telemetry.traceparent import HEADER
 
 log = structlog.get_logger(__name__)
 
@@ -87,12 +88,14 @@ class EventPublisher:
         self._bus.subscribe(f"{self._reply_prefix}.*", self._on_ack)
         self._sweeper = asyncio.create_task(self._sweep(), name="event-publisher")
 
-    def publish(self, subject: str, event_id: str, payload: bytes, *, time_ms: int) -> None:
-        """Hand over one event; returns at once and never raises for the bus's sake."""
+    def publish(self, subject: str, event_id: str, payload: bytes, *, time_ms: int, traceparent: str = "") -> None:
+        """Hand over one event, of this trace; returns at once and never raises for the bus's sake."""
         if len(self._pending) >= self._max_pending or self._pending_bytes > self._max_pending_bytes:
             self.dropped += 1
             return
         lines = f"NATS/1.0\r\nNats-Msg-Id: {event_id}\r\nce-id: {event_id}\r\nce-type: {subject}\r\n"
+        if traceparent:
+            lines = f"{lines}{HEADER}: {traceparent}\r\n"
         headers = f"{lines}ce-time: {clock.rfc3339(time_ms)}\r\n".encode() + self._constant
         number = next(self._numbers)
         self._pending[number] = _Pending(subject, headers, payload, 0.0)

@@ -9,6 +9,7 @@ from libs.kit import clock
 from libs.kit.bus.client import BusClient
 from libs.kit.bus.errors import BusTimeoutError, BusUnavailableError
 from libs.kit.bus.parser import Message
+from libs.kit.telemetry.traceparent import HEADER
 from libs.kit.waiting import set_within
 
 _TIMEOUT_S: Final = 5.0
@@ -23,6 +24,8 @@ class Event(NamedTuple):
     payload: bytes
     type: str = ""
     """As CloudEvents calls it; empty: the subject."""
+    traceparent: str = ""
+    """Of the span that caused it, if that is known."""
 
 
 @functools.lru_cache(maxsize=64)
@@ -94,7 +97,8 @@ class StoredPublisher:
 
     def _headers(self, event: Event) -> bytes:
         rest = _rest(event.type or event.subject, event.time_ms, self._constant)
-        return f"NATS/1.0\r\nNats-Msg-Id: {event.id}\r\nce-id: {event.id}\r\n{rest}".encode()
+        trace = f"{HEADER}: {event.traceparent}\r\n" if event.traceparent else ""
+        return f"NATS/1.0\r\nNats-Msg-Id: {event.id}\r\nce-id: {event.id}\r\n{trace}{rest}".encode()
 
     def _on_ack(self, message: Message) -> None:
         # An error, or "no responders" while JetStream starts, is no acknowledgement.

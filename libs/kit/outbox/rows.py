@@ -9,6 +9,7 @@ from sqlalchemy import BigInteger, Column, Identity, MetaData, Table, Text, inse
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from libs.kit.bus.stored import Event
+from libs.kit.outbox.causes import Causes
 
 TABLE: Final = "outbox"
 FORGET: Final = "delete from {table} where sequence = any($1::bigint[])"
@@ -60,11 +61,13 @@ class Outbox:
             Column("payload", Text, nullable=False),
         )
         self._subjects = subjects
+        self._causes = Causes()
         self._oldest = _OLDEST.format(table=self.table.fullname)
         self._forget = FORGET.format(table=self.table.fullname)
 
     async def add(self, connection: AsyncConnection, event: Announcement) -> None:
         """Send `event` if, and only if, this transaction is committed."""
+        self._causes.note(event.id)
         await connection.execute(
             insert(self.table).values(
                 id=event.id,
@@ -77,7 +80,16 @@ class Outbox:
     async def oldest(self, connection: asyncpg.Connection) -> tuple[list[int], list[Event]]:
         """The rows to be sent next and their events; another process waits for them, so that the order is kept."""
         rows: list[Any] = await connection.fetch(self._oldest)
-        events = [Event(row["id"], row["subject"], row["time_ms"], row["payload"].encode()) for row in rows]
+        events = [
+            Event(
+                row["id"],
+                row["subject"],
+                row["time_ms"],
+                row["payload"].encode(),
+                traceparent=self._causes.of(row["id"]),
+            )
+            for row in rows
+        ]
         return [row["sequence"] for row in rows], events
 
     async def forget(self, connection: asyncpg.Connection, sequences: list[int]) -> None:

@@ -7,6 +7,8 @@ from typing import Any, Final
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
+from libs.kit.telemetry import tracing
+
 _PASS_UP: Final = ("uvicorn", "uvicorn.error", "uvicorn.access", "nats", "faststream")
 _TELLS_URLS: Final = ("httpx2", "httpcore2")
 """Log every request with its URL; those that the registry signs let whoever reads them read, too."""
@@ -28,6 +30,7 @@ def configure_logging(service: str, *, level: str = "INFO") -> None:
         structlog.stdlib.add_logger_name,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         name_service,
+        _name_trace,
     ]
     structlog.configure(
         processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
@@ -51,6 +54,14 @@ def configure_logging(service: str, *, level: str = "INFO") -> None:
         foreign.propagate = True
     for name in _TELLS_URLS:
         logging.getLogger(name).setLevel(logging.WARNING)
+
+
+def _name_trace(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
+    """A line of a recorded trace says which it is, so that either leads to the other."""
+    span = tracing.current()
+    if span is not None:
+        event["trace_id"], event["span_id"] = span.trace_id, span.span_id
+    return event
 
 
 def _render() -> list[Any]:

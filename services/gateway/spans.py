@@ -1,0 +1,70 @@
+"""The span of a request on a hot path: begun when its key is known, ended when its end is announced.
+
+Strangers have none: a collector must not be filled by whoever finds the port.
+"""
+
+from typing import Final
+
+from libs.kit import clock
+from libs.kit.telemetry import attributes as names
+from libs.kit.telemetry import tracing
+from libs.kit.telemetry.traceparent import checked
+from libs.kit.telemetry.tracing import Kind, Value
+from services.gateway.exchange import Exchange
+from services.gateway.inflight import InFlight
+
+_CLIENT_FAULT: Final = 400
+_SERVER_FAULT: Final = 500
+
+
+def begin(exchange: Exchange, traceparent: bytes) -> None:
+    """Have this request recorded, if its client or chance wants it."""
+    path = exchange.route.path
+    started_ns = clock.unix_ns() - int((clock.monotonic_s() - exchange.arrived_s) * 1e9)
+    given = checked(traceparent) if traceparent else ""
+    exchange.span = tracing.begin_trace(f"POST {path}", Kind.SERVER, given, started_ns=started_ns)
+    # Also where it is none: a request that waited in its connection was started from within the one before.
+    tracing.enter(exchange.span)
+
+
+def end(span: tracing.Span, exchange: Exchange, inflight: InFlight | None) -> None:
+    """Say how it went; nothing in it is a client's or a model's own words."""
+    said: dict[str, Value] = {
+        names.HTTP_METHOD: "POST",
+        names.HTTP_ROUTE: exchange.route.path,
+        names.HTTP_STATUS: exchange.status,
+        names.OPERATION: names.operation_of(exchange.route.path),
+        names.PROVIDER: names.LLMOS,
+        names.REQUEST_ID: exchange.request_id,
+        names.REQUEST_STREAM: exchange.stream,
+        names.SERVICE_CLASS: exchange.service_class.value,
+        names.TENANT: exchange.principal.tenant if exchange.principal else "",
+        names.OUTCOME: exchange.outcome,
+    }
+    if exchange.first_byte_s:
+        said[names.FIRST_CHUNK_S] = round(exchange.first_byte_s - exchange.arrived_s, 6)
+    if inflight is not None:
+        said.update(_of_the_work(inflight))
+    if exchange.error_code:
+        said[names.ERROR_TYPE] = exchange.error_code
+    span.set(said)
+    # By the conventions what a client did wrong is no error of its server.
+    clients_fault = exchange.outcome == "error" and _CLIENT_FAULT <= exchange.status < _SERVER_FAULT
+    span.end("" if clients_fault else exchange.error_code)
+
+
+def _of_the_work(inflight: InFlight) -> dict[str, Value]:
+    envelope, usage = inflight.envelope, inflight.usage
+    said: dict[str, Value] = {
+        names.REQUEST_MODEL: envelope.model,
+        names.RESPONSE_MODEL: inflight.model_version,
+        names.POOL: envelope.pool,
+        names.WORKER: inflight.worker,
+        names.RETRIES: envelope.retry,
+        names.QUEUE_MS: inflight.queue_ms,
+    }
+    if envelope.max_tokens:
+        said[names.REQUEST_MAX_TOKENS] = envelope.max_tokens
+    if usage is not None:
+        said |= names.of_usage(usage)
+    return said

@@ -1,0 +1,124 @@
+"""A request's whole trace, as an OTLP collector receives it from every process that had a part in it."""
+
+import itertools
+from collections.abc import AsyncIterator
+
+import pytest
+import pytest_asyncio
+
+from deploy.nats.provision import provision
+from libs.testkit.collector import SeenSpan
+from libs.testkit.models import write_model
+from libs.testkit.nats_server import NatsServer
+from libs.testkit.stores import ObjectServer, PostgresServer
+from tests.e2e.tracing_scene import ADMIN, TracedScene, traced_scene
+
+HTTP = "POST /v1/chat/completions"
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def scene(
+    tmp_path_factory: pytest.TempPathFactory, postgres_server: PostgresServer, object_server: ObjectServer
+) -> AsyncIterator[TracedScene]:
+    directory = tmp_path_factory.mktemp("traced")
+    nats = NatsServer(directory)
+    nats.start()
+    await provision(nats.settings("provisioner"), ("default",))
+    async with traced_scene(directory, nats, postgres_server, object_server) as scene:
+        yield scene
+    nats.stop()
+
+
+def _are_a_chain(*spans: SeenSpan) -> bool:
+    """Whether each is directly below the one before."""
+    return all(below.parent_id == above.span_id for above, below in itertools.pairwise(spans))
+
+
+async def test_a_request_is_one_trace_from_http_to_the_worker(scene: TracedScene) -> None:
+    trace_id, answer = await scene.chat(stream=False)
+    assert answer.status_code == 200
+    assert answer.headers["x-llmos-trace-id"] == trace_id
+    gateway, scheduler, worker = await scene.seen(trace_id, HTTP, "schedule", "chat helpdesk")
+    assert gateway.parent_id == f"{scene.asked:016x}"
+    assert _are_a_chain(gateway, scheduler, worker)
+    spans = (gateway, scheduler, worker)
+    assert [span.service for span in spans] == ["llmos-gateway", "llmos-scheduler", "llmos-inference"]
+    assert [span.kind for span in spans] == ["server", "consumer", "internal"]
+    assert not any(span.is_error for span in spans)
+    usage = answer.json()["usage"]
+    for span in (gateway, worker):
+        assert span.attributes["gen_ai.request.model"] == "helpdesk"
+        assert span.attributes["gen_ai.operation.name"] == "chat"
+        assert span.attributes["gen_ai.usage.input_tokens"] == usage["prompt_tokens"]
+        assert span.attributes["gen_ai.usage.output_tokens"] == usage["completion_tokens"]
+        assert span.attributes["gen_ai.response.finish_reasons"] == [answer.json()["choices"][0]["finish_reason"]]
+    assert gateway.attributes["http.response.status_code"] == 200
+    assert scheduler.attributes["llmos.worker.id"] == gateway.attributes["llmos.worker.id"]
+    assert len(scene.collector.trace(trace_id)) == 3, "one span per request and hop"
+
+
+async def test_a_long_stream_has_as_many_spans_as_a_short_one(scene: TracedScene) -> None:
+    trace_id, _ = await scene.chat(stream=True, max_tokens=200)
+    gateway, _, worker = await scene.seen(trace_id, HTTP, "schedule", "chat helpdesk")
+    assert worker.attributes["gen_ai.usage.output_tokens"] > 50
+    worked_s = (worker.ended_ns - worker.started_ns) / 1e9
+    assert 0 < worker.attributes["gen_ai.response.time_to_first_chunk"] <= worked_s
+    assert gateway.started_ns <= worker.started_ns
+    assert len(scene.collector.trace(trace_id)) == 3
+
+
+async def test_what_feedback_records_of_a_request_leads_back_to_its_trace(scene: TracedScene) -> None:
+    trace_id, _ = await scene.chat()
+    intake = await scene.caused(trace_id, "process EVT_INFERENCE")
+    (transaction,) = await scene.seen(intake.trace_id, "transaction")
+    assert (intake.kind, intake.service, intake.parent_id) == ("consumer", "llmos-feedback", "")
+    assert transaction.parent_id == intake.span_id
+    assert transaction.attributes["db.system.name"] == "postgresql"
+
+
+async def test_an_admin_call_leads_to_the_registry_its_database_and_s3(scene: TracedScene) -> None:
+    async with scene.registry.desk() as desk:
+        await desk.publish(write_model(scene.directory / "model", 1), "tone")
+    trace_id, answer = await scene.admin("POST", "/versions/tone@1/verify")
+    assert answer.status_code == 200, answer.text
+    http, called = await scene.seen(trace_id, "POST /admin/v1/versions/{reference}/verify", "registry.version_verify")
+    transaction, object_ = await scene.seen(trace_id, "transaction", "S3 stream")
+    calls = [span for span in scene.collector.trace(trace_id) if span.name == called.name]
+    client, server = sorted(calls, key=lambda span: span.kind)
+    assert (client.kind, server.kind, server.service) == ("client", "server", "llmos-registry")
+    assert _are_a_chain(http, client, server, transaction)
+    assert _are_a_chain(server, object_)
+
+
+async def test_only_what_is_asked_for_is_recorded(scene: TracedScene) -> None:
+    trace_id, headers = scene.new_trace()
+    unsampled = {"traceparent": headers["traceparent"][:-2] + "00"}
+    _, refused = await scene.chat(headers=unsampled)
+    assert "x-llmos-trace-id" not in refused.headers
+    _, strange = await scene.chat(headers={"authorization": "Bearer sk-nobody"})
+    assert strange.status_code == 401
+    wanted, _ = await scene.chat()
+    await scene.seen(wanted, HTTP, "schedule", "chat helpdesk")
+    assert scene.collector.trace(trace_id) == []
+    assert {f"{scene.asked - 1:032x}", f"{scene.asked - 2:032x}"}.isdisjoint(
+        {span.trace_id for span in scene.collector.spans}
+    )
+
+
+async def test_no_secret_and_nobodys_words_are_in_any_span(scene: TracedScene) -> None:
+    words = "planted-prompt-7f31"
+    trace_id, answer = await scene.chat(words, user="planted-user-7f31")
+    await scene.seen(trace_id, HTTP, "schedule", "chat helpdesk")
+    said = answer.json()["choices"][0]["message"]["content"]
+    bad, _ = await scene.chat(model="planted-model-7f31")
+    await scene.seen(bad, HTTP)
+    lost, _ = await scene.admin("GET", "/planted-path-7f31")
+    await scene.seen(lost, "GET unknown")
+    everything = b"".join(scene.collector.raw)
+    secrets = [words, "7f31", said, ADMIN, scene.platform.api_key, *scene.platform.nats.passwords.values()]
+    secrets.append(scene.feedback.database.secret())
+    for secret in secrets:
+        assert len(secret) > 3
+        assert secret.encode() not in everything
+    assert b"_INBOX" not in everything
+    assert b"rpl." not in everything
