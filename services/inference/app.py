@@ -16,12 +16,14 @@ from libs.kit.bus import BusClient, BusOptions
 from libs.kit.discovery import Discovery
 from libs.kit.fetch.cache import Cache, Lease
 from libs.kit.health import Health
+from libs.kit.metrics.connection import show_bus
+from libs.kit.page import Page
 from libs.kit.process import spare_collector
 from libs.kit.telemetry.tracing import configure_tracing
 from services.inference.beginning import first_base, order
 from services.inference.deployment import Follower
 from services.inference.engine import Engine, EngineFactory
-from services.inference.metrics import Metrics
+from services.inference.metrics import EngineMetrics, Metrics
 from services.inference.offer import Offer
 from services.inference.settings import Settings
 from services.inference.source import Source
@@ -49,6 +51,10 @@ class App:
         self.health.see("nats", lambda: self._bus is not None and self._bus.connected)
         self.health.see("engine", lambda: self.ready.is_set() and not self._fatal.is_set())
         self._discovery = Discovery("inference", self.worker_id, self.health)
+        self._metrics = Metrics()
+        self.page = Page((settings.metrics_host, settings.metrics_port), self.health)
+        self.page.registry.register(self._metrics)
+        self.page.registry.register(EngineMetrics())
         self._make_engine = make_engine
         self._engine: Engine | None = None
         self._follower: Follower | None = None
@@ -65,6 +71,8 @@ class App:
         """Live until `terminate`, a drain or reload request, or the engine's death; the exit status, or `REPLACE`."""
         bus = self._bus = BusClient(self._bus_options(), on_state=self._on_bus_state)
         self._discovery.listen(bus)
+        show_bus(self.page, bus)
+        self.page.start()
         try:
             engine = await self._begin(bus)
             return 0 if engine is None else await self._serve(engine, bus)
@@ -75,6 +83,7 @@ class App:
             await self._stop_engine()
             if self._follower is not None:
                 await self._follower.ended()
+            await self.page.stop()
 
     async def _begin(self, bus: BusClient) -> Engine | None:
         """Start the engine; None if the process was told to end before there was a model."""
@@ -146,7 +155,7 @@ class App:
             engine,
             bus,
             identity=identity,
-            metrics=Metrics.served_on(settings.metrics_port),
+            metrics=self._metrics,
             frame_interval_s=settings.frame_interval_ms / 1_000,
             offer=self._follower.offer if self._follower is not None else None,
         )

@@ -1,51 +1,107 @@
-"""What the worker counts; the engine's own `vllm:*` metrics are served beside them."""
+"""What a worker counts: plain numbers, made into families when Prometheus asks. The engine's own stand beside them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from typing import Final
 
-from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histogram, start_http_server
+from prometheus_client import REGISTRY
+from prometheus_client.metrics_core import Metric
+from prometheus_client.registry import Collector
 
-_SECONDS: Final = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0)
+from libs.kit.metrics.durations import Durations, family
+from libs.kit.metrics.measure import Measure, counter, gauge, histogram
+
+_ENDED: Final = counter("llmos_inference_executions", "Executions that ended.", "outcome")
+_DURATION: Final = histogram("llmos_inference_execution_seconds", "From acceptance to the end of an execution.")
+_RUNNING: Final = gauge("llmos_inference_running", "Executions held now.")
+_CAPACITY: Final = gauge("llmos_inference_capacity", "Executions that can be held at the same time.")
+_FRAMES: Final = counter("llmos_inference_frames", "Frames sent.")
+_NAMES: Final = gauge("llmos_inference_names", "Names that this worker answers to.")
+_ADAPTERS: Final = gauge("llmos_inference_adapters", "Adapters that are loaded.")
+_MISSING: Final = gauge("llmos_inference_adapters_missing", "Adapters of the deployment that are not loaded.")
+
+MEASURES: Final[tuple[Measure, ...]] = (
+    _ENDED,
+    _DURATION,
+    _RUNNING,
+    _CAPACITY,
+    _FRAMES,
+    _NAMES,
+    _ADAPTERS,
+    _MISSING,
+)
+
+_BOUNDS_S: Final = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0)
+_ENGINES: Final = "vllm:"
 
 
-class Metrics:
-    """Counters of one worker process."""
+@dataclass(frozen=True, kw_only=True)
+class Sights:
+    """What is read of a worker when somebody asks, instead of being counted twice."""
 
-    def __init__(self, registry: CollectorRegistry | None = None) -> None:
-        self._registry = registry or CollectorRegistry()
-        self._ended = Counter(
-            "llmos_inference_executions",
-            "Executions that ended, by outcome.",
-            ["outcome"],
-            registry=self._registry,
-        )
-        self._by_outcome: dict[str, Counter] = {}
-        self._duration = Histogram(
-            "llmos_inference_execution_seconds",
-            "From acceptance to the end of an execution.",
-            buckets=_SECONDS,
-            registry=self._registry,
-        )
-        self._running = Gauge("llmos_inference_running", "Executions held now.", registry=self._registry)
-        self._frames = Gauge("llmos_inference_frames", "Frames sent since the start.", registry=self._registry)
+    running: Callable[[], int]
+    capacity: Callable[[], int]
+    frames: Callable[[], int]
+    names: Callable[[], int]
+    adapters: Callable[[], int]
+    missing: Callable[[], int]
 
-    @classmethod
-    def served_on(cls, port: int) -> "Metrics":
-        """Counters that Prometheus can read on loopback, beside the engine's; private ones if `port` is 0."""
-        if not port:
-            return cls()
-        start_http_server(port, addr="127.0.0.1")
-        return cls(REGISTRY)
 
-    def watch(self, *, running: Callable[[], int], frames: Callable[[], int]) -> None:
-        """Read these when somebody asks, instead of counting twice."""
-        self._running.set_function(running)
-        self._frames.set_function(frames)
+class Metrics(Collector):
+    """The numbers of one worker process."""
+
+    def __init__(self) -> None:
+        self._outcomes: dict[str, int] = {}
+        self._duration = Durations(_BOUNDS_S)
+        self._sights: Sights | None = None
+
+    def watch(self, sights: Sights) -> None:
+        """Show these, too."""
+        self._sights = sights
 
     def ended(self, outcome: str, seconds: float) -> None:
         """One execution ended."""
-        counter = self._by_outcome.get(outcome)
-        if counter is None:
-            counter = self._by_outcome[outcome] = self._ended.labels(outcome)
-        counter.inc()
-        self._duration.observe(seconds)
+        self._outcomes[outcome] = self._outcomes.get(outcome, 0) + 1
+        self._duration.add(seconds)
+
+    def describe(self) -> Iterable[Metric]:
+        """Nothing: there is nobody here whose names could be the same."""
+        return ()
+
+    def collect(self) -> Iterator[Metric]:
+        """Render what was counted and what can be seen."""
+        ended = _ENDED.counts()
+        for outcome, count in self._outcomes.copy().items():
+            ended.add_metric((outcome,), count)
+        yield ended
+        yield family(_DURATION, [((), self._duration)])
+        if self._sights is not None:
+            yield from _seen(self._sights)
+
+
+class EngineMetrics(Collector):
+    """What vLLM counts in its own registry, and nothing else of what is there."""
+
+    def describe(self) -> Iterable[Metric]:
+        """Nothing: the engine knows its own."""
+        return ()
+
+    def collect(self) -> Iterator[Metric]:
+        """Only what bears the engine's name: process and Python are on the page already."""
+        return (found for found in REGISTRY.collect() if found.name.startswith(_ENGINES))
+
+
+def _seen(sights: Sights) -> Iterator[Metric]:
+    frames = _FRAMES.counts()
+    frames.add_metric((), sights.frames())
+    yield frames
+    for measure, value in (
+        (_RUNNING, sights.running()),
+        (_CAPACITY, sights.capacity()),
+        (_NAMES, sights.names()),
+        (_ADAPTERS, sights.adapters()),
+        (_MISSING, sights.missing()),
+    ):
+        found = measure.values()
+        found.add_metric((), value)
+        yield found

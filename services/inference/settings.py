@@ -45,8 +45,10 @@ class Settings(BaseSettings):
     """Largest rank of an adapter."""
     adapters_resident: int = Field(default=32, ge=0)
     """Adapters kept in memory; others are read from disk again when they are asked for."""
+    metrics_host: str = "127.0.0.1"
+    """Where its page is: /metrics for Prometheus, the engine's too, /healthz, /readyz. It asks nobody for a key."""
     metrics_port: int = Field(default=0, ge=0, le=65_535)
-    """Port on loopback for Prometheus; 0 opens none."""
+    """0 opens no page."""
     alive_file: Path | None = None
     """Touched each second while this worker serves, for whoever checks its health."""
     drain_timeout_s: float = Field(default=30.0, ge=0)

@@ -26,7 +26,7 @@ from services.inference.acceptances import Acceptances
 from services.inference.engine import Engine
 from services.inference.execution import Execution, Stop, Surroundings
 from services.inference.gateways import BEAT_S, Gateways
-from services.inference.metrics import Metrics
+from services.inference.metrics import Metrics, Sights
 from services.inference.offer import Offer
 from services.inference.outbox import Outbox
 from services.inference.table import Table
@@ -72,7 +72,18 @@ class Worker:
         self._idle.set()
         self._beats: asyncio.Task[None] | None = None
         self._offer.on_change = self._beat
-        metrics.watch(running=lambda: len(self._table), frames=lambda: self._outbox.frames)
+        metrics.watch(self._sights())
+
+    def _sights(self) -> Sights:
+        offer = self._offer
+        return Sights(
+            running=lambda: len(self._table),
+            capacity=lambda: self._capacity,
+            frames=lambda: self._outbox.frames,
+            names=lambda: len(offer.models),
+            adapters=lambda: len({model.version for model in offer.models if model.adapter}),
+            missing=lambda: len(offer.missing),
+        )
 
     def start(self) -> None:
         """Listen and announce; the bus may be away, everything is kept until it is there."""

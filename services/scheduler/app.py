@@ -1,7 +1,6 @@
 """Puts one scheduler process together: bus, pools, clock, shutdown."""
 
 import asyncio
-from http.server import HTTPServer
 from typing import Final
 
 import structlog
@@ -13,6 +12,8 @@ from libs.kit import clock
 from libs.kit.bus import BusClient, BusError, PullConsumer
 from libs.kit.discovery import Discovery
 from libs.kit.health import Health
+from libs.kit.metrics.connection import show_bus
+from libs.kit.page import Page
 from services.scheduler import metrics
 from services.scheduler.admin.desk import AdminDesk
 from services.scheduler.dispatcher import Dispatcher
@@ -53,7 +54,9 @@ class Scheduler:
             self._watch = SystemWatch(options, self._on_disconnect)
         self.health = self._depend()
         self._discovery = Discovery("scheduler", self.instance, self.health)
-        self._page: HTTPServer | None = None
+        self.page = Page((settings.metrics_host, settings.metrics_port), self.health)
+        show_bus(self.page, self._bus)
+        metrics.show(self.page, self.dispatchers)
         self._proven_s = 0.0
         self._proof: asyncio.Task[None] | None = None
         self._clock: asyncio.Task[None] | None = None
@@ -61,8 +64,7 @@ class Scheduler:
 
     async def start(self) -> None:
         """Begin; the bus need not be there yet."""
-        if self._settings.metrics_port:
-            self._page = metrics.serve(self._settings.metrics_port, self.dispatchers)
+        self.page.start()
         self._handlers.subscribe()
         self._admin.start()
         self._discovery.listen(self._bus)
@@ -103,9 +105,7 @@ class Scheduler:
         if self._watch is not None:
             await self._watch.stop()
         await self._bus.close()
-        if self._page is not None:
-            await asyncio.to_thread(self._page.shutdown)
-            self._page.server_close()
+        await self.page.stop()
         log.info("scheduler stopped", instance=self.instance)
 
     def _dispatcher(self, number: int, pool: str) -> Dispatcher:

@@ -30,5 +30,3 @@ class Settings(ServiceSettings):
     """JetStream's patience with what is held; it is renewed three times as often."""
     max_doubtful: int = Field(default=5, ge=1, le=200)
     """Executions of one request that may have started unseen before it is given up."""
-    metrics_port: int = Field(default=0, ge=0, le=65_535)
-    """Serves Prometheus metrics on loopback; 0 is off."""

@@ -71,6 +71,12 @@ class WaitingQueue:
         """How many requests of `service_class` wait."""
         return self._depths[_RANK[service_class]]
 
+    def oldest_ms(self, service_class: ServiceClass) -> int:
+        """When the oldest request of `service_class` that waits was submitted; 0: none does."""
+        rank = _RANK[service_class]
+        firsts = [lane.ages.first() for lane in self._lanes.values() if lane.rank == rank]
+        return min((first[0] for first in firsts if first is not None), default=0)
+
     def push(self, held: Held) -> None:
         """Let `held` wait at the place of its age, which is its old place if it waited before."""
         envelope = held.envelope

@@ -36,6 +36,18 @@ def test_class_goes_before_age_and_age_before_arrival() -> None:
     assert _drain(queue) == ["urgent", "old", "old too", "young", "batch"]
 
 
+def test_the_oldest_of_a_class_is_known_whether_it_can_run_or_not() -> None:
+    queue = WaitingQueue()
+    assert [queue.oldest_ms(one) for one in CLASSES] == [0] * len(CLASSES)
+    queue.push(held("for nobody", age=3, model="nobody serves this"))
+    queue.push(held("young", age=9))
+    queue.push(held("batch", ServiceClass.BATCH, age=1))
+    assert queue.take(lambda _: None) is None, "every lane sleeps"
+    assert [queue.oldest_ms(one) for one in CLASSES] == [0, 3, 1]
+    queue.remove("for nobody")
+    assert queue.oldest_ms(ServiceClass.STANDARD) == 9
+
+
 def test_a_request_that_returns_finds_its_old_place() -> None:
     queue = WaitingQueue()
     for name in "abc":
