@@ -23,11 +23,13 @@ from services.gateway.routes import (
     identity,
     lineage,
     loops,
+    queues,
     rollouts,
     tenants,
     training,
     versions,
     webhooks,
+    workers,
 )
 from services.gateway.routes.endpoints import (
     Asked,
@@ -63,6 +65,8 @@ ENDPOINTS: Final = (
     *audit.ENDPOINTS,
     *lineage.ENDPOINTS,
     *webhooks.ENDPOINTS,
+    *workers.ENDPOINTS,
+    *queues.ENDPOINTS,
 )
 _JSON: Final = "application/json"
 

@@ -91,9 +91,9 @@ class Endpoint:
     answer: type[msgspec.Struct] | None = None
     conditional: bool = False
     idempotent: bool = False
-    service: Literal["registry", "feedback", "trainer", "rollout", "identity", "events", "audit", "lineage"] = (
-        "registry"
-    )
+    service: Literal[
+        "registry", "feedback", "trainer", "rollout", "identity", "events", "audit", "lineage", "presence", "scheduler"
+    ] = "registry"
 
 
 def read_query(kind: type[msgspec.Struct], given: Mapping[str, str]) -> Any:

@@ -8,7 +8,7 @@ import msgspec
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
-from libs.contracts import audit, feedback, identity, lineage, registry, rollouts, training, webhooks
+from libs.contracts import audit, feedback, identity, lineage, registry, rollouts, scheduling, training, webhooks
 from services.gateway.routes.endpoints import Endpoint
 from services.gateway.routes.problems import MEDIA_TYPE, Problem
 
@@ -21,6 +21,7 @@ OPERATIONS: Final = {
     "events": webhooks.OPERATIONS,
     "audit": audit.OPERATIONS,
     "lineage": lineage.OPERATIONS,
+    "scheduler": scheduling.OPERATIONS,
 }
 _TEMPLATE: Final = "#/components/schemas/{name}"
 _PLACEHOLDER: Final = re.compile(r"{(\w+)}")
