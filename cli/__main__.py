@@ -22,6 +22,7 @@ REMEDIES: Final = {
     "feedback_unavailable": "See: ./llmos status, ./llmos logs feedback",
     "interaction_not_found": "It may have been too long ago, or not yet been recorded: ./llmos feedback list",
     "trainer_unavailable": "See: ./llmos status, ./llmos logs trainer",
+    "scheduler_unavailable": "See: ./llmos status, ./llmos logs scheduler",
     "rollout_unavailable": "See: ./llmos status, ./llmos logs rollout",
     "events_unavailable": "See: ./llmos status, ./llmos logs events",
     "identity_unavailable": "See: ./llmos status, ./llmos logs identity",

@@ -20,6 +20,8 @@ COMMANDS: Final = {
     "audit": "Who did what and when, and whether that record is whole",
     "events": "What happens, as it happens",
     "webhooks": "Have events sent to an address",
+    "workers": "Who answers: look, give no new work, drain",
+    "queues": "What waits: look, cancel, purge",
     "why": "What shaped an answer",
     "impact": "What a judgement shaped",
     "rebuild": "Make a version again, and compare",

@@ -1,0 +1,1 @@
+"""The verbs of `./llmos workers`, `queues`, `dead-letters` and `settings`."""
