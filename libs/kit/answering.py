@@ -11,6 +11,7 @@ from libs.contracts.calls import Fault, Reply
 from libs.contracts.errors import ERRORS
 from libs.kit import clock
 from libs.kit.errors import ServiceError
+from libs.kit.metrics.parts import ANSWER_S, ANSWERS
 from libs.kit.tally import Tally
 from libs.kit.telemetry import attributes as names
 from libs.kit.telemetry import tracing
@@ -39,7 +40,9 @@ class Answering:
         began_s = clock.monotonic_s()
         with Within(self._span(traceparent) if traceparent else None):
             reply = await self._reply(payload)
-        self.tally.answered(clock.monotonic_s() - began_s)
+        took_s = clock.monotonic_s() - began_s
+        self.tally.answered(took_s)
+        ANSWER_S.labels(self.name).observe(took_s)
         return reply
 
     def _span(self, traceparent: str) -> Span | None:
@@ -66,9 +69,11 @@ class Answering:
             return self._fault("internal_error", f"{name} failed inside the {self.service} service; its log says why.")
         if len(result) > _MAX_REPLY_BYTES:
             return self._fault("request_too_large", f"The answer to {name} does not fit into a message; ask for less.")
+        ANSWERS.labels(self.name, "ok").inc()
         return msgspec.json.encode(Reply(result=msgspec.Raw(result)))
 
     def _fault(self, code: str, message: str, param: str = "") -> bytes:
         tracing.failed(code)
+        ANSWERS.labels(self.name, code).inc()
         self.tally.failed(code, message if ERRORS[code].kind == "server_error" else "")
         return msgspec.json.encode(Reply(error=Fault(code=code, message=message, param=param)))

@@ -9,6 +9,7 @@ import msgspec
 from libs.contracts.calls import Reply
 from libs.kit.bus import BusClient, BusError, BusPayloadError, BusTimeoutError
 from libs.kit.errors import ServiceError
+from libs.kit.metrics.parts import called
 from libs.kit.telemetry import attributes as names
 from libs.kit.telemetry.tracing import Kind, Span, Step, header_line
 
@@ -59,7 +60,8 @@ class BusCaller:
         """
         method = f"{self._callee.name}/{operation}"
         said = {names.RPC_SYSTEM: names.NATS, names.RPC_METHOD: method}
-        with Step(f"{self._callee.name}.{operation}", Kind.CLIENT, said) as span:
+        step = Step(f"{self._callee.name}.{operation}", Kind.CLIENT, said)
+        with called(self._callee.name, operation), step as span:
             return await self._answered(operation, request, span)
 
     async def _answered(self, operation: str, request: msgspec.Struct, span: Span | None) -> Any:

@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 from sqlalchemy.pool import QueuePool
 
 from libs.kit.errors import ServiceError
+from libs.kit.metrics.parts import transacted
 from libs.kit.settings import PostgresSettings
 from libs.kit.telemetry import attributes as names
 from libs.kit.telemetry.tracing import Kind, Step
@@ -55,7 +56,7 @@ class Database:
             ServiceError: `storage_unavailable`, the database does not answer; whether a commit that was under way
                 happened is then unknown.
         """
-        with self._step(), unavailable():
+        with transacted(), self._step(), unavailable():
             async with self.engine.begin() as connection:
                 yield connection
 
@@ -66,7 +67,7 @@ class Database:
         Raises:
             ServiceError: as `begin`.
         """
-        with self._step(), unavailable():
+        with transacted(), self._step(), unavailable():
             if self._bulk is None:
                 # Makes no connection yet. This pool sees by itself, and without asking the server, which are lost.
                 self._bulk = await asyncpg.create_pool(

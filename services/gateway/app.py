@@ -21,7 +21,7 @@ from libs.kit.rollout_client import BusRollouts
 from libs.kit.scheduler_client import BusScheduler
 from libs.kit.telemetry import tracing
 from libs.kit.trainer_client import BusTrainer
-from services.gateway import asgi_spans
+from services.gateway import asgi_spans, metrics
 from services.gateway.admin import build_admin, render_service_error
 from services.gateway.door import Door, has_key_in_query, key_in_url
 from services.gateway.endpoint import Endpoint
@@ -29,7 +29,6 @@ from services.gateway.fleet import Fleet
 from services.gateway.identity import KeyFileError, Keyring, Principal, read_keys
 from services.gateway.keys import KeyFollower
 from services.gateway.limits.limiter import Limiter
-from services.gateway.metrics import Metrics
 from services.gateway.mirror import Mirror
 from services.gateway.relay import Relay
 from services.gateway.reports import Reports
@@ -57,7 +56,7 @@ class Gateway:
         self.settings = settings
         self.instance = clock.new_instance_id("g")
         keyring = load_keyring(settings)
-        self.metrics = Metrics()
+        self.metrics = metrics.Metrics()
         inbox = subjects.call_inbox("gateway", "").rstrip(".")
         options = settings.nats.options(f"gateway.{self.instance}", inbox_prefix=inbox)
         self.bus = BusClient(options, on_state=self._on_bus)
@@ -205,13 +204,13 @@ class Gateway:
 
     def _add_gauges(self) -> None:
         gauge = self.metrics.gauge
-        gauge("in_flight", "Requests in flight.", lambda: len(self.relay))
-        gauge("mirrors_in_flight", "Of these, mirrored ones, whose answers nobody sees.", lambda: len(self.mirror))
-        gauge("bus_connected", "1 while the bus is connected.", lambda: self.bus.connected)
-        gauge("bus_reconnects", "Reconnects since the start.", lambda: self.bus.reconnects)
-        gauge("event_listeners", "Who listens to public events here.", lambda: len(self.feed))
-        gauge("events_pending", "Events not yet acknowledged.", lambda: self.events.pending)
-        gauge("events_dropped", "Events given up.", lambda: self.events.dropped)
+        gauge(metrics.IN_FLIGHT, lambda: len(self.relay))
+        gauge(metrics.MIRRORS, lambda: len(self.mirror))
+        gauge(metrics.CONNECTED, lambda: self.bus.connected)
+        gauge(metrics.RECONNECTS, lambda: self.bus.reconnects)
+        gauge(metrics.LISTENERS, lambda: len(self.feed))
+        gauge(metrics.EVENTS_PENDING, lambda: self.events.pending)
+        gauge(metrics.EVENTS_DROPPED, lambda: self.events.dropped)
 
 
 def build_app(settings: Settings) -> Gateway:

@@ -1,59 +1,83 @@
 """What Prometheus can read of a gateway.
 
 The numbers of the hot path are plain lists and dictionaries, rendered only when Prometheus asks: the client library's
-histograms take locks and cost about 1.5 µs per value, three times per request.
+histograms take locks and cost about 1.5 µs per value, several times per request.
 """
 
-from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator
 from typing import Final
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, ProcessCollector
-from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily
+from prometheus_client import CollectorRegistry, Counter, ProcessCollector
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
+from libs.kit.health import Finding
+from libs.kit.metrics.durations import TOKEN_BOUNDS_S, Durations, family
+from libs.kit.metrics.measure import Measure, counter, gauge, histogram
+from libs.kit.metrics.parts import MISSING, PLUMBING, READY
+from libs.kit.page import Joined
 from services.gateway.exchange import Exchange
+from services.gateway.inflight import InFlight
 
-BOUNDS_S: Final = (0.005, 0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24, 20.48, 40.96, 81.92)
+_PREFIX: Final = "llmos_gateway_"
+_REQUESTS: Final = counter(_PREFIX + "requests", "Requests that ended.", "route", "outcome", "status")
+_ERRORS: Final = counter(_PREFIX + "errors", "Requests that were refused or failed, by the code of the error.", "code")
+_SENT: Final = counter(_PREFIX + "response_bytes", "Body bytes sent.", "route")
+_TOKENS: Final = counter(_PREFIX + "tokens", "Tokens of requests; `cached` are among `prompt`.", "route", "kind")
+_FIRST_BYTE: Final = histogram(_PREFIX + "first_byte_seconds", "Arrival to first body byte.", "route")
+_FIRST_TOKEN: Final = histogram(_PREFIX + "first_token_seconds", "The same of streams: their first token.", "route")
+_TOKEN: Final = histogram(_PREFIX + "token_seconds", "Mean time between a stream's tokens after the first.", "route")
+_QUEUE: Final = histogram(_PREFIX + "queue_seconds", "Submission to acceptance.", "route")
+_TOTAL: Final = histogram(_PREFIX + "request_seconds", "Arrival to end.", "route")
+_HOT: Final = (_REQUESTS, _ERRORS, _SENT, _TOKENS, _FIRST_BYTE, _FIRST_TOKEN, _TOKEN, _QUEUE, _TOTAL)
 
+_RETRIES: Final = counter(_PREFIX + "retries", "Requests submitted again.")
+_FOREIGN: Final = counter(_PREFIX + "foreign_frames", "Frames of executions that do not answer.")
+_SLOW: Final = counter(_PREFIX + "slow_clients", "Clients cut off because they did not read.")
+_UNMIRRORED: Final = counter(_PREFIX + "mirrors_dropped", "Requests that should have been mirrored and were not.")
+_UNOBSERVED: Final = counter(_PREFIX + "unobserved", "Divided or mirrored requests that are evidence for no version.")
+_COUNTED: Final = (_RETRIES, _FOREIGN, _SLOW, _UNMIRRORED, _UNOBSERVED)
 
-class Durations:
-    """How long something took, in seconds, by bucket."""
+IN_FLIGHT: Final = gauge(_PREFIX + "in_flight", "Requests in flight.")
+MIRRORS: Final = gauge(_PREFIX + "mirrors_in_flight", "Of these, mirrored ones, whose answers nobody sees.")
+CONNECTED: Final = gauge(_PREFIX + "bus_connected", "1 while the bus is connected.")
+RECONNECTS: Final = gauge(_PREFIX + "bus_reconnects", "Reconnects since the start.")
+LISTENERS: Final = gauge(_PREFIX + "event_listeners", "Who listens to public events here.")
+EVENTS_PENDING: Final = gauge(_PREFIX + "events_pending", "Events not yet acknowledged.")
+EVENTS_DROPPED: Final = gauge(_PREFIX + "events_dropped", "Events given up.")
+_SEEN: Final = (IN_FLIGHT, MIRRORS, CONNECTED, RECONNECTS, LISTENERS, EVENTS_PENDING, EVENTS_DROPPED)
 
-    __slots__ = ("counts", "sum_s")
-
-    def __init__(self) -> None:
-        """Begin empty; the last bucket has no upper bound."""
-        self.counts = [0] * (len(BOUNDS_S) + 1)
-        self.sum_s = 0.0
-
-    def add(self, seconds: float) -> None:
-        """Count one value."""
-        self.counts[bisect_left(BOUNDS_S, seconds)] += 1
-        self.sum_s += seconds
-
-    def buckets(self) -> list[tuple[str, float]]:
-        """Upper bounds and cumulative counts, as the exposition format wants them."""
-        total = 0
-        rows = []
-        for bound, count in zip((*map(str, BOUNDS_S), "+Inf"), self.counts, strict=True):
-            total += count
-            rows.append((bound, float(total)))
-        return rows
+MEASURES: Final[tuple[Measure, ...]] = (*_HOT, *_COUNTED, *_SEEN)
 
 
 class _RouteNumbers:
     """The numbers of one route."""
 
-    __slots__ = ("first_byte", "outcomes", "queue", "response_bytes", "total")
+    __slots__ = (
+        "cached_tokens",
+        "completion_tokens",
+        "first_token",
+        "outcomes",
+        "prompt_tokens",
+        "queue",
+        "response_bytes",
+        "token",
+        "total",
+        "whole",
+    )
 
     def __init__(self) -> None:
         self.outcomes: dict[tuple[str, int], int] = {}
-        self.first_byte = Durations()
+        self.whole = Durations()
+        """Of answers that are no streams: when the first byte came, and with it all others."""
+        self.first_token = Durations()
+        self.token = Durations(TOKEN_BOUNDS_S)
         self.queue = Durations()
         self.total = Durations()
         self.response_bytes = 0
+        self.prompt_tokens = 0
+        self.cached_tokens = 0
+        self.completion_tokens = 0
 
 
 class Metrics(Collector):
@@ -63,19 +87,27 @@ class Metrics(Collector):
         """Each process, and each application in a test, has a registry of its own."""
         self.registry = CollectorRegistry()
         self._routes: dict[str, _RouteNumbers] = {}
+        self._errors: dict[str, int] = {}
         ProcessCollector(registry=self.registry)
         self.registry.register(self)
-        self.retries = self._counter("retries", "Requests submitted again.")
-        self.foreign_frames = self._counter("foreign_frames", "Frames of executions that do not answer.")
-        self.slow_clients = self._counter("slow_clients", "Clients cut off because they did not read.")
-        self.mirrors_dropped = self._counter("mirrors_dropped", "Requests that should have been mirrored and were not.")
-        self.unobserved = self._counter("unobserved", "Divided or mirrored requests that are evidence for no version.")
+        self.registry.register(Joined(PLUMBING))
+        self.retries, self.foreign_frames, self.slow_clients, self.mirrors_dropped, self.unobserved = (
+            self._counter(measure) for measure in _COUNTED
+        )
+        self._ready = READY.gauge(self.registry)
+        self._missing = MISSING.gauge(self.registry)
 
-    def gauge(self, name: str, text: str, read: Callable[[], float]) -> None:
+    def gauge(self, measure: Measure, read: Callable[[], float]) -> None:
         """Show a value that is read only when Prometheus asks."""
-        Gauge(f"llmos_gateway_{name}", text, registry=self.registry).set_function(read)
+        measure.gauge(self.registry).set_function(read)
 
-    def count(self, exchange: Exchange, *, total_s: float, queue_ms: int) -> None:
+    def how_it_is(self, found: Finding, depends: Iterable[str]) -> None:
+        """Show what is missing of `depends`."""
+        self._ready.set(found.is_ready)
+        for name in depends:
+            self._missing.labels(name).set(name in found.lacks)
+
+    def count(self, exchange: Exchange, inflight: InFlight | None, *, total_s: float) -> None:
         """Count one finished exchange."""
         numbers = self._routes.get(exchange.route.path)
         if numbers is None:
@@ -83,35 +115,47 @@ class Metrics(Collector):
         outcome = (exchange.outcome, exchange.status)
         numbers.outcomes[outcome] = numbers.outcomes.get(outcome, 0) + 1
         numbers.total.add(total_s)
+        if exchange.error_code:
+            self._errors[exchange.error_code] = self._errors.get(exchange.error_code, 0) + 1
         if exchange.work_began:
-            numbers.queue.add(queue_ms / 1000)
+            numbers.queue.add(inflight.queue_ms / 1000 if inflight is not None else 0.0)
+        usage = inflight.usage if inflight is not None else None
+        if usage is not None:
+            numbers.prompt_tokens += usage.prompt_tokens
+            numbers.cached_tokens += usage.cached_tokens
+            numbers.completion_tokens += usage.completion_tokens
         if exchange.first_byte_s:
-            numbers.first_byte.add(exchange.first_byte_s - exchange.arrived_s)
+            first_s = exchange.first_byte_s - exchange.arrived_s
             numbers.response_bytes += exchange.response_bytes
+            if not exchange.stream:
+                numbers.whole.add(first_s)
+                return
+            numbers.first_token.add(first_s)
+            if usage is not None and usage.completion_tokens > 1:
+                numbers.token.add((total_s - first_s) / (usage.completion_tokens - 1))
 
     def collect(self) -> Iterator[Metric]:
         """Render the numbers of the hot path."""
-        requests = CounterMetricFamily(
-            "llmos_gateway_requests", "Requests that ended.", labels=("route", "outcome", "status")
-        )
-        sent = CounterMetricFamily("llmos_gateway_response_bytes", "Body bytes sent.", labels=("route",))
+        yield from self._totals()
+        rows = [((route,), row) for route, row in self._routes.items()]
+        yield family(_FIRST_BYTE, ((labels, row.whole.with_those_of(row.first_token)) for labels, row in rows))
+        yield family(_FIRST_TOKEN, ((labels, row.first_token) for labels, row in rows))
+        yield family(_TOKEN, ((labels, row.token) for labels, row in rows))
+        yield family(_QUEUE, ((labels, row.queue) for labels, row in rows))
+        yield family(_TOTAL, ((labels, row.total) for labels, row in rows))
+
+    def _totals(self) -> Iterator[Metric]:
+        requests, sent, tokens, errors = _REQUESTS.counts(), _SENT.counts(), _TOKENS.counts(), _ERRORS.counts()
         for route, numbers in self._routes.items():
             for (outcome, status), count in numbers.outcomes.items():
                 requests.add_metric((route, outcome, str(status)), count)
             sent.add_metric((route,), numbers.response_bytes)
-        yield requests
-        yield sent
-        rows = self._routes.items()
-        yield _family("first_byte", "Arrival to first body byte.", ((route, row.first_byte) for route, row in rows))
-        yield _family("queue", "Submission to acceptance.", ((route, row.queue) for route, row in rows))
-        yield _family("request", "Arrival to end.", ((route, row.total) for route, row in rows))
+            tokens.add_metric((route, "prompt"), numbers.prompt_tokens)
+            tokens.add_metric((route, "cached"), numbers.cached_tokens)
+            tokens.add_metric((route, "completion"), numbers.completion_tokens)
+        for code, count in self._errors.items():
+            errors.add_metric((code,), count)
+        yield from (requests, sent, tokens, errors)
 
-    def _counter(self, name: str, text: str) -> Counter:
-        return Counter(f"llmos_gateway_{name}", text, registry=self.registry)
-
-
-def _family(name: str, text: str, rows: Iterable[tuple[str, Durations]]) -> HistogramMetricFamily:
-    family = HistogramMetricFamily(f"llmos_gateway_{name}_seconds", text, labels=("route",))
-    for route, durations in rows:
-        family.add_metric((route,), durations.buckets(), durations.sum_s)
-    return family
+    def _counter(self, measure: Measure) -> Counter:
+        return measure.counter(self.registry)

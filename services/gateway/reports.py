@@ -34,7 +34,7 @@ class Reports:
     def finish(self, exchange: Exchange, inflight: InFlight | None) -> None:
         """Announce the end of one exchange."""
         total_s = clock.monotonic_s() - exchange.arrived_s
-        self._metrics.count(exchange, total_s=total_s, queue_ms=inflight.queue_ms if inflight else 0)
+        self._metrics.count(exchange, inflight, total_s=total_s)
         # Without a known key there is nobody to announce it for, and strangers must not fill the event log.
         if exchange.principal is not None:
             event = _event(exchange, inflight, total_s)

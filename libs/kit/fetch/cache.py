@@ -25,6 +25,7 @@ from libs.kit.errors import ServiceError
 from libs.kit.fetch import FetchOptions, Pages, check_manifest, fetch_version, remove_tree
 from libs.kit.fetch.verify import differences
 from libs.kit.fetch.vouching import Vouchers
+from libs.kit.metrics.parts import fetched
 
 log = structlog.get_logger(__name__)
 
@@ -165,7 +166,8 @@ class Cache:
             await asyncio.to_thread(self._make_room, digest, sum(file.size_bytes for file in first.manifest.files))
             await asyncio.to_thread(_drop_unfinished, folder / _FILES, first.manifest)
             if not (folder / _FILES).exists():
-                await fetch_version(_from(first, ask), folder / _FILES, digest=digest, options=self._options)
+                with fetched(sum(file.size_bytes for file in first.manifest.files)):
+                    await fetch_version(_from(first, ask), folder / _FILES, digest=digest, options=self._options)
             self._vouchers.vouch(folder / _FILES)
             _write_marker(folder / _MARKER, canonical(first.manifest))
         except ServiceError:

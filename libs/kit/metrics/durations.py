@@ -32,6 +32,13 @@ class Durations:
         self.counts[bisect_left(self._bounds, seconds)] += 1
         self.sum_s += seconds
 
+    def with_those_of(self, other: "Durations") -> "Durations":
+        """Both together; of the same bounds."""
+        found = Durations(self._bounds)
+        found.counts = [mine + theirs for mine, theirs in zip(self.counts, other.counts, strict=True)]
+        found.sum_s = self.sum_s + other.sum_s
+        return found
+
     def buckets(self) -> list[tuple[str, float]]:
         """Upper bounds and cumulative counts, as the exposition format wants them."""
         total = 0

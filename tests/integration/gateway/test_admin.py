@@ -7,8 +7,8 @@ import pytest
 
 from libs.contracts import subjects
 from libs.contracts.inference import ServedModel, WorkerState
-from libs.testkit.front import Front
-from libs.testkit.path_double import ROUTES, VERSION, Double
+from libs.testkit.front import CHAT, Front
+from libs.testkit.path_double import ROUTES, USAGE, VERSION, Double, Work
 from libs.testkit.wait import until
 
 
@@ -66,12 +66,33 @@ async def test_metrics_count_what_happened(front: Front, double: Double) -> None
     assert f"llmos_gateway_first_byte_seconds_count{{{route}}} 4.0" in text
     assert f"llmos_gateway_queue_seconds_count{{{route}}} 3.0" in text
     assert f'llmos_gateway_queue_seconds_bucket{{le="0.01",{route}}} 3.0' in text
+    assert 'llmos_gateway_errors_total{code="invalid_json"} 1.0' in text
     assert "llmos_gateway_in_flight 0.0" in text
     assert "llmos_gateway_bus_connected 1.0" in text
     assert "process_cpu_seconds_total" in text
     sent = re.search(r"llmos_gateway_response_bytes_total{.*} (\d+)", text)
     assert sent is not None
     assert int(sent[1]) > 300
+
+
+async def test_tokens_and_their_times_are_counted_of_streams(front: Front, double: Double) -> None:
+    def stream(work: Work) -> None:
+        work.accept()
+        work.head(b"data: 1\n\n")
+        work.last(b"data: [DONE]\n\n")
+
+    double.on_work = stream
+    await front.post(body={**CHAT, "stream": True})
+    double.on_work = lambda work: work.answer()
+    await front.post()
+    await until(lambda: len(front.gateway.relay) == 0)
+    text = (await front.http.get("/metrics")).text
+    route = 'route="/v1/chat/completions"'
+    assert f"llmos_gateway_first_byte_seconds_count{{{route}}} 2.0" in text
+    assert f"llmos_gateway_first_token_seconds_count{{{route}}} 1.0" in text
+    assert f"llmos_gateway_token_seconds_count{{{route}}} 1.0" in text
+    for kind, tokens in (("prompt", USAGE.prompt_tokens), ("completion", USAGE.completion_tokens)):
+        assert f'llmos_gateway_tokens_total{{kind="{kind}",{route}}} {2.0 * tokens}' in text
 
 
 async def test_the_gateway_beats(front: Front, double: Double) -> None:
