@@ -13,25 +13,23 @@ from libs.contracts.permissions import Permission
 from libs.kit import clock
 from libs.kit.bus import BusClient
 from libs.kit.errors import ServiceError
+from libs.kit.health import Health
 from services.gateway.dialects import dialect_of
 from services.gateway.door import Door
 from services.gateway.fleet import Fleet, Target, unknown_model
 from services.gateway.identity import Principal
-from services.gateway.keys import KeyFollower
 from services.gateway.metrics import Metrics
 from services.gateway.replies import retry_headers
 from services.gateway.signals import BATCH_PATH, Signals
 from services.gateway.signals import PATH as SIGNALS_PATH
-from services.gateway.watch import Watch
 
 
-def build_admin(  # noqa: PLR0913 - the parts that it shows
+def build_admin(
     *,
     bus: BusClient,
     fleet: Fleet,
-    watch: Watch,
+    health: Health,
     door: Door,
-    keys: KeyFollower | None,
     metrics: Metrics,
     signals: Signals,
 ) -> FastAPI:
@@ -72,13 +70,15 @@ def build_admin(  # noqa: PLR0913 - the parts that it shows
 
     @app.get("/readyz")
     async def readyz() -> JSONResponse:
-        """Whether requests can be served, and what is missing if not."""
-        present = {"nats": bus.connected, "worker": fleet.has_ready_worker, "accepting": not watch.draining}
-        if keys is not None:
-            present["identity"] = keys.is_read
-        missing = [name for name, there in present.items() if not there]
-        body = {"ready": not missing, "missing": missing, "bus_error": bus.last_error}
-        return JSONResponse(body, status_code=503 if missing else 200)
+        """Whether requests can be served, what is missing if not, and what is missing for other things."""
+        found = await health.look()
+        body = {
+            "ready": found.is_ready,
+            "missing": found.missing,
+            "degraded": found.degraded,
+            "bus_error": bus.last_error,
+        }
+        return JSONResponse(body, status_code=200 if found.is_ready else 503)
 
     @app.get("/metrics")
     async def show_metrics() -> Response:

@@ -13,10 +13,12 @@ from libs.kit.audit_client import BusAudit
 from libs.kit.bus import BusClient
 from libs.kit.bus.events import EventPublisher
 from libs.kit.bus.stored import StoredPublisher
+from libs.kit.discovery import Discovery
 from libs.kit.events_client import BusEvents
 from libs.kit.feedback_client import BusFeedback
 from libs.kit.identity_client import BusIdentity
 from libs.kit.registry_client import BusRegistry
+from libs.kit.roll_call import RollCall
 from libs.kit.rollout_client import BusRollouts
 from libs.kit.scheduler_client import BusScheduler
 from libs.kit.telemetry import tracing
@@ -30,6 +32,7 @@ from services.gateway.identity import KeyFileError, Keyring, Principal, read_key
 from services.gateway.keys import KeyFollower
 from services.gateway.limits.limiter import Limiter
 from services.gateway.mirror import Mirror
+from services.gateway.presence import Presence, health_of
 from services.gateway.relay import Relay
 from services.gateway.reports import Reports
 from services.gateway.routes.api import PREFIX, build_api
@@ -107,12 +110,14 @@ class Gateway:
         signals = Signals(self.bus, max_body_bytes=settings.max_body_bytes, body_timeout_s=settings.body_timeout_s)
         door = Door(keyring)
         self.audit = self._audit_publisher() if settings.audit else None
+        roll_call = RollCall(self.bus, inbox)
+        self.health = health_of(self.bus, self.fleet, self._watch, self.keys, roll_call)
+        self._discovery = Discovery("gateway", self.instance, self.health)
         self._admin = build_admin(
             bus=self.bus,
             fleet=self.fleet,
-            watch=self._watch,
+            health=self.health,
             door=door,
-            keys=self.keys,
             metrics=self.metrics,
             signals=signals,
         )
@@ -125,6 +130,7 @@ class Gateway:
                 "identity": identity,
                 "events": BusEvents(self.bus),
                 "audit": BusAudit(self.bus),
+                "presence": Presence(roll_call),
                 "scheduler": BusScheduler(self.bus),
             },
             door=door if settings.admin_keys_file is not None or settings.identity else None,
@@ -163,6 +169,7 @@ class Gateway:
             self.limiter.start()
         self.events.start()
         self.feed.start()
+        self._discovery.listen(self.bus)
         await self.bus.connect_when_possible()
         log.info("gateway started", instance=self.instance, host=self.settings.host, port=self.settings.port)
 

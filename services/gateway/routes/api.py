@@ -23,6 +23,7 @@ from services.gateway.routes import (
     identity,
     lineage,
     loops,
+    presence,
     queues,
     rollouts,
     tenants,
@@ -65,6 +66,7 @@ ENDPOINTS: Final = (
     *audit.ENDPOINTS,
     *lineage.ENDPOINTS,
     *webhooks.ENDPOINTS,
+    *presence.ENDPOINTS,
     *workers.ENDPOINTS,
     *queues.ENDPOINTS,
 )

@@ -9,6 +9,7 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
 from libs.contracts import audit, feedback, identity, lineage, registry, rollouts, scheduling, training, webhooks
+from libs.contracts.discovery import OPERATIONS as PRESENCE
 from services.gateway.routes.endpoints import Endpoint
 from services.gateway.routes.problems import MEDIA_TYPE, Problem
 
@@ -21,6 +22,7 @@ OPERATIONS: Final = {
     "events": webhooks.OPERATIONS,
     "audit": audit.OPERATIONS,
     "lineage": lineage.OPERATIONS,
+    "presence": PRESENCE,
     "scheduler": scheduling.OPERATIONS,
 }
 _TEMPLATE: Final = "#/components/schemas/{name}"

@@ -103,6 +103,7 @@ WITHOUT_TENANT: Final = {
     "deployment_declare", "garbage_collect", "dead_letter_list", "loop_apply", "organisation_create",
     "project_create", "project_change", "audit_verify", "worker_list", "worker_show", "worker_cordon",
     "worker_uncordon", "worker_drain", "queue_list", "request_list", "queue_purge", "request_cancel",
+    "service_list",
 }  # fmt: skip
 """Only the platform may; and a loop says itself whose it is."""
 
@@ -235,7 +236,7 @@ async def test_a_key_for_some_models_may_ask_no_other(front: Front, double: Doub
 
 async def test_a_gateway_that_has_not_read_the_keys_says_so(front: Front) -> None:
     answer = await front.http.get("/readyz")
-    assert (answer.status_code, answer.json()["missing"]) == (503, ["identity"])
+    assert (answer.status_code, answer.json()["missing"]) == (503, ["keys"])
 
 
 # Words that people wrote
