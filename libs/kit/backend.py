@@ -123,7 +123,7 @@ class Backend:
         Raises:
             ServiceError: `storage_unavailable`, the database did not answer in time.
             BusError, NatsError, OSError: the bus did not.
-            PageError: the page cannot be opened.
+            StartError: what is there will not serve this process, however long it is waited for.
         """
         self.page.start()
         deadline_s = clock.monotonic_s() + self._start_timeout_s

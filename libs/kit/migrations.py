@@ -7,9 +7,12 @@ from typing import Any
 from alembic.config import Config
 from alembic.runtime.environment import EnvironmentContext
 from alembic.script import ScriptDirectory
+from alembic.script.revision import ResolutionError
+from alembic.util import CommandError
 from sqlalchemy import Connection, text
 
 from libs.kit.postgres import Database, lock
+from libs.kit.starting import StartError
 
 
 @dataclass(frozen=True)
@@ -27,11 +30,20 @@ class Migrations:
 
         Raises:
             ServiceError: `storage_unavailable`, the database does not answer.
+            StartError: the schema is of a version that this code does not know.
         """
-        async with database.begin() as connection:
-            await lock(connection, self.lock_key)
-            await connection.execute(text(f"create schema if not exists {self.schema}"))
-            await connection.run_sync(_apply, self.schema, self.scripts(), revision)
+        try:
+            async with database.begin() as connection:
+                await lock(connection, self.lock_key)
+                await connection.execute(text(f"create schema if not exists {self.schema}"))
+                await connection.run_sync(_apply, self.schema, self.scripts(), revision)
+        except CommandError as error:
+            unknown = error.__cause__
+            if not isinstance(unknown, ResolutionError):
+                raise
+            found = f"The schema {self.schema!r} is at step {unknown.argument!r}, which this version does not know"
+            remedy = "start the version that made it, or a newer one, or put back the backup from before"
+            raise StartError("DATABASE__DATABASE", f"{found}: {remedy}.") from error
 
     def scripts(self) -> ScriptDirectory:
         """The steps, each knowing the one before."""

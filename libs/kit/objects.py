@@ -10,6 +10,7 @@ from typing import Final, Literal
 from urllib.parse import urlsplit
 
 import obstore
+import structlog
 from minio import Minio
 from minio.commonconfig import ENABLED
 from minio.error import MinioException, S3Error
@@ -23,11 +24,16 @@ from urllib3.util import Timeout
 from libs.kit.errors import ServiceError
 from libs.kit.metrics.parts import STORE_FAILURES
 from libs.kit.settings import ObjectSettings
+from libs.kit.starting import StartError
 from libs.kit.telemetry import attributes as names
 from libs.kit.telemetry.tracing import Kind, Step
 
+log = structlog.get_logger(__name__)
+
 _STREAM_BYTES: Final = 4 << 20
 _LIST_PAGE: Final = 1_000
+_LOOK_S: Final = 5.0
+"""How long a process that starts waits for S3, which it can begin without."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +69,31 @@ class ObjectStore:
     async def answers(self) -> None:
         """Ask it for nothing that it has."""
         await self.head("nothing")
+
+    async def check_bucket(self) -> None:
+        """Return if the bucket is there and lets us in, or if S3 is away: that may pass.
+
+        Raises:
+            StartError: there is no such bucket, or we may not use it.
+        """
+        bucket, endpoint = self._settings.bucket, self._settings.endpoint
+        try:
+            async with asyncio.timeout(_LOOK_S):
+                with unavailable():
+                    is_there = await asyncio.to_thread(self._administrator().bucket_exists, bucket)
+        except TimeoutError:
+            log.warning("the object store is silent")
+            return
+        except ServiceError as error:
+            if isinstance(error.__cause__, S3Error):
+                refused = f"{endpoint} refuses us the bucket {bucket!r} ({error.__cause__.code})"
+                text = f"{refused}: give keys that may use it."
+                raise StartError("OBJECTS__SECRET_KEY_FILE", text) from error
+            log.warning("the object store is away", reason=error.message)
+            return
+        if not is_there:
+            text = f"{endpoint} has no bucket {bucket!r}: name one that is there, or have it made (s3-setup)."
+            raise StartError("OBJECTS__BUCKET", text)
 
     async def put(self, key: str, content: bytes) -> None:
         """Store `content`, replacing what was there."""

@@ -23,6 +23,7 @@ from libs.kit.health import Finding, Health
 from libs.kit.metrics import parts
 from libs.kit.metrics.measure import Measure
 from libs.kit.metrics.readings import Read, Readings, Rows
+from libs.kit.starting import StartError
 
 if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIEnvironment
@@ -35,10 +36,6 @@ _CLIENT_S: Final = 10.0
 """How long a client may take to say what it wants, and to take it."""
 _LOOP_S: Final = 5.0
 """An event loop that has not turned for so long hangs."""
-
-
-class PageError(Exception):
-    """The page cannot be opened where the settings want it."""
 
 
 class Page:
@@ -75,7 +72,7 @@ class Page:
         """Answer from now on; to be called in the event loop.
 
         Raises:
-            PageError: the address is in use, or is none of this machine.
+            StartError: the address is in use, or is none of this machine.
         """
         host, port = self._address
         if not port:
@@ -87,7 +84,7 @@ class Page:
             self._server = _Server(self._address, self._application(make_wsgi_app(everything)))
         except OSError as error:
             text = f"{host}:{port} cannot be opened: {error.strerror or error}; choose another port, 0 opens none."
-            raise PageError(text) from error
+            raise StartError("METRICS_PORT", text) from error
         threading.Thread(target=self._server.serve_forever, name="page", daemon=True).start()
 
     async def stop(self) -> None:

@@ -13,11 +13,13 @@ from pydantic import ValidationError
 from pydantic_settings import SettingsError
 
 from libs.kit.alive import StopRequest, keep_touching
-from libs.kit.page import PageError
-from libs.kit.settings import ServiceSettings
+from libs.kit.settings import NatsSettings, ServiceSettings, TracingSettings
+from libs.kit.starting import CANNOT_START, knock, why
 from libs.kit.telemetry import configure_logging
 from libs.kit.telemetry.tracing import configure_tracing, stop_tracing
 
+_SHARED: Final = {TracingSettings.__name__: str(TracingSettings.model_config.get("env_prefix", "")).rstrip("_")}
+"""Settings that all services read alike, and what their variables begin with."""
 BAD_SETTINGS: Final = 2
 """Exit status where a setting is missing or wrong."""
 WRONG_SETTINGS: Final = (ValidationError, SettingsError)
@@ -46,7 +48,8 @@ def run_service(service: str, read: Callable[[], Settings], build: Callable[[Set
         build: wires the service; called in the event loop.
 
     Returns:
-        The exit status: 0, or `BAD_SETTINGS` after one line per setting that is missing or wrong.
+        The exit status: 0; `BAD_SETTINGS` after one line per setting that is missing or wrong; `CANNOT_START` after one
+        line about what kept it from starting.
     """
     try:
         settings = read()
@@ -55,8 +58,17 @@ def run_service(service: str, read: Callable[[], Settings], build: Callable[[Set
         return BAD_SETTINGS
     configure_logging(service, level=settings.log_level)
     configure_tracing(service, settings.tracing)
-    uvloop.run(_serve(settings, build))
-    stop_tracing()
+    stop = StopRequest()
+    try:
+        uvloop.run(_serve(settings, build, stop))
+    except Exception as error:
+        line = None if stop.awaited.is_set() else why(service, settings, error)
+        if line is None:
+            raise
+        print(line, file=sys.stderr)  # noqa: T201 - one line, as of every wrong setting
+        return CANNOT_START
+    finally:
+        stop_tracing()
     return 0
 
 
@@ -66,9 +78,10 @@ def refused(service: str, error: ValidationError | SettingsError) -> str:
         found = _FIELD.search(str(error))
         variable = f"{service}_{found[1]}".upper() if found else service.upper()
         return f'{service}: {variable}: must be JSON, for example ["default"]'
+    prefix = _SHARED.get(error.title, service)
     lines = []
     for one in error.errors(include_url=False, include_input=False):
-        variable = f"{service}_{'__'.join(str(part) for part in one['loc'])}".upper()
+        variable = f"{prefix}_{'__'.join(str(part) for part in one['loc'])}".upper()
         lines.append(f"{service}: {variable}: {one['msg']}")
     return "\n".join(lines)
 
@@ -80,16 +93,14 @@ def spare_collector() -> None:
     gc.set_threshold(_NEW_OBJECTS)
 
 
-async def _serve(settings: Settings, build: Callable[[Settings], App]) -> None:
-    stop = StopRequest()
+async def _serve(settings: Settings, build: Callable[[Settings], App], stop: StopRequest) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
+    nats = getattr(settings, "nats", None)
+    if isinstance(nats, NatsSettings):
+        await knock(nats)
     app = build(settings)
     spare_collector()
     async with keep_touching(settings.alive_file, stop.awaited):
-        try:
-            await app.run(stop)
-        except PageError as error:
-            print(f"METRICS_PORT: {error}", file=sys.stderr)  # noqa: T201 - one line, as of every wrong setting
-            raise SystemExit(BAD_SETTINGS) from error
+        await app.run(stop)

@@ -1,5 +1,6 @@
 """uvicorn as this gateway runs it: with connections that answer the hot paths themselves."""
 
+import socket
 from functools import partial
 from types import FrameType
 from typing import Final
@@ -9,11 +10,31 @@ import uvicorn
 from libs.kit import clock
 from services.gateway.app import Gateway
 from services.gateway.connection import KEEP_ALIVE_S, ClientConnection
+from services.gateway.settings import Settings
 
 _BACKSTOP_S: Final = 5.0
 _MAX_FRAME_BYTES: Final = 4_096
 _TICKS_PER_LOOK: Final = 50
 """Of uvicorn's tenths of a second, between two looks for idle connections."""
+
+
+def listen(settings: Settings) -> socket.socket:
+    """The gateway's address, taken; nobody can connect before the server begins.
+
+    Raises:
+        OSError: somebody else has it, or it is none of this machine.
+    """
+    family, kind, protocol, _, address = socket.getaddrinfo(
+        settings.host, settings.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+    )[0]
+    listener = socket.socket(family, kind, protocol)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(address)
+    except OSError:
+        listener.close()
+        raise
+    return listener
 
 
 class Server(uvicorn.Server):

@@ -8,6 +8,7 @@ import sys
 import uvloop
 
 from libs.kit.process import BAD_SETTINGS, WRONG_SETTINGS, refused
+from libs.kit.starting import CANNOT_START, StartError, why
 from libs.kit.telemetry import configure_logging
 from libs.kit.telemetry.tracing import stop_tracing
 from services.inference.app import REPLACE, serve
@@ -24,7 +25,11 @@ def main() -> int:
         print(refused("inference", error), file=sys.stderr)  # noqa: T201 - logging is not configured yet
         return BAD_SETTINGS
     configure_logging("inference")
-    status = uvloop.run(serve(settings))
+    try:
+        status = uvloop.run(serve(settings))
+    except StartError as error:
+        print(why("inference", settings, error), file=sys.stderr)  # noqa: T201 - one line, as of a wrong setting
+        return CANNOT_START
     stop_tracing()
     if status == REPLACE:
         _replace()

@@ -19,6 +19,7 @@ from libs.kit.health import Health
 from libs.kit.metrics.connection import show_bus
 from libs.kit.page import Page
 from libs.kit.process import spare_collector
+from libs.kit.starting import knock
 from libs.kit.telemetry.tracing import configure_tracing
 from services.inference.beginning import first_base, order
 from services.inference.deployment import Follower
@@ -229,10 +230,15 @@ def build_app(settings: Settings) -> App:
 
 
 async def serve(settings: Settings) -> int:
-    """Run one worker until a signal ends it; the process's exit status, or `REPLACE`."""
+    """Run one worker until a signal ends it; the process's exit status, or `REPLACE`.
+
+    Raises:
+        StartError: the bus refuses it.
+    """
     app = build_app(settings)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, app.terminate)
+    await knock(settings.nats)
     async with keep_touching(settings.alive_file, app.ready):
         return await app.run()

@@ -74,12 +74,15 @@ class Registry:
 
         Raises:
             ServiceError: `storage_unavailable`, the database did not answer in time.
+            StartError: what is there will not serve this process, however long it is waited for.
+            TimeoutError, NatsError: the bus did not answer.
             TimeoutError, NatsError: the bus did not.
             PageError: the page cannot be opened.
         """
         self.page.start()
         deadline_s = clock.monotonic_s() + self._settings.start_timeout_s
         await insist(lambda: migrate(self.database), deadline_s)
+        await self.store.check_bucket()
         # While the bus is away the client tries for ever; a process that cannot serve should rather end and say why.
         async with asyncio.timeout(self._settings.start_timeout_s):
             await insist(self.broker.start, deadline_s)

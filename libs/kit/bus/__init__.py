@@ -5,7 +5,14 @@ everything that is not on the hot path uses nats-py.
 """
 
 from libs.kit.bus.client import BusClient
-from libs.kit.bus.errors import BusError, BusOverloadedError, BusPayloadError, BusTimeoutError, BusUnavailableError
+from libs.kit.bus.errors import (
+    BusError,
+    BusOverloadedError,
+    BusPayloadError,
+    BusRefusedError,
+    BusTimeoutError,
+    BusUnavailableError,
+)
 from libs.kit.bus.headers import encode_headers, header_value, status_of
 from libs.kit.bus.options import BusOptions
 from libs.kit.bus.parser import Message
@@ -17,6 +24,7 @@ __all__ = [
     "BusOptions",
     "BusOverloadedError",
     "BusPayloadError",
+    "BusRefusedError",
     "BusTimeoutError",
     "BusUnavailableError",
     "Message",

@@ -14,6 +14,7 @@ from libs.kit import clock
 from libs.kit.bus.errors import (
     BusOverloadedError,
     BusPayloadError,
+    BusRefusedError,
     BusTimeoutError,
     BusUnavailableError,
 )
@@ -28,6 +29,8 @@ log = structlog.get_logger(__name__)
 Handler = Callable[[Message], None]
 NO_RESPONDERS: Final = 503
 _DEFAULT_MAX_PAYLOAD_BYTES: Final = 1 << 20
+_REFUSED: Final = "Authorization Violation"
+"""What the server says to a user whom it does not know by this password."""
 _PING: Final = b"PING\r\n"
 _CRLF: Final = b"\r\n"
 
@@ -65,7 +68,8 @@ class BusClient(asyncio.Protocol):
         """Connect once; from then on the connection is kept until `close`.
 
         Raises:
-            BusUnavailableError: the server cannot be reached or refuses the credentials.
+            BusUnavailableError: the server cannot be reached.
+            BusRefusedError: it does not take the credentials.
         """
         await self._open()
         self._keeper = asyncio.create_task(self._keep(), name="bus-keeper")
@@ -314,7 +318,8 @@ class BusClient(asyncio.Protocol):
                 self._transport.abort()
             self._lost.set()
             self.last_error = str(error) or "timed out"
-            raise BusUnavailableError(f"NATS at {address}: {self.last_error}") from error
+            failure = BusRefusedError if _REFUSED in self.last_error else BusUnavailableError
+            raise failure(f"NATS at {address}: {self.last_error}") from error
         if self._transport is None:
             raise BusUnavailableError(f"NATS at {address}: the connection ended during the greeting")
         self.connected, self.last_error, self._missed_pongs = True, "", 0

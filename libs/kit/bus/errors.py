@@ -9,6 +9,10 @@ class BusUnavailableError(BusError):
     """There is no connection to the server, or nobody listens on the subject."""
 
 
+class BusRefusedError(BusUnavailableError):
+    """The server does not know this user by this password."""
+
+
 class BusTimeoutError(BusError):
     """No answer came in time; whether the message arrived is unknown."""
 

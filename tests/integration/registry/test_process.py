@@ -49,7 +49,7 @@ async def test_a_process_that_is_refused_ends_and_says_why(which: str, ground: R
     name = "REGISTRY_NATS__PASSWORD_FILE" if which == "bus" else "REGISTRY_DATABASE__PASSWORD_FILE"
     done = await _run({**ground.environment(start_timeout_s=2.0), name: str(wrong)})
     assert done.returncode == 1
-    assert ("Authorization" if which == "bus" else "password") in done.stderr
+    assert ("NATS__PASSWORD_FILE" if which == "bus" else "DATABASE__PASSWORD_FILE") in done.stderr
     assert "registry started" not in done.stderr
 
 

@@ -20,7 +20,8 @@ from libs.kit.health import Health
 from libs.kit.metrics import parts
 from libs.kit.metrics.measure import Measure, counter, gauge
 from libs.kit.metrics.readings import Rows
-from libs.kit.page import Page, PageError
+from libs.kit.page import Page
+from libs.kit.starting import StartError
 from libs.testkit.ports import free_port
 from libs.testkit.wait import eventually
 
@@ -119,7 +120,7 @@ async def test_an_event_loop_that_hangs_is_neither_alive_nor_ready(monkeypatch: 
 async def test_a_port_in_use_is_named() -> None:
     async with opened() as (_, port):
         other = Page(("127.0.0.1", port), Health())
-        with pytest.raises(PageError, match=rf"127\.0\.0\.1:{port} cannot be opened: .* choose another port"):
+        with pytest.raises(StartError, match=rf"127\.0\.0\.1:{port} cannot be opened: .* choose another port"):
             other.start()
     closed = Page(("127.0.0.1", 0), Health())
     closed.start()
