@@ -19,6 +19,7 @@ from pydantic_core import PydanticUndefined
 from pydantic_settings import BaseSettings
 
 from deploy.docker.variables import VARIABLES
+from libs.kit.settings import TracingSettings
 
 SERVICES: Final = Path(__file__).resolve().parents[2] / "services"
 _WIDTH: Final = 116
@@ -38,6 +39,8 @@ def render() -> str:
     """The text of `.env.example`."""
     blocks = [_HEAD, "\n# --- docker-compose.yml ---\n"]
     blocks += [_entry(each.name, each.default, f"{each.sentence} [{each.unit}]") for each in VARIABLES]
+    blocks.append("\n# --- every service (one's own, such as GATEWAY_TRACING__SAMPLE_RATIO, wins over these) ---\n")
+    blocks += [_entry(name, default, said) for name, default, said in fields(TracingSettings)]
     for service, settings in classes().items():
         blocks.append(f"\n# --- {service} (what docker-compose.yml sets itself wins over these) ---\n")
         blocks += [_entry(name, default, said) for name, default, said in fields(settings)]
@@ -56,6 +59,9 @@ def fields(settings: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, A
     said = _docstrings(settings)
     for name, field in settings.model_fields.items():
         variable = f"{prefix}{name}".upper()
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseSettings):
+            # Read from variables of its own, which stand above.
+            continue
         if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
             yield from fields(field.annotation, f"{prefix}{name}__")
             continue

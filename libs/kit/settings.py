@@ -5,13 +5,15 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from pydantic import BaseModel, Field, SecretStr, field_validator
-from pydantic_settings import BaseSettings
+from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from libs.kit.bus.options import BusOptions
 
 
-class TracingSettings(BaseModel):
-    """Whether a process records traces, and of how many requests."""
+class TracingSettings(BaseSettings):
+    """Whether a process records traces, and of how many requests: `LLMOS_TRACING_*`, or a service's own settings."""
+
+    model_config = SettingsConfigDict(env_prefix="LLMOS_TRACING_")
 
     endpoint: str = ""
     """Where traces are sent by OTLP over HTTP, for example http://127.0.0.1:4318; empty: none are recorded."""

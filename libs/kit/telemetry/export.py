@@ -13,7 +13,7 @@ import structlog
 from opentelemetry.context import Context
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.sdk.resources import Resource
-from opentelemetry.sdk.trace import SpanLimits, TracerProvider
+from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from opentelemetry.sdk.trace.sampling import ALWAYS_ON
 from opentelemetry.trace import (
@@ -31,10 +31,12 @@ from opentelemetry.trace import Span as OtelSpan
 from libs.kit import clock
 from libs.kit.telemetry import attributes as names
 from libs.kit.telemetry.traceparent import Parent, write
-from libs.kit.telemetry.tracing import Attributes, Kind
+from libs.kit.telemetry.tracing import Attributes, Kind, Value
 
 log = structlog.get_logger(__name__)
 
+LAST_THREAD: Final = "last-spans"
+"""Sends what waits when the process ends."""
 _PATH: Final = "/v1/traces"
 _SEND_TIMEOUT_S: Final = 5.0
 _STOP_TIMEOUT_S: Final = 2.0
@@ -61,7 +63,7 @@ class RecordedSpan:
 
     def set(self, attributes: Attributes) -> None:
         """Say more about it."""
-        self._span.set_attributes(attributes)
+        self._span.set_attributes({name: _short(value) for name, value in attributes.items()})
 
     def rename(self, name: str) -> None:
         """Its name is known better than when it began."""
@@ -85,7 +87,7 @@ class Exporting:
     def __init__(self, service: str, endpoint: str) -> None:
         """Send to the collector at `endpoint`, by OTLP over HTTP."""
         _Seldom().take_over(logging.getLogger("opentelemetry"))
-        exporter = OTLPSpanExporter(endpoint=endpoint.rstrip("/") + _PATH, timeout=_SEND_TIMEOUT_S)
+        self._exporter = OTLPSpanExporter(endpoint=endpoint.rstrip("/") + _PATH, timeout=_SEND_TIMEOUT_S)
         self._provider = TracerProvider(
             sampler=ALWAYS_ON,
             resource=Resource.create(
@@ -95,12 +97,11 @@ class Exporting:
                     "service.instance.id": clock.new_instance_id(""),
                 }
             ),
-            span_limits=SpanLimits(max_span_attribute_length=_MAX_VALUE_CHARS),
             shutdown_on_exit=False,
         )
         self._provider.add_span_processor(
             BatchSpanProcessor(
-                exporter,
+                self._exporter,
                 max_queue_size=_WAITING_SPANS,
                 max_export_batch_size=_BATCH_SPANS,
                 schedule_delay_millis=_DELAY_MS,
@@ -119,10 +120,18 @@ class Exporting:
         )
 
     def stop(self) -> None:
-        """Send what waits, for two seconds at most; the thread that still sends then ends with the process."""
-        last = threading.Thread(target=self._provider.shutdown, name="last-spans", daemon=True)
+        """Send what waits, for two seconds at most."""
+        last = threading.Thread(target=self._provider.shutdown, name=LAST_THREAD, daemon=True)
         last.start()
         last.join(_STOP_TIMEOUT_S)
+        if last.is_alive():
+            # It gives up what is left as soon as what it has begun ends, and does not keep the process.
+            self._exporter.shutdown()  # type: ignore[no-untyped-call] # it has no types
+
+
+def _short(value: Value) -> Value:
+    """Cut here: the library would tell of each that it cuts."""
+    return value[:_MAX_VALUE_CHARS] if isinstance(value, str) else value
 
 
 def _remote(parent: Parent) -> SpanContext:

@@ -30,7 +30,7 @@ def configure_logging(service: str, *, level: str = "INFO") -> None:
         structlog.stdlib.add_logger_name,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         name_service,
-        _name_trace,
+        name_trace,
     ]
     structlog.configure(
         processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
@@ -56,7 +56,7 @@ def configure_logging(service: str, *, level: str = "INFO") -> None:
         logging.getLogger(name).setLevel(logging.WARNING)
 
 
-def _name_trace(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
+def name_trace(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
     """A line of a recorded trace says which it is, so that either leads to the other."""
     span = tracing.current()
     if span is not None:

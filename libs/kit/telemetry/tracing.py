@@ -32,12 +32,17 @@ class Kind(IntEnum):
 class Span(Protocol):
     """One thing that one process did, recorded when it ends; one that never ends is never seen."""
 
-    trace_id: str
-    """32 hex digits."""
-    span_id: str
-    """16 hex digits."""
-    traceparent: str
-    """Tells whoever is asked next that this is what asks."""
+    @property
+    def trace_id(self) -> str:
+        """32 hex digits."""
+
+    @property
+    def span_id(self) -> str:
+        """16 hex digits."""
+
+    @property
+    def traceparent(self) -> str:
+        """Tells whoever is asked next that this is what asks."""
 
     def set(self, attributes: Attributes) -> None:
         """Say more about it."""
