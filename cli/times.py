@@ -30,6 +30,14 @@ def since_ms(text: str) -> int:
         raise typer.BadParameter(f"{text!r} is neither like 30m, 12h, 7d nor a date", param_hint="--since") from None
 
 
+def duration(ms: int) -> str:
+    """How long something has been going on, for people."""
+    seconds = ms // 1000
+    if seconds < 60:
+        return f"{seconds} s"
+    return f"{seconds // 60} min" if seconds < 3600 else f"{seconds // 3600} h {seconds % 3600 // 60:02} min"
+
+
 def until_ms(text: str) -> int:
     """Milliseconds since 1970 of `12h` or `30d` from now, or of an ISO date or time (local unless it says); 0 of "".
 

@@ -17,6 +17,7 @@ err: Final = Console(highlight=False, stderr=True)
 
 WELL: Final = "[green]✓[/green]"
 BAD: Final = "[red]✗[/red]"
+DOUBTFUL: Final = "[yellow]![/yellow]"
 SYMBOLS: Final = {
     PartPhase.READY: WELL,
     PartPhase.DONE: WELL,

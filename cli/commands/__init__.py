@@ -26,6 +26,7 @@ COMMANDS: Final = {
     "impact": "What a judgement shaped",
     "rebuild": "Make a version again, and compare",
     "status": "What runs, where, and how to reach it",
+    "services": "Who answers on the bus, and what each lacks",
     "logs": "What the processes say",
     "down": "Stop everything",
     "doctor": "Check this machine and this checkout",

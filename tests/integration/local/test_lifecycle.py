@@ -2,15 +2,18 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
+from typing import Any
 
 import msgspec
 
 from deploy.local import lock, processes
 from deploy.local.options import StackOptions
 from deploy.local.state import PartPhase, Phase
+from libs.contracts.discovery import SERVICES
 from tests.integration.local.conftest import Commanded, until
 
 FASTEST_PYTHON_MS = 100
@@ -27,6 +30,45 @@ def test_status_tells_programs_how_to_reach_it(shared_stack: Commanded) -> None:
     assert told["phase"] == Phase.READY
     assert {part["phase"] for part in told["parts"]} == {PartPhase.READY, PartPhase.DONE}
     assert told["ports"]["gateway"] == int(told["base_url"].split(":")[2].split("/")[0])
+
+
+def _services(told: dict[str, Any]) -> dict[str, list[dict[str, Any]]]:
+    return {service["name"]: service["instances"] for service in told["services"]}
+
+
+def _status(stack: Commanded) -> dict[str, Any]:
+    told: dict[str, Any] = json.loads(stack.run("status", "--json").stdout)
+    return told
+
+
+def test_every_service_answers_on_the_bus_as_the_process_that_runs(shared_stack: Commanded) -> None:
+    until(lambda: all(each and each[0].get("ready") for each in _services(_status(shared_stack)).values()), "everybody", 120)
+    told = _status(shared_stack)
+    found = _services(told)
+
+    assert set(found) == set(SERVICES)
+    pids = {part["name"].partition("-")[0]: part["pid"] for part in told["parts"]}
+    assert {name: each[0]["pid"] for name, each in found.items()} == {name: pids[name] for name in SERVICES}
+    asked = next(one for one in found["registry"][0]["endpoints"] if one["name"] == "version_list")
+    assert asked["requests"] > 0, "the stack itself has asked whether it answers"
+    assert shared_stack.run("status").stdout.count(" ready") >= len(SERVICES)
+    listed = shared_stack.run("services")
+    assert (listed.returncode, all(name in listed.stdout for name in SERVICES)) == (0, True), listed.stdout
+
+
+def test_status_says_who_runs_but_does_not_answer(shared_stack: Commanded) -> None:
+    before = {part.name: part for part in shared_stack.state.parts}
+    os.kill(before["events"].pid, signal.SIGSTOP)
+    try:
+        shown = shared_stack.run("status").stdout
+        assert not _services(_status(shared_stack))["events"]
+        listed = shared_stack.run("services")
+    finally:
+        os.kill(before["events"].pid, signal.SIGCONT)
+
+    assert re.search(r"! +events .*does not answer on the bus", shown), shown
+    assert (listed.returncode, "nobody answers" in listed.stdout) == (1, True)
+    until(lambda: bool(_services(_status(shared_stack))["events"]), "its answer", 120)
 
 
 def test_it_answers_through_the_official_sdk(shared_stack: Commanded) -> None:
