@@ -26,7 +26,7 @@ from services.gateway.exchange import Exchange
 from services.gateway.identity import Principal
 from services.gateway.inflight import InFlight
 from services.gateway.limits.limiter import Limiter
-from services.gateway.limits.telling import left_lines
+from services.gateway.limits.telling import left
 from services.gateway.mirror import Nobody
 
 ROUTE: Final = ROUTES["/v1/chat/completions"]
@@ -82,7 +82,7 @@ async def _measure(requests: int) -> list[tuple[str, float, float]]:
         exchange = Exchange(ROUTE, Nobody())
         exchange.work_began = True
         await limiter.admit(exchange, limiter.limits_of(limited), decode(ROUTE, body), body)
-        left_lines(exchange.limited, clock.monotonic_s())
+        exchange.dialect.limit_lines(left(exchange.limited, clock.monotonic_s()))
         assert exchange.reservation is not None
         limiter.settle(exchange.reservation, exchange, _ended(exchange))
 

@@ -9,7 +9,7 @@ from libs.kit import clock
 from libs.kit.errors import ServiceError
 from services.gateway.exchange import Exchange
 from services.gateway.inflight import InFlight
-from services.gateway.limits.telling import left_lines
+from services.gateway.limits.telling import left
 
 Headers = list[tuple[bytes, bytes]]
 
@@ -160,7 +160,7 @@ def _answer_lines(exchange: Exchange, inflight: InFlight, *, streamed: bool) -> 
 
 
 def _limit_lines(exchange: Exchange) -> bytes:
-    return left_lines(exchange.limited, clock.monotonic_s()) if exchange.limited else b""
+    return exchange.dialect.limit_lines(left(exchange.limited, clock.monotonic_s())) if exchange.limited else b""
 
 
 @lru_cache(maxsize=256)

@@ -73,7 +73,7 @@ class Account:
         return False
 
 
-async def ask(port: int, key: str, **more: Any) -> Answer:
+async def ask(port: int, key: str, *, path: str = "/v1/chat/completions", **more: Any) -> Answer:
     """One request on a connection of its own, for little processor time, as there are thousands of them.
 
     Raises:
@@ -81,16 +81,16 @@ async def ask(port: int, key: str, **more: Any) -> Answer:
     """
     try:
         async with asyncio.timeout(_ANSWER_S):
-            return await _ask(port, key, more)
+            return await _ask(port, key, path, more)
     except TimeoutError as error:
         raise AssertionError(f"nobody answered within {_ANSWER_S} s") from error
 
 
-async def _ask(port: int, key: str, more: dict[str, Any]) -> Answer:
+async def _ask(port: int, key: str, path: str, more: dict[str, Any]) -> Answer:
     content = msgspec.json.encode({**ASKED, **more})
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     try:
-        head = f"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nConnection: close\r\nAuthorization: Bearer {key}\r\n"
+        head = f"POST {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nAuthorization: Bearer {key}\r\n"
         writer.write(f"{head}Content-Length: {len(content)}\r\n\r\n".encode() + content)
         await writer.drain()
         raw = await reader.read(-1)

@@ -142,6 +142,10 @@ async def check_rates(here: Scene) -> None:
     assert 0 <= int(answer.headers["x-ratelimit-remaining-requests"]) <= 20
     assert answer.headers["x-ratelimit-reset-requests"].endswith("s")
     assert int(answer.headers["x-ratelimit-remaining-tokens"]) > 900_000
+    messages = await ask(here.ports[0], key, path="/v1/messages")
+    assert messages.headers["anthropic-ratelimit-requests-limit"] == "20"
+    assert messages.headers["anthropic-ratelimit-tokens-reset"].endswith("Z")
+    assert not any(name.startswith("x-ratelimit") for name in messages.headers)
     if answer.status == REFUSED:
         assert float(answer.headers["retry-after-ms"]) > 0
 

@@ -1,10 +1,15 @@
-"""Errors as the Anthropic SDKs read them."""
+"""Errors and limits as the Anthropic SDKs read them."""
 
+import math
+from collections.abc import Iterable
+from datetime import UTC, datetime
 from typing import Final
 
 import msgspec
 
+from libs.kit import clock
 from libs.kit.errors import ServiceError
+from services.gateway.dialects.left import Left
 
 _OVERLOADED: Final = frozenset({"queue_full", "queue_timeout", "no_worker"})
 _OVERLOADED_STATUS: Final = 529
@@ -38,3 +43,17 @@ class Anthropic:
     def event(self, error: ServiceError, request_id: str, last_sent: bytes) -> bytes:  # noqa: ARG002 - OpenAI numbers
         """The same document as a named event; nothing may follow."""
         return b"event: error\ndata: %b\n\n" % self.body(error, request_id)
+
+    def limit_lines(self, left: Iterable[Left]) -> bytes:
+        """`anthropic-ratelimit-{requests,tokens}-{limit,remaining,reset}`; a reset is a moment (RFC 3339)."""
+        now_s = clock.unix_ms() / 1000
+        return b"".join(
+            b"anthropic-ratelimit-%b-limit: %d\r\nanthropic-ratelimit-%b-remaining: %d\r\n"
+            b"anthropic-ratelimit-%b-reset: %b\r\n"
+            % (one.name, one.limit, one.name, one.remaining, one.name, _moment(now_s + one.reset_s))
+            for one in left
+        )
+
+
+def _moment(unix_s: float) -> bytes:
+    return f"{datetime.fromtimestamp(math.ceil(unix_s), UTC):%Y-%m-%dT%H:%M:%SZ}".encode()

@@ -1,10 +1,10 @@
 """What clients are told of their limits: refusals, and how much is left."""
 
-import math
 from typing import Final
 
 from libs.kit import clock
 from libs.kit.errors import ServiceError
+from services.gateway.dialects import Left
 from services.gateway.limits.holders import BUDGET, REQUESTS, SLOTS, TOKENS, Holder
 
 _SLOT_RETRY_S: Final = 1.0
@@ -44,9 +44,9 @@ def is_hopeless(holder: Holder, kind: int, tokens: int, now_s: float) -> bool:
     return holder.in_use()[kind] + amount > holder.maxima[kind] or now_s < holder.refused_until_s
 
 
-def left_lines(holders: tuple[Holder, ...], now_s: float) -> bytes:
-    """Header lines that say how much of each limit per minute is left, of the holder that has least of it."""
-    lines = b""
+def left(holders: tuple[Holder, ...], now_s: float) -> list[Left]:
+    """How much of each limit per minute is left, of the holder that has least of it."""
+    found = []
     for kind, name in ((REQUESTS, b"requests"), (TOKENS, b"tokens")):
         tightest: Holder | None = None
         least = 0
@@ -54,30 +54,12 @@ def left_lines(holders: tuple[Holder, ...], now_s: float) -> bytes:
             limit = holder.maxima[kind]
             if limit:
                 used = holder.window.requests if kind == REQUESTS else holder.window.tokens
-                left = max(0, limit - used - holder.elsewhere[kind])
-                if tightest is None or left < least:
-                    tightest, least = holder, left
+                remaining = max(0, limit - used - holder.elsewhere[kind])
+                if tightest is None or remaining < least:
+                    tightest, least = holder, remaining
         if tightest is not None:
-            reset = duration_text(tightest.window.empty_s(now_s))
-            lines += b"x-ratelimit-limit-%b: %d\r\nx-ratelimit-remaining-%b: %d\r\nx-ratelimit-reset-%b: %b\r\n" % (
-                name,
-                tightest.maxima[kind],
-                name,
-                least,
-                name,
-                reset,
-            )
-    return lines
-
-
-def duration_text(seconds: float) -> bytes:
-    """As the SDKs' users know it: `1s`, `6m0s`, `1h0m0s`."""
-    whole = math.ceil(seconds)
-    minutes, rest = divmod(whole, 60)
-    hours, minutes = divmod(minutes, 60)
-    if hours:
-        return b"%dh%dm%ds" % (hours, minutes, rest)
-    return b"%dm%ds" % (minutes, rest) if minutes else b"%ds" % rest
+            found.append(Left(name, tightest.maxima[kind], least, tightest.window.empty_s(now_s)))
+    return found
 
 
 def _refused(holder: Holder, kind: int, tokens: int, now_s: float) -> ServiceError:

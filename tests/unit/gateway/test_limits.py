@@ -1,6 +1,7 @@
 """What a request may cost, what a refusal says, and what the headers tell."""
 
 import hashlib
+from datetime import datetime, timedelta
 from typing import cast
 
 import msgspec
@@ -9,15 +10,17 @@ import pytest
 from libs.contracts.identity import LEASE_TTL_S, Amounts, Grant, KeyRecord, Leased, Limits
 from libs.contracts.permissions import Role
 from libs.contracts.requests import ROUTES
+from libs.kit import clock
 from libs.kit.bus import BusClient
 from services.gateway.bodies import decode
 from services.gateway.dialects import dialect_of
+from services.gateway.dialects.openai import duration_text
 from services.gateway.identity import Keyring
 from services.gateway.limits import bounds
 from services.gateway.limits.book import Book
 from services.gateway.limits.holders import REQUESTS, Holder
 from services.gateway.limits.limiter import Limiter
-from services.gateway.limits.telling import duration_text, is_hopeless, left_lines, refusal, too_large
+from services.gateway.limits.telling import is_hopeless, left, refusal, too_large
 from services.gateway.replies import retry_headers
 
 CHAT = "/v1/chat/completions"
@@ -120,11 +123,24 @@ def test_headers_tell_of_the_holder_that_has_least_left() -> None:
     wide = Holder("project:p", Limits(requests_per_minute=1_000))
     book.reserve((holder,), 30, 100.5)
 
-    lines = left_lines((wide, holder), 101.0).decode()
+    found = left((wide, holder), 101.0)
+    lines = dialect_of("openai").limit_lines(found).decode()
 
     assert "x-ratelimit-limit-requests: 9\r\nx-ratelimit-remaining-requests: 6\r\n" in lines
     assert "x-ratelimit-limit-tokens: 100\r\nx-ratelimit-remaining-tokens: 70\r\n" in lines
     assert "x-ratelimit-reset-requests: 1m0s\r\n" in lines
+    began_s = clock.unix_ms() / 1000
+    anthropic = dialect_of("anthropic").limit_lines(found).decode()
+    told = dict(line.split(": ", 1) for line in anthropic.splitlines())
+    of = "anthropic-ratelimit-"
+    assert [told[f"{of}requests-limit"], told[f"{of}requests-remaining"]] == ["9", "6"]
+    assert [told[f"{of}tokens-limit"], told[f"{of}tokens-remaining"]] == ["100", "70"]
+    for name in ("requests", "tokens"):
+        reset = datetime.fromisoformat(told[f"{of}{name}-reset"])
+        assert reset.utcoffset() == timedelta(0)
+        assert began_s + 59 <= reset.timestamp() <= clock.unix_ms() / 1000 + 62
+    assert len(told) == 6
+    assert dialect_of("anthropic").limit_lines([]) == b""
 
 
 @pytest.mark.parametrize(
