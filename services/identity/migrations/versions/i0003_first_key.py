@@ -7,7 +7,7 @@ from alembic import op
 revision = "i0003"
 down_revision = "i0002"
 
-GUARD: Final = """
+_GUARD: Final = """
 create or replace function identity.guard_keys() returns trigger language plpgsql as $$ begin
     if (new.digest, new.role, new.scopes, new.models, new.tenant{more_new}) is distinct from
        (old.digest, old.role, old.scopes, old.models, old.tenant{more_old}) then
@@ -43,10 +43,10 @@ def upgrade() -> None:
         update identity.keys set first_key = line.first_key from line where keys.id = line.id
         """
     )
-    op.execute(GUARD.format(more_new=", new.first_key", more_old=", old.first_key"))
+    op.execute(_GUARD.format(more_new=", new.first_key", more_old=", old.first_key"))
 
 
 def downgrade() -> None:
     """Remove it."""
-    op.execute(GUARD.format(more_new="", more_old=""))
+    op.execute(_GUARD.format(more_new="", more_old=""))
     op.drop_column("keys", "first_key", schema="identity")
