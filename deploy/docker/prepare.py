@@ -97,7 +97,7 @@ def shares(home: Home) -> Mapping[str, Mapping[str, str]]:
     for name in postgres.SERVICES:
         services[name] |= _named(home, postgres.secret_name(name))
     admin = _named(home, postgres.SECRET_NAME)
-    setup = _named(home, "nats_provisioner", postgres.SECRET_NAME, *map(postgres.secret_name, postgres.SERVICES))
+    setup = _named(home, "nats_provisioner", postgres.SECRET_NAME, *map(postgres.secret_name, postgres.ROLES))
     return {**services, "postgres": admin, "setup": setup}
 
 

@@ -7,12 +7,12 @@ import sys
 from pathlib import Path
 from typing import Final
 
-from deploy.local.parts.postgres import DATABASE, SERVICES, USER, program
+from deploy.local.parts.postgres import DATABASE, OWNERS, SERVICES, USER, program
 
 _DONE: Final = "llmos-initialised"
 _WHO_MAY_CONNECT: Final = "".join(
     f"host {database} {role} 127.0.0.1/32 scram-sha-256\n"
-    for database, role in (("all", USER), *((service, service) for service in SERVICES))
+    for database, role in (("all", USER), *((service, service) for service in SERVICES), *OWNERS.items())
 )
 _CHILD: Final = Path(__file__).with_name("child.py")
 

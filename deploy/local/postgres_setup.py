@@ -10,44 +10,65 @@ from pathlib import Path
 
 import asyncpg  # type: ignore[import-untyped] # it ships no types
 
-from deploy.local.parts.postgres import DATABASE, SERVICES, USER
+from deploy.local.parts.postgres import DATABASE, OWNERS, ROLES, SERVICES, USER
 
 
 def main() -> None:
     """Set it up and say what was made."""
     address, own, *services = sys.argv[1:]
     passwords = {name: _read(path) for name, _, path in (each.partition("=") for each in services)}
-    print(asyncio.run(_set_up(address, _read(own), passwords)))  # noqa: T201 - this is the log
+    print(asyncio.run(set_up(address, _read(own), passwords)))  # noqa: T201 - this is the log
 
 
-async def _set_up(address: str, own_password: str, passwords: dict[str, str]) -> str:
+async def set_up(address: str, own_password: str, passwords: dict[str, str]) -> str:
+    """Make what is missing for these roles; what was made, in words."""
     host, _, port = address.rpartition(":")
-    connection = await asyncpg.connect(host=host, port=int(port), user=USER, database=DATABASE, password=own_password)
+    place = {"host": host, "port": int(port), "user": USER, "password": own_password}
+    connection = await asyncpg.connect(**place, database=DATABASE)
     try:
-        made = [f"{what} of {name}" for name in passwords for what in await _service(connection, name, passwords[name])]
+        made = [f"role {name}" for name in passwords if await _role(connection, name, passwords[name])]
+        made += [f"database {name}" for name in SERVICES if name in passwords and await _database(connection, name)]
         await connection.execute(f"revoke connect on database {DATABASE}, postgres from public")
     finally:
         await connection.close()
+    for name, owner in OWNERS.items():
+        if name in passwords:
+            await _hand_over(await asyncpg.connect(**place, database=name), name, owner)
     return f"made: {', '.join(made) or 'nothing, all is there'}"
 
 
-async def _service(connection: asyncpg.Connection, name: str, password: str) -> list[str]:
-    """Role and database of one service; what had to be made."""
-    if name not in SERVICES:
-        sys.exit(f"{name!r} is no service with a database")
-    made = []
-    if not await connection.fetchval("select 1 from pg_roles where rolname = $1", name):
+async def _role(connection: asyncpg.Connection, name: str, password: str) -> bool:
+    """Whether the role had to be made."""
+    if name not in ROLES:
+        sys.exit(f"{name!r} is no role of a service with a database")
+    is_missing = not await connection.fetchval("select 1 from pg_roles where rolname = $1", name)
+    if is_missing:
         await connection.execute(f"create role {name} login nosuperuser nocreatedb nocreaterole noinherit")
-        made.append("role")
     # DDL takes no parameters; the server itself quotes the literal.
     await connection.execute(
         await connection.fetchval(f"select format('alter role {name} password %L', $1::text)", password)
     )
-    if not await connection.fetchval("select 1 from pg_database where datname = $1", name):
-        await connection.execute(f"create database {name} owner {name}")
-        made.append("database")
+    return is_missing
+
+
+async def _database(connection: asyncpg.Connection, name: str) -> bool:
+    """Whether the database had to be made."""
+    is_missing = not await connection.fetchval("select 1 from pg_database where datname = $1", name)
+    if is_missing:
+        await connection.execute(f"create database {name} owner {OWNERS.get(name, name)}")
     await connection.execute(f"revoke all on database {name} from public")
-    return made
+    return is_missing
+
+
+async def _hand_over(connection: asyncpg.Connection, name: str, owner: str) -> None:
+    """Let the owner have the database, also one that the service's own role made, and the service come in."""
+    try:
+        await connection.execute(f"reassign owned by {name} to {owner}")
+        await connection.execute(
+            f"revoke all on database {name} from {name}; grant connect on database {name} to {name}"
+        )
+    finally:
+        await connection.close()
 
 
 def _read(path: str) -> str:

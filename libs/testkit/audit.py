@@ -8,17 +8,22 @@ from typing import Any, Final
 
 import msgspec
 
+from deploy.local.parts import postgres
+from deploy.local.ports import HOST
+from deploy.local.postgres_setup import set_up
 from libs.contracts import subjects
 from libs.contracts.audit import ChainFault, FindEntries, Phase, RecordEntry, VerifyChain
 from libs.contracts.permissions import Role
 from libs.kit.audit_client import BusAudit
 from libs.kit.bus import BusClient
 from libs.kit.bus.stored import Event, StoredPublisher
+from libs.kit.postgres import Database
 from libs.kit.settings import PostgresSettings
 from libs.testkit.nats_server import NatsServer
 from libs.testkit.service_process import ServiceProcess
 from libs.testkit.stores import PostgresServer
 from services.audit.app import AuditService, build_app
+from services.audit.migrations import hand_over, migrate
 from services.audit.settings import Settings
 
 QUICK: Final = {"retry_s": 0.1, "start_timeout_s": 30.0, "heads_every_s": 0.5}
@@ -27,25 +32,45 @@ QUICK: Final = {"retry_s": 0.1, "start_timeout_s": 30.0, "heads_every_s": 0.5}
 
 @dataclass
 class AuditGround:
-    """The servers that audit processes stand on, with a database of the test's own."""
+    """The servers that audit processes stand on; the database is made anew for each test."""
 
     nats: NatsServer
     postgres: PostgresServer
-    database: PostgresSettings
     directory: Path
 
     def __post_init__(self) -> None:
+        self._is_made = False
+        self.database = self.postgres.settings(postgres.AUDIT)
+        """For somebody who may do everything."""
+        self.owner = self._as(postgres.OWNERS[postgres.AUDIT])
+        """For who makes the tables."""
+        self.writer = self._as(postgres.AUDIT)
+        """For the service."""
         self.key_file = self.directory / "audit_key"
         self.key_file.write_text("a secret of thirty-two characters")
+
+    async def prepare(self) -> None:
+        """Make the database as the local stack does, and the tables as their owner; again changes nothing."""
+        if not self._is_made:
+            await self.postgres.execute(f"drop database if exists {postgres.AUDIT} with (force)")
+            home, port = self.postgres.home, self.database.port
+            passwords = {role: home.secret(postgres.secret_name(role)) for role in (self.owner.user, self.writer.user)}
+            await set_up(f"{HOST}:{port}", home.secret(postgres.SECRET_NAME), passwords)
+            self._is_made = True
+        door = Database(self.owner)
+        await migrate(door)
+        await hand_over(door, self.writer.user)
+        await door.close()
 
     def settings(self, **more: Any) -> Settings:
         """For one in this process."""
         given = {**QUICK, "key_file": self.key_file, **more}
-        return Settings(nats=self.nats.settings("audit"), database=self.database, **given)
+        return Settings(nats=self.nats.settings("audit"), database=self.writer, **given)
 
     @asynccontextmanager
     async def service(self, **more: Any) -> AsyncIterator[AuditService]:
         """One in this process."""
+        await self.prepare()
         app = build_app(self.settings(**more))
         try:
             await app.start()
@@ -54,14 +79,18 @@ class AuditGround:
             await app.stop()
 
     def process(self, **more: Any) -> ServiceProcess:
-        """One as a process, not started."""
+        """One as a process, not started; its tables are there after `prepare`."""
         environment = {
             **self.nats.environment("AUDIT_NATS__", "audit"),
-            **self.postgres.environment("AUDIT_DATABASE__", self.database),
+            **self.postgres.environment("AUDIT_DATABASE__", self.writer),
             **{f"AUDIT_{name.upper()}": str(value) for name, value in {**QUICK, **more}.items()},
             "AUDIT_KEY_FILE": str(self.key_file),
         }
         return ServiceProcess("audit", self.directory, environment)
+
+    def _as(self, role: str) -> PostgresSettings:
+        password_file = self.postgres.home.secret_file(postgres.secret_name(role))
+        return self.database.model_copy(update={"user": role, "password_file": password_file})
 
     @asynccontextmanager
     async def desk(self) -> AsyncIterator["AuditDesk"]:

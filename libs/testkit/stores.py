@@ -144,12 +144,12 @@ class PostgresServer(_Store):
     async def create_database(self) -> PostgresSettings:
         """Make an empty database and say how to reach it."""
         name = f"t_{clock.new_request_id()}"
-        await self._execute(f"create database {name}")
-        return self._settings(name)
+        await self.execute(f"create database {name}")
+        return self.settings(name)
 
     async def drop_database(self, settings: PostgresSettings) -> None:
         """Remove it, ending whatever still uses it."""
-        await self._execute(f"drop database if exists {settings.database} with (force)")
+        await self.execute(f"drop database if exists {settings.database} with (force)")
 
     def environment(self, prefix: str, settings: PostgresSettings) -> dict[str, str]:
         """The same as environment variables, for example with prefix `REGISTRY_DATABASE__`."""
@@ -164,7 +164,8 @@ class PostgresServer(_Store):
     def _parts(self) -> tuple[Part, ...]:
         return postgres.parts(self.site)
 
-    def _settings(self, database: str) -> PostgresSettings:
+    def settings(self, database: str) -> PostgresSettings:
+        """How the superuser reaches a database."""
         return PostgresSettings(
             host=HOST,
             port=self.site.ports["postgres"],
@@ -173,8 +174,9 @@ class PostgresServer(_Store):
             password_file=self.home.secret_file(postgres.SECRET_NAME),
         )
 
-    async def _execute(self, statement: str) -> None:
-        settings = self._settings(postgres.DATABASE)
+    async def execute(self, statement: str) -> None:
+        """Run a statement as the superuser, in a database of no test."""
+        settings = self.settings(postgres.DATABASE)
         connection = await asyncpg.connect(
             host=settings.host,
             port=settings.port,

@@ -14,7 +14,7 @@ from libs.kit.serving import Desk
 from services.audit import metrics
 from services.audit.chain import Chain
 from services.audit.heads import Heads
-from services.audit.migrations import migrate
+from services.audit.migrations import expect
 from services.audit.reading import Reading
 from services.audit.recording import Recording
 from services.audit.settings import Settings
@@ -26,7 +26,7 @@ class AuditService(Backend):
     """One process; several may serve the same database, and append one after the other."""
 
     def __init__(self, settings: Settings) -> None:
-        super().__init__(_DESK, settings, migrate, letter="a")
+        super().__init__(_DESK, settings, expect, letter="a")
         publisher = StoredPublisher(self.bus, source="llmos/audit", inbox=f"_INBOX.{self.instance}.said")
         publisher.start()
         chain = Chain(settings.key())

@@ -4,11 +4,22 @@ from pathlib import Path
 from typing import Self
 
 from pydantic import Field, model_validator
-from pydantic_settings import SettingsConfigDict
+from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from libs.contracts.audit import HEADS_EVERY_S
-from libs.kit.settings import BackendSettings
+from libs.kit.settings import BackendSettings, PostgresSettings
 from services.audit.chain import KEY_BYTES
+
+
+class OwnerSettings(BaseSettings):
+    """What making the tables needs to know (`AUDIT_OWNER_…`); the service never sees it."""
+
+    model_config = SettingsConfigDict(env_prefix="AUDIT_OWNER_", env_nested_delimiter="__", extra="forbid")
+
+    database: PostgresSettings = Field(default_factory=PostgresSettings)
+    writer: str = Field(default="audit", min_length=1)
+    """The role that the service has."""
+    start_timeout_s: float = Field(default=60.0, gt=0)
 
 
 class Settings(BackendSettings):

@@ -33,6 +33,7 @@ from services.gateway.keys import KeyFollower
 from services.gateway.limits.limiter import Limiter
 from services.gateway.mirror import Mirror
 from services.gateway.presence import Presence, health_of
+from services.gateway.proxies import Proxies
 from services.gateway.relay import Relay
 from services.gateway.reports import Reports
 from services.gateway.routes.api import PREFIX, build_api
@@ -134,6 +135,7 @@ class Gateway:
                 "scheduler": BusScheduler(self.bus),
             },
             door=door if settings.admin_keys_file is not None or settings.identity else None,
+            proxies=Proxies(settings.trusted_proxies),
             max_body_bytes=settings.max_body_bytes,
             publisher=self.audit,
         )

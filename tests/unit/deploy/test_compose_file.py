@@ -19,6 +19,7 @@ from deploy.local.ports import NAMES
 from deploy.local.publish_model import Settings as PublishSettings
 from deploy.local.site import Site
 from deploy.nats.__main__ import Settings as ProvisionSettings
+from services.audit.settings import OwnerSettings as AuditOwnerSettings
 
 FILE: Final = CHECKOUT / "docker-compose.yml"
 TEXT: Final = FILE.read_text(encoding="utf-8")
@@ -26,7 +27,7 @@ DEFAULTED: Final = re.compile(r"\$\{([A-Z0-9_]+):-([^}]*)\}")
 ENGINE: Final = ("VLLM_", "OMP_", "TORCHDYNAMO_", "DO_NOT_TRACK", "HF_HUB_OFFLINE")
 """Variables of vLLM and torch, which are no settings of ours."""
 FOREIGN: Final = ("nats", "postgres", "s3", "s3-setup", "balancer")
-JOBS: Final = ("prepare", "nats-setup", "postgres-setup", "s3-setup", "model")
+JOBS: Final = ("prepare", "nats-setup", "postgres-setup", "s3-setup", "audit-setup", "model")
 
 
 class _Strict(yaml.SafeLoader):  # type: ignore[misc] # as untyped as its base
@@ -115,7 +116,7 @@ def test_the_servers_are_those_that_the_tests_run_against() -> None:
 def _known() -> set[str]:
     """Every environment variable that some settings class reads."""
     own = {name for settings in classes().values() for name, _, _ in fields(settings)}
-    jobs = (PrepareSettings, ProvisionSettings, PublishSettings)
+    jobs = (PrepareSettings, ProvisionSettings, PublishSettings, AuditOwnerSettings)
     return own | {name for settings in jobs for name, _, _ in fields(settings)}
 
 
@@ -135,9 +136,12 @@ def test_no_secret_is_in_the_environment() -> None:
     assert not values
 
 
+def site_of(directory: Path) -> Site:
+    return Site(home=Home(directory), options=StackOptions(home=str(directory)), ports=dict.fromkeys(NAMES, 1))
+
+
 def test_a_service_is_told_the_same_things_as_in_the_local_stack(tmp_path: Path) -> None:
-    site = Site(home=Home(tmp_path), options=StackOptions(home=str(tmp_path)), ports=dict.fromkeys(NAMES, 1))
-    parts = {part.name: part for part in services.parts(site)}
+    parts = {part.name: part for part in services.parts(site_of(tmp_path))}
     for name in sorted(classes()):
         part = parts.get("inference-0" if name == "inference" else name)
         if part is None:
@@ -147,11 +151,13 @@ def test_a_service_is_told_the_same_things_as_in_the_local_stack(tmp_path: Path)
         assert local <= ours, f"{name}: the local stack sets {sorted(local - ours)}, too"
 
 
-def test_every_service_of_the_local_stack_is_there() -> None:
+def test_every_service_of_the_local_stack_is_there(tmp_path: Path) -> None:
     assert set(classes()) <= set(NAMES_OF_ALL)
     assert service("nats-setup")["environment"]["PROVISION_POOLS"] == str(list(POOLS)).replace("'", '"')
     given = {each.partition("=")[0] for each in service("postgres-setup")["command"] if "=" in each}
-    assert given == set(postgres.SERVICES)
+    assert given == set(postgres.ROLES)
+    part = next(part for part in services.parts(site_of(tmp_path)) if part.name == "audit-setup")
+    assert set(service("audit-setup")["environment"]) == set(part.env)
 
 
 def test_every_variable_of_the_file_has_a_default_a_unit_and_a_sentence() -> None:
