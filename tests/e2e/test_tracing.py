@@ -1,6 +1,9 @@
 """A request's whole trace, as an OTLP collector receives it from every process that had a part in it."""
 
+import asyncio
 import itertools
+import json
+import threading
 from collections.abc import AsyncIterator
 
 import pytest
@@ -11,6 +14,7 @@ from libs.testkit.collector import SeenSpan
 from libs.testkit.models import write_model
 from libs.testkit.nats_server import NatsServer
 from libs.testkit.stores import ObjectServer, PostgresServer
+from libs.testkit.wait import until
 from tests.e2e.tracing_scene import ADMIN, TracedScene, traced_scene
 
 HTTP = "POST /v1/chat/completions"
@@ -122,3 +126,37 @@ async def test_no_secret_and_nobodys_words_are_in_any_span(scene: TracedScene) -
         assert secret.encode() not in everything
     assert b"_INBOX" not in everything
     assert b"rpl." not in everything
+
+
+async def test_log_lines_of_a_recorded_request_name_its_trace(scene: TracedScene) -> None:
+    trace_id, answer = await scene.chat(model="nobody-serves-this")
+    assert (answer.status_code, answer.headers["x-llmos-trace-id"]) == (404, trace_id)
+    (gateway,) = await scene.seen(trace_id, HTTP)
+    lines = [json.loads(line) for line in scene.log("gateway").splitlines()]
+    (line,) = [line for line in lines if line["event"] == "request failed" and line.get("trace_id") == trace_id]
+    assert line["span_id"] == gateway.span_id
+    assert line["request_id"] == gateway.attributes["llmos.request.id"]
+    assert (gateway.attributes["error.type"], gateway.is_error) == ("model_not_found", False)
+    others = [line for line in lines if line["event"] == "gateway started"]
+    assert others
+    assert all("trace_id" not in line for line in others)
+
+
+async def test_requests_are_served_whatever_the_collector_does(scene: TracedScene) -> None:
+    release = threading.Event()
+
+    def hang() -> int:
+        release.wait(60)
+        return 200
+
+    for answers in (lambda: 500, hang):
+        scene.collector.answers = answers
+        done = await asyncio.gather(*(scene.chat() for _ in range(20)))
+        assert {answer.status_code for _, answer in done} == {200}
+        if answers is not hang:
+            await until(lambda: "traces are lost" in scene.log("gateway"), timeout_s=60, what="the line")
+    scene.collector.answers = lambda: 200
+    release.set()
+    trace_id, _ = await scene.chat()
+    await scene.seen(trace_id, HTTP, "schedule", "chat helpdesk")
+    assert scene.log("gateway").count("traces are lost") == 1

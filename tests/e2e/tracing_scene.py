@@ -19,7 +19,7 @@ from libs.testkit.wait import until
 
 ADMIN: Final = "sk-llmos-admin-of-the-traced"
 _SERVICES: Final = ("gateway", "scheduler", "inference", "feedback", "registry")
-_PATIENCE_S: Final = 10.0
+_PATIENCE_S: Final = 60.0
 
 
 def tracing(endpoint: str, ratio: float = 0.0) -> dict[str, str]:
@@ -43,6 +43,10 @@ class TracedScene:
     others: list[ServiceProcess]
     directory: Path
     asked: int = 0
+
+    def log(self, name: str) -> str:
+        """What a process of the path has written."""
+        return (self.platform.directory / f"{name}.log").read_text(encoding="utf-8")
 
     def new_trace(self) -> tuple[str, dict[str, str]]:
         """A trace id, and the header of a client that has this trace recorded."""
