@@ -42,7 +42,11 @@ def _status(stack: Commanded) -> dict[str, Any]:
 
 
 def test_every_service_answers_on_the_bus_as_the_process_that_runs(shared_stack: Commanded) -> None:
-    until(lambda: all(each and each[0].get("ready") for each in _services(_status(shared_stack)).values()), "everybody", 120)
+    until(
+        lambda: all(each and each[0].get("ready") for each in _services(_status(shared_stack)).values()),
+        "everybody",
+        120,
+    )
     told = _status(shared_stack)
     found = _services(told)
 
