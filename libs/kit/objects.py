@@ -33,7 +33,8 @@ log = structlog.get_logger(__name__)
 _STREAM_BYTES: Final = 4 << 20
 _LIST_PAGE: Final = 1_000
 _LOOK_S: Final = 5.0
-"""How long a process that starts waits for S3, which it can begin without."""
+"""How long a process that starts looks for its bucket."""
+_LOOK_AGAIN_S: Final = 0.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,21 +80,24 @@ class ObjectStore:
         bucket, endpoint = self._settings.bucket, self._settings.endpoint
         try:
             async with asyncio.timeout(_LOOK_S):
-                with unavailable():
-                    is_there = await asyncio.to_thread(self._administrator().bucket_exists, bucket)
+                while not await self._has_bucket():  # noqa: ASYNC110 - nobody tells when it is there
+                    # SeaweedFS denies for a moment that it has a bucket which was made just now.
+                    await asyncio.sleep(_LOOK_AGAIN_S)
         except TimeoutError:
-            log.warning("the object store is silent")
-            return
+            text = f"{endpoint} has no bucket {bucket!r}: name one that is there, or have it made (s3-setup)."
+            raise StartError("OBJECTS__BUCKET", text) from None
         except ServiceError as error:
             if isinstance(error.__cause__, S3Error):
                 refused = f"{endpoint} refuses us the bucket {bucket!r} ({error.__cause__.code})"
                 text = f"{refused}: give keys that may use it."
                 raise StartError("OBJECTS__SECRET_KEY_FILE", text) from error
             log.warning("the object store is away", reason=error.message)
-            return
-        if not is_there:
-            text = f"{endpoint} has no bucket {bucket!r}: name one that is there, or have it made (s3-setup)."
-            raise StartError("OBJECTS__BUCKET", text)
+
+    async def _has_bucket(self) -> bool:
+        """Whether it is there; a store that says nothing within the time of a look is away."""
+        looking = asyncio.to_thread(self._administrator(_LOOK_S / 2).bucket_exists, self._settings.bucket)
+        with unavailable():
+            return await looking
 
     async def put(self, key: str, content: bytes) -> None:
         """Store `content`, replacing what was there."""
@@ -196,8 +200,11 @@ class ObjectStore:
                 removed += 1
         return removed
 
-    def _administrator(self) -> Minio:
-        """A client of the calls that concern the bucket and not its objects; obstore has none of them."""
+    def _administrator(self, timeout_s: float = 0.0) -> Minio:
+        """A client of the calls that concern the bucket and not its objects; obstore has none of them.
+
+        With `timeout_s` it asks once; otherwise as the settings say.
+        """
         address = urlsplit(self._settings.endpoint)
         access, secret = self._settings.keys()
         return Minio(
@@ -206,7 +213,9 @@ class ObjectStore:
             secret,
             secure=address.scheme == "https",
             region=self._settings.region,
-            http_client=PoolManager(timeout=Timeout(self._settings.timeout_s), retries=2),
+            http_client=PoolManager(
+                timeout=Timeout(timeout_s or self._settings.timeout_s), retries=False if timeout_s else 2
+            ),
         )
 
 
