@@ -98,7 +98,7 @@ def shares(home: Home) -> Mapping[str, Mapping[str, str]]:
         services[name] |= _named(home, postgres.secret_name(name))
     admin = _named(home, postgres.SECRET_NAME)
     setup = _named(home, "nats_provisioner", postgres.SECRET_NAME, *map(postgres.secret_name, postgres.ROLES))
-    return {**services, "postgres": admin, "setup": setup}
+    return {**services, "postgres": admin, "setup": setup, "grafana": _named(home, "grafana_admin")}
 
 
 def make_certificate(home: Home) -> str:

@@ -29,11 +29,24 @@ NAMES: Final = (
     "objects_filer_grpc",
     "objects_admin",
     "objects_admin_grpc",
+    "scheduler_metrics",
+    "registry_metrics",
+    "feedback_metrics",
+    "trainer_metrics",
+    "rollout_metrics",
+    "identity_metrics",
+    "events_metrics",
+    "audit_metrics",
 )
 
 
-def choose(home: Home, configured: Mapping[str, int]) -> dict[str, int]:
-    """A free port for each name, and a note of them for the next start.
+def worker_names(count: int) -> tuple[str, ...]:
+    """The names of the ports of so many inference workers."""
+    return tuple(f"inference_{number}_metrics" for number in range(count))
+
+
+def choose(home: Home, configured: Mapping[str, int], workers: int = 0) -> dict[str, int]:
+    """A free port for each name, those of so many inference workers too, and a note of them for the next start.
 
     Raises:
         StackError: a configured port is in use.
@@ -44,13 +57,14 @@ def choose(home: Home, configured: Mapping[str, int]) -> dict[str, int]:
                 f"Port {port}, which was asked for the {name}, is in use by another program.",
                 "Choose another one, or stop that program.",
             )
-    wished = {"gateway": GATEWAY_DEFAULT, **remembered(home)}
+    names = (*NAMES, *worker_names(workers))
+    wished = {"gateway": GATEWAY_DEFAULT, **remembered(home, workers)}
     chosen = dict(configured)
     for name, port in wished.items():
         if name not in chosen and port not in chosen.values() and is_free(port):
             chosen[name] = port
     spare = (port for port in _free_ports(home) if port not in chosen.values())
-    for name in NAMES:
+    for name in names:
         if name not in chosen:
             chosen[name] = next(spare)
     write_private(home.ports_file, json.dumps(chosen, indent=1) + "\n")
@@ -68,11 +82,11 @@ def is_free(port: int) -> bool:
     return True
 
 
-def remembered(home: Home) -> dict[str, int]:
+def remembered(home: Home, workers: int = 0) -> dict[str, int]:
     """The ports of the last start; empty before the first."""
     try:
         ports = json.loads(home.ports_file.read_text(encoding="utf-8"))
-        return {name: int(ports[name]) for name in NAMES if name in ports}
+        return {name: int(ports[name]) for name in (*NAMES, *worker_names(workers)) if name in ports}
     except (OSError, ValueError, TypeError):
         return {}
 

@@ -14,7 +14,7 @@ def build_site(options: StackOptions) -> Site:
     """Prepare the home and choose the ports."""
     home = Home(Path(options.home))
     home.prepare()
-    return Site(home=home, options=options, ports=ports.choose(home, options.ports))
+    return Site(home=home, options=options, ports=ports.choose(home, options.ports, options.workers))
 
 
 def build_parts(site: Site) -> tuple[Part, ...]:

@@ -54,6 +54,7 @@ def workers(site: Site, fleet: Fleet) -> tuple[Part, ...]:
 def _worker(site: Site, number: int, fleet: Fleet) -> Part:
     options = site.options
     name = f"worker-{number}"
+    page = site.ports.get(f"inference_{number}_metrics", 0)
     return Part(
         name=f"inference-{number}",
         title=f"inference worker {number}",
@@ -64,6 +65,7 @@ def _worker(site: Site, number: int, fleet: Fleet) -> Part:
             "INFERENCE_NAME": name,
             "INFERENCE_POOL": POOLS[0],
             "INFERENCE_CACHE_DIR": str(site.home.directory("versions")),
+            **({"INFERENCE_METRICS_PORT": str(page)} if page else {}),
             **_what_to_serve(options),
             **environment(site, "INFERENCE_NATS", "inference"),
         },
@@ -76,6 +78,7 @@ def _worker(site: Site, number: int, fleet: Fleet) -> Part:
         ready=WorkerReady(fleet, name),
         start_timeout_s=START_TIMEOUT_S,
         stop_timeout_s=DRAIN_S + _STOP_S,
+        ports={"metrics": page} if page else {},
     )
 
 

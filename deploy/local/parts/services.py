@@ -50,6 +50,7 @@ def _service(
     """The process of a service, told where the bus and its database are; `more` is of `Part`."""
     settings = name.upper()
     stored = name in postgres.SERVICES
+    page = site.ports.get(f"{name}_metrics", 0)
     return Part(
         name=name,
         title=name,
@@ -59,8 +60,10 @@ def _service(
         env={
             **environment(site, f"{settings}_NATS", name),
             **(postgres.environment(site, f"{settings}_DATABASE", name) if stored else {}),
+            **({f"{settings}_METRICS_PORT": str(page)} if page else {}),
             **(env or {}),
         },
+        ports={**more.pop("ports", {}), **({"metrics": page} if page else {})},
         tier=tier,
         after=("nats", "provision", *(("postgres-setup",) if stored else ()), *after),
         ready=ready,

@@ -26,7 +26,9 @@ TEXT: Final = FILE.read_text(encoding="utf-8")
 DEFAULTED: Final = re.compile(r"\$\{([A-Z0-9_]+):-([^}]*)\}")
 ENGINE: Final = ("VLLM_", "OMP_", "TORCHDYNAMO_", "DO_NOT_TRACK", "HF_HUB_OFFLINE")
 """Variables of vLLM and torch, which are no settings of ours."""
-FOREIGN: Final = ("nats", "postgres", "s3", "s3-setup", "balancer")
+FOREIGN: Final = (
+    "nats", "postgres", "s3", "s3-setup", "balancer", "otel-collector", "prometheus", "grafana",
+)  # fmt: skip
 JOBS: Final = ("prepare", "nats-setup", "postgres-setup", "s3-setup", "audit-setup", "model")
 
 

@@ -1,0 +1,1 @@
+"""What Prometheus is told: where our pages are, when to call somebody, and every number that there is."""
