@@ -74,8 +74,8 @@ class Backend:
         self.health = Health()
         self.health.see("nats", lambda: self.bus.connected and is_connected(self.broker))
         self.health.ask("database", self.database.answers)
-        self._discovery = Discovery(self.name, self.instance, self.health)
-        self._discovery.listen(self.bus)
+        self.discovery = Discovery(self.name, self.instance, self.health)
+        self.discovery.listen(self.bus)
         self.page = Page((settings.metrics_host, settings.metrics_port), self.health)
         show_bus(self.page, self.bus)
         standing.show_database(self.page, self.database)
@@ -89,7 +89,7 @@ class Backend:
     def answer(self, operations: Mapping[str, Operation]) -> None:
         """Answer every call of the contract with its function in `operations`."""
         calls = self._desk.subscribe(self.broker, operations)
-        self._discovery.offer(self._desk.subject, calls.tallies, queue_group=self.name)
+        self.discovery.offer(self._desk.subject, calls.tallies, queue_group=self.name)
 
     def send(self, outbox: Outbox | BundledOutbox) -> None:
         """Announce what transactions leave in `outbox`, until the last call is answered."""

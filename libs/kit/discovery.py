@@ -5,7 +5,7 @@
 
 import asyncio
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -65,15 +65,12 @@ class Discovery:
         self._instance = instance
         self._health = health
         self._started = clock.rfc3339(clock.unix_ms())
-        self._endpoints: list[_Endpoint] = []
+        self._offers: list[tuple[Callable[[str], str], Mapping[str, Tally], str]] = []
         self._answering: set[asyncio.Task[None]] = set()
 
     def offer(self, subject: Callable[[str], str], tallies: Mapping[str, Tally], *, queue_group: str = "") -> None:
-        """Show these operations, each at its subject, with what has come of its calls."""
-        self._endpoints += [
-            _Endpoint(name=name, subject=subject(name), queue_group=queue_group, tally=tally)
-            for name, tally in tallies.items()
-        ]
+        """Show these operations, each at its subject, with what has come of its calls by the time somebody asks."""
+        self._offers.append((subject, tallies, queue_group))
 
     def listen(self, bus: BusClient) -> None:
         """Answer on this connection for as long as it is there."""
@@ -124,7 +121,7 @@ class Discovery:
             version=VERSION,
             description=f"llmos {self._service}",
             metadata=await self._state(),
-            endpoints=tuple(endpoint.info() for endpoint in self._endpoints),
+            endpoints=tuple(endpoint.info() for endpoint in self._endpoints()),
         )
 
     async def _stats(self) -> StatsAnswer:
@@ -134,8 +131,13 @@ class Discovery:
             version=VERSION,
             started=self._started,
             metadata=await self._state(),
-            endpoints=tuple(endpoint.stats() for endpoint in self._endpoints),
+            endpoints=tuple(endpoint.stats() for endpoint in self._endpoints()),
         )
+
+    def _endpoints(self) -> Iterator[_Endpoint]:
+        for subject, tallies, queue_group in self._offers:
+            for name, tally in tallies.items():
+                yield _Endpoint(name=name, subject=subject(name), queue_group=queue_group, tally=tally)
 
     def _constant(self) -> dict[str, str]:
         # The protocol has only texts here.

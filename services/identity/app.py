@@ -30,6 +30,7 @@ class IdentityService(Backend):
         self.ground = Ground(instance=self.instance, settings=settings, database=self.database, told=self.told)
         telling = Telling(self.ground, self.bus)
         leasing = LeasingDesk(self.ground, self.bus)
+        self.discovery.offer(subjects.identity_call, leasing.tallies)
         metrics.show(self.page, self.database, lambda: leasing.leads)
         self.answer(
             {

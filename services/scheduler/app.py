@@ -54,6 +54,7 @@ class Scheduler:
             self._watch = SystemWatch(options, self._on_disconnect)
         self.health = self._depend()
         self._discovery = Discovery("scheduler", self.instance, self.health)
+        self._discovery.offer(subjects.scheduler_call, self._admin.tallies, queue_group="scheduler")
         self.page = Page((settings.metrics_host, settings.metrics_port), self.health)
         show_bus(self.page, self._bus)
         metrics.show(self.page, self.dispatchers)

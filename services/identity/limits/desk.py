@@ -1,5 +1,6 @@
 """Where gateways' own calls come in: every process hears them, and only the one that leads answers."""
 
+from collections.abc import Mapping
 from typing import Final
 
 from libs.contracts import subjects
@@ -9,6 +10,7 @@ from libs.kit.bus import BusClient
 from libs.kit.bus_desk import BusDesk, Contract
 from libs.kit.leader import LostError
 from libs.kit.rounds import Rounds
+from libs.kit.tally import Tally
 from services.identity.ground import Ground
 from services.identity.limits.granting import Granting
 
@@ -33,6 +35,11 @@ class LeasingDesk:
     def leads(self) -> bool:
         """Whether this process is the one that answers."""
         return self._granting.leads
+
+    @property
+    def tallies(self) -> Mapping[str, Tally]:
+        """What has come of each operation's calls."""
+        return self._desk.tallies
 
     def start(self) -> None:
         """Listen, and lead if nobody does."""

@@ -1,6 +1,6 @@
 """Puts the operators' side of a scheduler together."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from libs.contracts import subjects
@@ -8,6 +8,7 @@ from libs.contracts.inference import WorkerBeat
 from libs.contracts.scheduling import OPERATIONS
 from libs.kit.bus import BusClient
 from libs.kit.bus_desk import BusDesk, Contract
+from libs.kit.tally import Tally
 from services.scheduler.admin.cordons import Cordons
 from services.scheduler.admin.directory import Directory
 from services.scheduler.admin.queues import Queues
@@ -32,6 +33,11 @@ class AdminDesk:
             **Workers(self._directory, self.cordons, dispatchers).operations(),
             **Queues(bus, self._stored, self._directory, self.cordons, dispatchers).operations(),
         }
+
+    @property
+    def tallies(self) -> Mapping[str, Tally]:
+        """What has come of each operation's calls."""
+        return self._desk.tallies
 
     def start(self) -> None:
         """Answer calls, and follow the cordons."""

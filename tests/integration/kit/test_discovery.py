@@ -10,7 +10,7 @@ import pytest
 import pytest_asyncio
 
 from libs.contracts.discovery import InstanceState
-from libs.contracts.identity import FindOrganisations
+from libs.contracts.identity import LEASING, OPERATIONS, FindOrganisations
 from libs.kit.bus import BusClient
 from libs.kit.errors import ServiceError
 from libs.kit.identity_client import BusIdentity
@@ -69,6 +69,7 @@ async def test_a_service_that_has_lost_its_database_says_so_and_is_still_there(
         finally:
             await asyncio.to_thread(postgres_server.start)
         again = await _until_lacking(found, "identity")
+        assert {one.name for one in again.endpoints} == {*OPERATIONS, *LEASING}
         asked = next(one for one in again.endpoints if one.name == "organisation_list")
         assert (asked.requests, asked.errors) == (1, {"storage_unavailable": 1})
         assert asked.last_error.startswith("storage_unavailable: ")
