@@ -144,8 +144,8 @@ def _page(figures: Figures, rounds: int, requests: int, spans: int) -> str:
         "    python -m benchmarks.tracing --show --rounds 1 --requests 300   # does it still run? Nothing is written",
         "",
         f"{machine.processor}, {machine.cores} cores. Processor time in µs per request of gateway, scheduler and",
-        f"worker (fake engine): medians of {rounds} rounds of {requests} requests. Ratios are to no traces in the same round,",
-        "their median and their quartiles. The collector, in the measuring process, is not counted;",
+        f"worker (fake engine): medians of {rounds} rounds of {requests} requests. Ratios are to no traces in the same",
+        "round, their median and their quartiles. The collector, in the measuring process, is not counted;",
         f"it received {spans} spans. The aim at the default is {AIM} at most.",
     ]
     for load in LOADS:
