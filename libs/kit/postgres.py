@@ -18,8 +18,12 @@ from libs.kit.settings import PostgresSettings
 from libs.kit.telemetry import attributes as names
 from libs.kit.telemetry.tracing import Kind, Step
 
-_AWAY_STATES: Final = ("08", "57P", "53300")
-"""Classes of SQLSTATE that mean: not now. Connection lost, server shutting down or starting up, too many clients."""
+_AWAY_STATES: Final = ("08", "25006", "40001", "40P01", "53", "57P", "58030")
+"""SQLSTATE, or its beginning, that means: not now, and no fault of ours.
+
+Connection lost; a stand-by, which only reads; given up for another's sake; no room on the disk, no memory, too many
+clients; shutting down or starting up; the disk fails.
+"""
 
 
 class Database:
@@ -171,4 +175,5 @@ def unavailable() -> Iterator[None]:
 
 def _away(error: Exception) -> ServiceError:
     reason = str(getattr(error, "orig", None) or error or type(error).__name__).splitlines()[0][:200]
-    return ServiceError("storage_unavailable", f"The database does not answer ({reason}); try again.", retry_after_s=1)
+    said = f"The database does not answer, or not now ({reason}); try again."
+    return ServiceError("storage_unavailable", said, retry_after_s=1)

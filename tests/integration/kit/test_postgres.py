@@ -59,6 +59,20 @@ async def test_a_mistake_of_ours_is_not_called_an_outage(database: PostgresSetti
     await door.close()
 
 
+@pytest.mark.parametrize("state", ["25006", "40001", "40P01", "53100", "53200", "53300", "57P01", "58030"])
+async def test_what_will_pass_may_be_tried_again(state: str, database: PostgresSettings) -> None:
+    door = Database(database)
+    raising = f"do $$ begin raise exception 'no room' using errcode = '{state}'; end $$"
+    with pytest.raises(ServiceError, match="no room") as caught:
+        async with door.begin() as connection:
+            await connection.execute(text(raising))
+    assert caught.value.code == "storage_unavailable"
+    with pytest.raises(ServiceError, match="no room"):
+        async with door.begin_bulk() as bulk:
+            await bulk.execute(raising)
+    await door.close()
+
+
 async def test_a_database_that_is_away_is_a_typed_error_and_is_found_again(
     postgres_server: PostgresServer, database: PostgresSettings
 ) -> None:
