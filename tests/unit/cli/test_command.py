@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from importlib import import_module
@@ -30,6 +31,11 @@ def test_without_arguments_it_lists_its_commands(tmp_path: Path) -> None:
 
     assert shown.returncode == 0
     assert all(f"  {name} " in shown.stdout for name in COMMANDS)
+
+
+def test_the_readme_names_every_command() -> None:
+    listed = (CHECKOUT / "README.md").read_text(encoding="utf-8").partition("`./llmos` alone")[2].partition("\n\n")[0]
+    assert set(re.findall(r"`(\w+)`", listed)) == set(COMMANDS)
 
 
 @pytest.mark.parametrize("name", sorted(COMMANDS))
