@@ -6,6 +6,8 @@ from typing import Any
 
 import asyncpg  # type: ignore[import-untyped] # it ships no types
 
+from libs.kit.errors import ServiceError
+
 Connection = Any
 """An `asyncpg.Connection` inside a transaction."""
 
@@ -19,8 +21,12 @@ def collisions() -> Iterator[None]:
     """Turns what concurrent writers do to each other into `CollisionError`."""
     try:
         yield
-    except (asyncpg.UniqueViolationError, asyncpg.DeadlockDetectedError) as error:
+    except asyncpg.UniqueViolationError as error:
         raise CollisionError(str(error)) from error
+    except ServiceError as error:
+        if not isinstance(error.__cause__, asyncpg.DeadlockDetectedError):
+            raise
+        raise CollisionError(str(error.__cause__)) from error
 
 
 async def copy(connection: Connection, table: str, columns: Sequence[str], rows: list[tuple[Any, ...]]) -> None:
