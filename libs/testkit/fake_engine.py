@@ -181,6 +181,8 @@ class FakeEngine:
             if user and user.startswith("slow-abort-"):
                 slow_abort_ms = _milliseconds(user)
             await self._answer(path, body, user, request, send)
+        except msgspec.ValidationError as error:
+            await _reply(send, 400, _refusal(f"Validation error: {error}", None))
         finally:
             if slow_abort_ms:
                 asyncio.get_running_loop().call_later(slow_abort_ms / 1_000, request.free)
@@ -349,8 +351,11 @@ def _too_long(call: answers.Call) -> bytes:
         f"This model's maximum context length is {answers.MAX_MODEL_LEN} tokens. However, your prompt contains at "
         f"least {call.prompt_tokens} input tokens. (parameter=input_tokens, value={call.prompt_tokens})"
     )
-    error = {"message": message, "type": "BadRequestError", "param": "input_tokens", "code": 400}
-    return msgspec.json.encode({"error": error})
+    return _refusal(message, "input_tokens")
+
+
+def _refusal(message: str, param: str | None) -> bytes:
+    return msgspec.json.encode({"error": {"message": message, "type": "BadRequestError", "param": param, "code": 400}})
 
 
 def _small(path: str, body: answers.Body) -> bytes:

@@ -34,6 +34,7 @@ from services.gateway.limits.limiter import Limiter
 from services.gateway.mirror import Mirror
 from services.gateway.presence import Presence, health_of
 from services.gateway.proxies import Proxies
+from services.gateway.public import describe
 from services.gateway.relay import Relay
 from services.gateway.reports import Reports
 from services.gateway.routes.api import PREFIX, build_api
@@ -141,6 +142,7 @@ class Gateway:
         )
         self._admin.mount(PREFIX, api)
         add_routes(self._admin, self.feed, door, settings)
+        describe(self._admin)
         self._add_gauges()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
