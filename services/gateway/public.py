@@ -14,7 +14,12 @@ from services.gateway.subscriptions.routes import PATH as EVENTS_PATH
 _TEMPLATE: Final = "#/components/schemas/{name}"
 _TEXT: Final = {"type": "string"}
 _OBJECT: Final = {"type": "object"}
-_STREAM: Final = {"text/event-stream": {"schema": _TEXT}}
+_EVENT: Final = {
+    "type": "object",
+    "properties": {"event": _TEXT, "data": _TEXT, "id": _TEXT},
+    "description": "Each event of the stream.",
+}
+_STREAM: Final = {"text/event-stream": {"schema": _EVENT}}
 _SECURITY: Final[list[dict[str, list[str]]]] = [{"bearer": []}, {"x-api-key": []}]
 
 

@@ -239,13 +239,38 @@ def _whole_blobs(stack: Commanded) -> set[str]:
     return {each.object_name for each in found if each.size == BLOB_BYTES}
 
 
+STALLING = """
+import asyncio
+import sys
+
+from cli.__main__ import main
+from libs.contracts.registry import BLOB_BYTES
+from libs.kit.publish import upload
+
+put, sent = upload._Publication._put, []
+
+
+async def first_only(self, target, piece, headers):
+    if sent or piece.size_bytes < BLOB_BYTES:
+        await asyncio.Event().wait()
+    sent.append(target)
+    await put(self, target, piece, headers)
+
+
+upload._Publication._put = first_only
+sys.exit(main())
+"""
+"""The command line, which sends one whole blob and then nothing for ever: a push that is killed halfway for certain."""
+
+
 @pytest.mark.slow
 def test_a_push_that_is_killed_leaves_nothing_visible_and_is_not_begun_anew(stack: Commanded, tmp_path: Path) -> None:
     source = write_model(tmp_path / "killed", 81, rows=5_000_000)
     before = _whole_blobs(stack)
-    command = (sys.executable, "-P", "-m", "cli", "models", "push", str(source), "killed")
+    command = (sys.executable, "-P", "-c", STALLING, "models", "push", str(source), "killed")
     push = subprocess.Popen(command, env=stack.environment(), stdout=subprocess.DEVNULL)
-    until(lambda: bool(_whole_blobs(stack) - before), "the first whole blob", timeout_s=60)
+    until(lambda: bool(_whole_blobs(stack) - before), "the first whole blob", timeout_s=120)
+    assert push.poll() is None
     push.kill()
     push.wait()
     assert not _models(stack, "list", "killed", "--json")
