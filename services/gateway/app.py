@@ -23,7 +23,7 @@ from libs.kit.rollout_client import BusRollouts
 from libs.kit.scheduler_client import BusScheduler
 from libs.kit.telemetry import tracing
 from libs.kit.trainer_client import BusTrainer
-from services.gateway import asgi_spans, metrics
+from services.gateway import asgi_spans, metrics, public
 from services.gateway.admin import build_admin, render_service_error
 from services.gateway.door import Door, has_key_in_query, key_in_url
 from services.gateway.endpoint import Endpoint
@@ -34,7 +34,6 @@ from services.gateway.limits.limiter import Limiter
 from services.gateway.mirror import Mirror
 from services.gateway.presence import Presence, health_of
 from services.gateway.proxies import Proxies
-from services.gateway.public import describe
 from services.gateway.relay import Relay
 from services.gateway.reports import Reports
 from services.gateway.routes.api import PREFIX, build_api
@@ -142,7 +141,7 @@ class Gateway:
         )
         self._admin.mount(PREFIX, api)
         add_routes(self._admin, self.feed, door, settings)
-        describe(self._admin)
+        public.describe(self._admin)
         self._add_gauges()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
