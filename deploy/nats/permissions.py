@@ -45,6 +45,11 @@ def _pulls(*consumers: Consumer) -> tuple[str, ...]:
     )
 
 
+def _buries(service: str) -> tuple[str, ...]:
+    """What whoever has dead letters says."""
+    return (subjects.dead_letter(service, "*"), *subjects.letters_of(service))
+
+
 GATEWAY: Final = User(
     name="gateway",
     publish=(
@@ -183,6 +188,7 @@ ROLLOUT: Final = User(
         subjects.ALL_FEEDBACK_CALLS,
         subjects.ALL_TRAINER_CALLS,
         *_pulls(ROLLOUT_OBSERVED, ROLLOUT_SIGNALS),
+        *_buries("rollout"),
     ),
     subscribe=("_INBOX.>", subjects.ALL_ROLLOUT_CALLS),
 )
@@ -202,13 +208,21 @@ EVENTS: Final = User(
         subjects.PUBLIC_NEWS,
         subjects.PUBLIC_GET,
         *_pulls(*EVENTS_CONSUMERS, EVENTS_WEBHOOKS),
+        *_buries("events"),
     ),
     subscribe=("_INBOX.>", subjects.ALL_EVENTS_CALLS),
 )
 
 AUDIT: Final = User(
     name="audit",
-    publish=("rpl.gateway.*", "_INBOX.>", subjects.AUDIT_HEAD, subjects.AUDIT_HEAD_GET, *_pulls(AUDIT_ENTRIES)),
+    publish=(
+        "rpl.gateway.*",
+        "_INBOX.>",
+        subjects.AUDIT_HEAD,
+        subjects.AUDIT_HEAD_GET,
+        *_pulls(AUDIT_ENTRIES),
+        *_buries("audit"),
+    ),
     subscribe=("_INBOX.>", subjects.ALL_AUDIT_CALLS),
 )
 

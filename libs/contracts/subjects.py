@@ -141,6 +141,22 @@ def scheduler_call(operation: str) -> str:
     return f"ctl.scheduler.api.{operation}"
 
 
+def service_call(service: str, operation: str) -> str:
+    """Where `service` is asked to do what several services can (`libs.contracts.letters`); a core request."""
+    return f"ctl.{service}.api.{operation}"
+
+
+def dead_letter(service: str, consumer: str) -> str:
+    """Where `service` puts what it could not take in through `consumer`."""
+    return f"dlq.{service}.{consumer}"
+
+
+def letters_of(service: str) -> tuple[str, str]:
+    """Where the server is asked for the dead letters of `service`, and where it is asked to forget one."""
+    stream = f"DLQ_{service.upper()}"
+    return f"$JS.API.DIRECT.GET.{stream}", f"$JS.API.STREAM.MSG.DELETE.{stream}"
+
+
 def registry_call(operation: str) -> str:
     """Where the registry is asked to do `operation` (`libs.contracts.registry.OPERATIONS`); a core request."""
     return f"ctl.registry.api.{operation}"

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from libs.contracts import subjects
+from libs.contracts import letters, subjects
 from libs.contracts.inference import ServiceClass
 
 DAY_S: Final = 86_400
@@ -146,7 +146,20 @@ EVT_AUDIT: Final = Stream(
 )
 """The newest links of the audit; the oldest go when it is full, and the newest is what matters."""
 
-STREAMS: Final = (
+DEAD_LETTERS: Final = {
+    service: Stream(
+        name=f"DLQ_{service.upper()}",
+        subjects=(subjects.dead_letter(service, "*"),),
+        retention="limits",
+        max_age_s=30 * DAY_S,
+        max_bytes=64 << 20,
+        direct_get=True,
+    )
+    for service in letters.SERVICES
+}
+"""What each service could not take in."""
+
+STREAMS: Final[tuple[Stream, ...]] = (
     CMD_INFERENCE,
     EVT_INFERENCE,
     EVT_REGISTRY,
@@ -159,6 +172,7 @@ STREAMS: Final = (
     PUBLIC,
     CMD_AUDIT,
     EVT_AUDIT,
+    *DEAD_LETTERS.values(),
 )
 
 FEEDBACK_ACK_WAIT_S: Final = 5.0
@@ -253,7 +267,7 @@ DEPLOYMENTS: Final = Bucket(name="deployments", max_bytes=16 << 20, history=8)
 CORDONS: Final = Bucket(name="cordons", max_bytes=4 << 20)
 """Workers that are given no new work, by pool and name."""
 
-BUCKETS: Final = (DEPLOYMENTS, CORDONS)
+BUCKETS: Final[tuple[Bucket, ...]] = (DEPLOYMENTS, CORDONS)
 
 
 def scheduler_durable(pool: str, service_class: ServiceClass) -> str:

@@ -14,8 +14,11 @@ from libs.kit.bus.batches import BatchConsumer
 from libs.kit.bus.stored import StoredPublisher
 from libs.kit.discovery import Discovery
 from libs.kit.health import Health
+from libs.kit.intake import Intake, Record
+from libs.kit.letters import DeadLetters
 from libs.kit.metrics import standing
 from libs.kit.metrics.connection import show_bus
+from libs.kit.operators import OperatorsDesk
 from libs.kit.outbox import BundledOutbox, Outbox, Relay
 from libs.kit.page import Page
 from libs.kit.postgres import Database
@@ -81,6 +84,8 @@ class Backend:
         standing.show_database(self.page, self.database)
         self.told = asyncio.Event()
         """To be set after each transaction that has put something into the outbox."""
+        self._letters = DeadLetters(self.bus, self.name, f"_INBOX.{self.instance}")
+        self._operators = OperatorsDesk(self.bus, self.name, settings, self._letters)
         self._relay: Rounds | None = None
         self._consumers: list[BatchConsumer] = []
         standing.show_intakes(self.page, self._consumers)
@@ -117,6 +122,10 @@ class Backend:
         self._consumers.append(pulling)
         return pulling
 
+    def take(self, consumer: Consumer, record: Record, *, batch: int) -> Intake:
+        """Have batches from a stream recorded; what cannot be is a dead letter of the service."""
+        return Intake(self.pull(consumer, batch), record, self._letters.of(consumer, record), retry_s=self._retry_s)
+
     async def start(self) -> None:
         """Bring the schema up to date, then listen and work.
 
@@ -134,6 +143,8 @@ class Backend:
             await insist(self.broker.start, deadline_s)
             # Subscriptions are on their way only; whoever reads that we started may call at once.
             await self.broker.connection.flush()
+        self._operators.start()
+        await insist(self.bus.flush, deadline_s)
         if self._relay is not None:
             self._relay.start()
         for worker in self._workers:
@@ -154,6 +165,7 @@ class Backend:
         await stop_broker(self.broker)
         if self._relay is not None:
             await self._relay.stop()
+        await self._operators.stop()
         await self.bus.close()
         await self.database.close()
         await self.page.stop()

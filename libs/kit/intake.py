@@ -15,6 +15,7 @@ from libs.kit.metrics.parts import GIVEN_UP, TAKEN, WAITED
 log = structlog.get_logger(__name__)
 
 Record = Callable[[list[Message]], Awaitable[None]]
+Bury = Callable[[Message, str], Awaitable[None]]
 
 _TELL_EVERY: Final = 60
 
@@ -22,10 +23,14 @@ _TELL_EVERY: Final = 60
 class Intake:
     """While the database is away the batch in hand is kept and nothing more is asked for."""
 
-    def __init__(self, consumer: BatchConsumer, record: Record, *, retry_s: float) -> None:
-        """Prepare; `record` must do a batch wholly or not at all, and know what it has done before."""
+    def __init__(self, consumer: BatchConsumer, record: Record, bury: Bury, *, retry_s: float) -> None:
+        """Prepare; `record` must do a batch wholly or not at all, and know what it has done before.
+
+        `bury` puts away, with the reason, a message that can never be recorded; until it has, the message is kept.
+        """
         self._consumer = consumer
         self._record = record
+        self._bury = bury
         self._retry_s = retry_s
         self._task: asyncio.Task[None] | None = None
 
@@ -54,21 +59,32 @@ class Intake:
         failures = 0
         while True:
             try:
-                return await self._record(batch)
+                return await self._attempt(batch)
             except ServiceError as error:
                 if failures % _TELL_EVERY == 0:
                     log.warning("batch waits", stream=self._consumer.stream, code=error.code, reason=error.message)
                 failures += 1
                 WAITED.labels(self._consumer.stream, error.code).inc()
-            except Exception as error:
-                if len(batch) == 1:
-                    # It would never be recorded, and everything behind it would wait for ever.
-                    GIVEN_UP.labels(self._consumer.stream).inc()
-                    log.exception("message is given up", subject=batch[0].subject, payload=batch[0].payload[:500])
-                    return None
+            await asyncio.sleep(self._retry_s)
+
+    async def _attempt(self, batch: list[Message]) -> None:
+        """Record a batch, or find out which message of it cannot be, and put that away.
+
+        Raises:
+            ServiceError: nothing can be recorded or put away now.
+        """
+        try:
+            await self._record(batch)
+        except ServiceError:
+            raise
+        except Exception as error:
+            if len(batch) > 1:
                 # One of them is at fault; alone it will show.
                 log.warning("batch is taken apart", stream=self._consumer.stream, reason=str(error)[:500])
                 for message in batch:
                     await self._settle([message])
-                return None
-            await asyncio.sleep(self._retry_s)
+                return
+            # It would never be recorded, and everything behind it would wait for ever.
+            await self._bury(batch[0], f"{type(error).__name__}: {error}")
+            GIVEN_UP.labels(self._consumer.stream).inc()
+            log.exception("message is given up", subject=batch[0].subject)

@@ -8,7 +8,6 @@ from libs.contracts.audit import OPERATIONS
 from libs.contracts.topology import AUDIT_ENTRIES
 from libs.kit.backend import Backend
 from libs.kit.bus.stored import StoredPublisher
-from libs.kit.intake import Intake
 from libs.kit.rounds import Rounds
 from libs.kit.serving import Desk
 from services.audit import metrics
@@ -37,7 +36,7 @@ class AuditService(Backend):
         recording = Recording(self.database, chain, heads, self._grown)
         self.work(
             Rounds("heads", heads.say, pause_s=settings.heads_every_s, wake=self._grown),
-            Intake(self.pull(AUDIT_ENTRIES, settings.batch), recording.record, retry_s=settings.retry_s),
+            self.take(AUDIT_ENTRIES, recording.record, batch=settings.batch),
         )
 
 

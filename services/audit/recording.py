@@ -3,7 +3,6 @@
 import asyncio
 
 import msgspec
-import structlog
 
 from libs.contracts.audit import Phase, RecordEntry
 from libs.kit import clock
@@ -13,8 +12,6 @@ from libs.kit.postgres import Database
 from services.audit import repository
 from services.audit.chain import Chain, Link
 from services.audit.heads import Heads
-
-log = structlog.get_logger(__name__)
 
 _decode = msgspec.json.Decoder(RecordEntry).decode
 
@@ -36,8 +33,9 @@ class Recording:
 
         Raises:
             ServiceError: the database or the bus is away; nothing is appended.
+            msgspec.MsgspecError: one of them is no entry; nothing is appended.
         """
-        entries = [entry for entry in map(_read, messages) if entry is not None]
+        entries = [_decode(message.payload) for message in messages]
         if self._floor is None:
             self._floor = await self._said()
         async with self._database.begin() as connection:
@@ -64,12 +62,3 @@ def _fresh(entries: list[RecordEntry], known: set[tuple[str, Phase]]) -> list[Re
     for entry in entries:
         first.setdefault((entry.id, entry.phase), entry)
     return [entry for key, entry in first.items() if key not in known]
-
-
-def _read(message: Message) -> RecordEntry | None:
-    try:
-        return _decode(message.payload)
-    except msgspec.DecodeError as error:
-        # Only gateways may write here, so this is a fault of ours; everything behind it must not wait for it.
-        log.error("not an audit entry", error=str(error), payload=message.payload[:500])
-        return None

@@ -58,7 +58,7 @@ class EventsService(Backend):
         return Publishing(self.bus, publisher, reader, repeat_after_s=self._settings.repeat_after_s)
 
     def _intake(self, consumer: Consumer, record: Record) -> Intake:
-        return Intake(self.pull(consumer, self._settings.batch), record, retry_s=self._retry_s)
+        return self.take(consumer, record, batch=self._settings.batch)
 
 
 def build_app(settings: Settings) -> EventsService:

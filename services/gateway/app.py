@@ -32,6 +32,7 @@ from services.gateway.identity import KeyFileError, Keyring, Principal, read_key
 from services.gateway.keys import KeyFollower
 from services.gateway.limits.limiter import Limiter
 from services.gateway.mirror import Mirror
+from services.gateway.operators.desks import operators_desks
 from services.gateway.presence import Presence, health_of
 from services.gateway.proxies import Proxies
 from services.gateway.relay import Relay
@@ -133,6 +134,7 @@ class Gateway:
                 "audit": BusAudit(self.bus),
                 "presence": Presence(roll_call),
                 "scheduler": BusScheduler(self.bus),
+                **operators_desks(self.bus, settings),
             },
             door=door if settings.admin_keys_file is not None or settings.identity else None,
             proxies=Proxies(settings.trusted_proxies),

@@ -85,7 +85,7 @@ class RolloutService(Backend):
         }
 
     def _intake(self, consumer: Consumer, record: Record) -> Intake:
-        return Intake(self.pull(consumer, self._settings.batch), record, retry_s=self._retry_s)
+        return self.take(consumer, record, batch=self._settings.batch)
 
 
 def build_app(settings: Settings) -> RolloutService:

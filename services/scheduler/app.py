@@ -13,6 +13,7 @@ from libs.kit.bus import BusClient, BusError, PullConsumer
 from libs.kit.discovery import Discovery
 from libs.kit.health import Health
 from libs.kit.metrics.connection import show_bus
+from libs.kit.operators import OperatorsDesk
 from libs.kit.page import Page
 from services.scheduler import metrics
 from services.scheduler.admin.desk import AdminDesk
@@ -46,6 +47,7 @@ class Scheduler:
         self._called_off = Recent()
         self.dispatchers = [self._dispatcher(number, pool) for number, pool in enumerate(settings.pools)]
         self._admin = AdminDesk(self._bus, self.instance, self.dispatchers)
+        self._operators = OperatorsDesk(self._bus, "scheduler", settings)
         self._handlers = Handlers(self._bus, self.instance, self.dispatchers, self._called_off, self._admin.hear)
         self._pulls = [self._pull(dispatcher, which) for dispatcher in self.dispatchers for which in ServiceClass]
         self._watch: SystemWatch | None = None
@@ -68,6 +70,7 @@ class Scheduler:
         self.page.start()
         self._handlers.subscribe()
         self._admin.start()
+        self._operators.start()
         self._discovery.listen(self._bus)
         for pull in self._pulls:
             pull.start()
@@ -99,6 +102,7 @@ class Scheduler:
         for dispatcher in self.dispatchers:
             dispatcher.matcher.hand_back_offered()
         await self._admin.stop()
+        await self._operators.stop()
         for task in (self._clock, self._proof, self._opening):
             if task is not None:
                 task.cancel()

@@ -29,6 +29,7 @@ from tests.contract.discovery_samples import DISCOVERY_SAMPLES
 from tests.contract.events_samples import EVENTS_SAMPLES
 from tests.contract.feedback_samples import FEEDBACK_SAMPLES
 from tests.contract.identity_samples import IDENTITY_SAMPLES
+from tests.contract.operations_samples import OPERATIONS_SAMPLES
 from tests.contract.registry_samples import SAMPLES as REGISTRY_SAMPLES
 from tests.contract.rollout_samples import ROLLOUT_SAMPLES
 from tests.contract.scheduling_samples import SCHEDULING_SAMPLES
@@ -119,6 +120,7 @@ SAMPLES: Final[dict[str, msgspec.Struct]] = {
     **IDENTITY_SAMPLES,
     **AUDIT_SAMPLES,
     **SCHEDULING_SAMPLES,
+    **OPERATIONS_SAMPLES,
     **DISCOVERY_SAMPLES,
 }
 

@@ -22,11 +22,13 @@ from services.gateway.routes import (
     deployments,
     feedback,
     identity,
+    letters,
     lineage,
     loops,
     presence,
     queues,
     rollouts,
+    settings,
     tenants,
     training,
     versions,
@@ -70,6 +72,8 @@ ENDPOINTS: Final = (
     *presence.ENDPOINTS,
     *workers.ENDPOINTS,
     *queues.ENDPOINTS,
+    *letters.ENDPOINTS,
+    *settings.ENDPOINTS,
 )
 _JSON: Final = "application/json"
 

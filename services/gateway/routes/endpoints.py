@@ -92,7 +92,18 @@ class Endpoint:
     conditional: bool = False
     idempotent: bool = False
     service: Literal[
-        "registry", "feedback", "trainer", "rollout", "identity", "events", "audit", "lineage", "presence", "scheduler"
+        "registry",
+        "feedback",
+        "trainer",
+        "rollout",
+        "identity",
+        "events",
+        "audit",
+        "lineage",
+        "presence",
+        "scheduler",
+        "letters",
+        "settings",
     ] = "registry"
 
 

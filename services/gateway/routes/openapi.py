@@ -8,7 +8,19 @@ import msgspec
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
-from libs.contracts import audit, feedback, identity, lineage, registry, rollouts, scheduling, training, webhooks
+from libs.contracts import (
+    audit,
+    effective,
+    feedback,
+    identity,
+    letters,
+    lineage,
+    registry,
+    rollouts,
+    scheduling,
+    training,
+    webhooks,
+)
 from libs.contracts.discovery import OPERATIONS as PRESENCE
 from services.gateway.routes.endpoints import Endpoint
 from services.gateway.routes.problems import MEDIA_TYPE, Problem
@@ -24,6 +36,8 @@ OPERATIONS: Final = {
     "lineage": lineage.OPERATIONS,
     "presence": PRESENCE,
     "scheduler": scheduling.OPERATIONS,
+    "letters": letters.DESK_OPERATIONS,
+    "settings": effective.DESK_OPERATIONS,
 }
 _TEMPLATE: Final = "#/components/schemas/{name}"
 _PLACEHOLDER: Final = re.compile(r"{(\w+)}")

@@ -3,7 +3,6 @@
 from typing import Final, TypeVar
 
 import msgspec
-import structlog
 
 from libs.contracts.feedback import Signal, SignalKind, SignalRecorded, Source
 from libs.contracts.rollouts import RequestObserved
@@ -11,8 +10,6 @@ from libs.kit import clock
 from libs.kit.bus import Message
 from libs.kit.postgres import Database
 from services.rollout.repository import arrivals
-
-log = structlog.get_logger(__name__)
 
 T = TypeVar("T")
 
@@ -22,7 +19,7 @@ _DAY_MS: Final = 86_400_000
 
 
 class Observing:
-    """Each batch is one transaction; what cannot be read is logged and left."""
+    """Each batch is one transaction; one that holds what cannot be read fails as a whole."""
 
     def __init__(self, database: Database, *, keep_days: float) -> None:
         self._database = database
@@ -33,6 +30,7 @@ class Observing:
 
         Raises:
             ServiceError: `storage_unavailable`.
+            msgspec.MsgspecError: one of them is no such event.
         """
         found = _read(_observed, messages)
         async with self._database.begin_bulk() as connection:
@@ -43,6 +41,7 @@ class Observing:
 
         Raises:
             ServiceError: `storage_unavailable`.
+            msgspec.MsgspecError: one of them is no such event.
         """
         thumbs = [one.signal for one in _read(_recorded, messages) if _counts(one.signal)]
         if not thumbs:
@@ -66,10 +65,4 @@ def _counts(signal: Signal) -> bool:
 
 
 def _read(decoder: msgspec.json.Decoder[T], messages: list[Message]) -> list[T]:
-    found = []
-    for message in messages:
-        try:
-            found.append(decoder.decode(message.payload))
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            log.error("event cannot be read", subject=message.subject, reason=str(error))
-    return found
+    return [decoder.decode(message.payload) for message in messages]

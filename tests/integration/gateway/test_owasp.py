@@ -103,6 +103,7 @@ WITHOUT_TENANT: Final = {
     "deployment_declare", "garbage_collect", "dead_letter_list", "loop_apply", "organisation_create",
     "project_create", "project_change", "audit_verify", "worker_list", "worker_show", "worker_cordon",
     "worker_uncordon", "worker_drain", "queue_list", "request_list", "queue_purge", "request_cancel",
+    "letter_list", "letter_show", "letter_read", "letter_replay", "letter_drop", "settings_show",
     "service_list",
 }  # fmt: skip
 """Only the platform may; and a loop says itself whose it is."""

@@ -51,6 +51,9 @@ class Book:
     fails: Callable[[list[Message]], Exception | None] = lambda _: None
     tries: list[list[bytes]] = field(default_factory=list)
     kept: list[bytes] = field(default_factory=list)
+    buried: list[tuple[bytes, str]] = field(default_factory=list)
+    earth: list[ServiceError] = field(default_factory=list)
+    """Why nothing can be buried, once each."""
 
     async def record(self, batch: list[Message]) -> None:
         payloads = [one.payload for one in batch]
@@ -59,11 +62,16 @@ class Book:
             raise error
         self.kept += payloads
 
+    async def bury(self, message: Message, reason: str) -> None:
+        if self.earth:
+            raise self.earth.pop()
+        self.buried.append((message.payload, reason))
+
 
 @asynccontextmanager
 async def _running(book: Book) -> AsyncIterator[Consumer]:
     consumer = Consumer()
-    intake = Intake(cast("BatchConsumer", consumer), book.record, retry_s=0.001)
+    intake = Intake(cast("BatchConsumer", consumer), book.record, book.bury, retry_s=0.001)
     intake.start()
     try:
         yield consumer
@@ -93,7 +101,17 @@ async def test_the_one_message_at_fault_is_given_up_by_name_and_the_others_are_r
     assert consumer.acknowledged == [batch, next_one], "whole, and in order"
     said = [(one["event"], one["log_level"]) for one in logs]
     assert said == [("batch is taken apart", "warning"), ("message is given up", "error")]
-    assert (logs[1]["subject"], logs[1]["payload"]) == ("a.b", BAD)
+    assert (logs[1]["subject"], "payload" in logs[1]) == ("a.b", False), "what people wrote is in no log"
+    assert book.buried == [(BAD, "ValueError: no such number")]
+
+
+async def test_a_message_is_kept_until_it_is_buried() -> None:
+    book = Book(_is_bad, earth=[ServiceError("bus_unavailable", "JetStream is away.") for _ in range(3)])
+    async with _running(book) as consumer:
+        consumer.batches.put_nowait(_batch(BAD))
+        await until(lambda: len(consumer.acknowledged) == 1, timeout_s=PATIENCE_S)
+    assert book.tries == [[BAD]] * 4
+    assert book.buried == [(BAD, "ValueError: no such number")]
 
 
 async def test_while_the_database_is_away_the_batch_is_kept_whole_and_nothing_is_acknowledged() -> None:
