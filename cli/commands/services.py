@@ -10,7 +10,7 @@ from cli.session import run_with
 from libs.contracts.discovery import InstanceState, ListServices, ServiceList, ServiceState
 from libs.kit.clock import unix_ms
 
-_TITLES: Final = ("", "service", "process", "version", "since", "condition", "calls", "faults", "of them")
+_TITLES: Final = ("", "service", "process", "version", "since", "condition", "calls", "faults", "a fault")
 
 
 def run(*, as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False) -> None:

@@ -58,6 +58,7 @@ class Health:
         self._answers: dict[str, bool] = {}
         self._answered_s = float("-inf")
         self._asking = asyncio.Lock()
+        self._questions: dict[str, asyncio.Task[bool]] = {}
 
     @property
     def depends(self) -> tuple[str, ...]:
@@ -101,9 +102,19 @@ class Health:
             self._answered_s = clock.monotonic_s()
 
     async def _answers_in_time(self, name: str) -> bool:
+        question = self._questions.get(name)
+        if question is None or question.done():
+            # A task of its own: what hangs may take its time to be broken off, too, and nobody is to wait for that.
+            question = self._questions[name] = asyncio.create_task(self._does_answer(name), name=f"health-{name}")
+        await asyncio.wait((question,), timeout=self._patience_s)
+        if question.done():
+            return not question.cancelled() and question.result()
+        question.cancel()
+        return False
+
+    async def _does_answer(self, name: str) -> bool:
         try:
-            async with asyncio.timeout(self._patience_s):
-                await self._asked[name]()
+            await self._asked[name]()
         except (ServiceError, BusError, NatsError, OSError, TimeoutError) as error:
             log.debug("dependency is missing", dependency=name, reason=str(error) or type(error).__name__)
             return False

@@ -31,7 +31,7 @@ from libs.kit.waiting import set_within
 
 log = structlog.get_logger(__name__)
 
-_LIMIT_S: Final = 3.0
+_LIMIT_S: Final = 5.0
 """Longer than a process looks for what it lacks."""
 _QUIET_S: Final = 0.4
 """Nobody knows how many there are: those that are still silent so long after another one are taken for not there."""

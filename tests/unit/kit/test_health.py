@@ -1,6 +1,7 @@
 """What a process lacks: seen, asked, in time, and no more often than is good for who is asked."""
 
 import asyncio
+import contextlib
 
 import pytest
 from nats.errors import ConnectionClosedError
@@ -8,6 +9,7 @@ from nats.errors import ConnectionClosedError
 from libs.kit.bus import BusUnavailableError
 from libs.kit.errors import ServiceError
 from libs.kit.health import Finding, Health
+from libs.testkit.wait import until
 
 
 class _Store:
@@ -79,6 +81,26 @@ async def test_a_thing_that_never_answers_is_missing_and_holds_up_nobody() -> No
     health.see("nats", lambda: True)
     async with asyncio.timeout(30):
         assert (await health.look()).missing == ("database",)
+
+
+async def test_a_thing_that_cannot_be_broken_off_holds_up_nobody_either() -> None:
+    begun, gate = [0], asyncio.Event()
+
+    async def stubborn() -> None:
+        begun[0] += 1
+        while not gate.is_set():
+            with contextlib.suppress(asyncio.CancelledError):
+                await gate.wait()
+
+    health = Health(patience_s=0.01, fresh_s=0)
+    health.ask("database", stubborn)
+    async with asyncio.timeout(30):
+        for _ in range(3):
+            assert (await health.look()).missing == ("database",)
+    assert begun == [1], "it is not asked again before it has ended"
+    gate.set()
+    await until(lambda: not [one for one in asyncio.all_tasks() if one.get_name() == "health-database"])
+    assert (await health.look()).is_ready
 
 
 async def test_many_who_ask_at_once_are_one_question() -> None:
