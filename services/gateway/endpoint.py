@@ -94,6 +94,9 @@ class Endpoint:
         """Answer one request and announce its end, whatever happens."""
         exchange = Exchange(request.route, request)
         inflight: InFlight | None = None
+        if tracing.is_on():
+            # One that waited in its connection was started from within the request before.
+            tracing.enter(None)
         try:
             inflight = await self._admit(exchange, request)
             self._relay.submit(inflight)

@@ -23,7 +23,6 @@ def begin(exchange: Exchange, traceparent: bytes) -> None:
     started_ns = clock.unix_ns() - int((clock.monotonic_s() - exchange.arrived_s) * 1e9)
     given = checked(traceparent) if traceparent else ""
     exchange.span = tracing.begin_trace(f"POST {path}", Kind.SERVER, given, started_ns=started_ns)
-    # Also where it is none: a request that waited in its connection was started from within the one before.
     tracing.enter(exchange.span)
 
 

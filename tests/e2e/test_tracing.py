@@ -142,6 +142,24 @@ async def test_log_lines_of_a_recorded_request_name_its_trace(scene: TracedScene
     assert all("trace_id" not in line for line in others)
 
 
+async def test_a_request_that_waited_in_its_connection_is_in_no_other_trace(scene: TracedScene) -> None:
+    trace_id, headers = scene.new_trace()
+    body = b'{"model":"helpdesk","messages":[{"role":"user","content":"Hello?"}],"max_tokens":8}'
+    head = "POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer"
+    length = f"Content-Length: {len(body)}\r\n"
+    first = f"{head} {scene.platform.api_key}\r\ntraceparent: {headers['traceparent']}\r\n{length}\r\n"
+    second = f"{head} sk-nobody\r\nConnection: close\r\nx-request-id: second-in-line\r\n{length}\r\n"
+    reader, writer = await asyncio.open_connection("127.0.0.1", scene.platform.port)
+    writer.write(first.encode() + body + second.encode() + body)
+    answers = await asyncio.wait_for(reader.read(-1), 60)
+    writer.close()
+    assert (answers.count(b"HTTP/1.1 200"), answers.count(b"HTTP/1.1 401")) == (1, 1)
+    await scene.seen(trace_id, HTTP)
+    lines = [json.loads(line) for line in scene.log("gateway").splitlines()]
+    (line,) = [line for line in lines if line.get("client_request_id") == "second-in-line"]
+    assert "trace_id" not in line
+
+
 async def test_requests_are_served_whatever_the_collector_does(scene: TracedScene) -> None:
     release = threading.Event()
 

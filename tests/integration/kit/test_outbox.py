@@ -18,7 +18,11 @@ from libs.kit.bus.stored import Event, StoredPublisher
 from libs.kit.outbox import BundledOutbox, Outbox, Relay, outbox_ddl
 from libs.kit.postgres import Database
 from libs.kit.settings import PostgresSettings
+from libs.kit.telemetry import tracing
+from libs.kit.telemetry.traceparent import HEADER, Parent, write
+from libs.kit.telemetry.tracing import Kind, Within
 from libs.testkit.nats_server import NatsServer
+from libs.testkit.traces import noting
 
 SUBJECT = subjects.TURN_CHANGED
 
@@ -67,7 +71,11 @@ class Scene:
             return (await connection.execute(select(func.count()).select_from(outbox.table))).scalar_one()
 
     async def stored(self) -> list[str]:
-        """The names in the stream, in its order; each message is checked for its headers and payload."""
+        """The names in the stream, in its order."""
+        return [name for name, _ in await self.stored_of()]
+
+    async def stored_of(self) -> list[tuple[str, str]]:
+        """Names and traces in the stream, in its order; each message is checked for its headers and payload."""
         client = await nats_py.connect(
             f"nats://{self.server.host}:{self.server.port}",
             user="provisioner",
@@ -82,7 +90,7 @@ class Scene:
             assert message.subject == SUBJECT
             assert message.headers is not None
             assert message.headers["Nats-Msg-Id"] == message.headers["ce-id"] == event.id
-            found.append(event.id.removeprefix(self.prefix))
+            found.append((event.id.removeprefix(self.prefix), message.headers.get(HEADER, "")))
         await client.close()
         return found
 
@@ -191,3 +199,14 @@ async def _waits_for_a_lock(door: Database) -> None:
         while not waiting:
             async with door.begin() as connection:
                 waiting = (await connection.execute(query)).scalar_one()
+
+
+async def test_an_event_bears_the_trace_of_what_put_it_there(scene: Scene) -> None:
+    with noting() as notes:
+        with Within(tracing.begin("order", Kind.SERVER, write(7, 8))):
+            await scene.change("traced")
+        await scene.change("alone")
+    order, transaction = notes.spans
+    assert (transaction.name, transaction.parent, transaction.ended) == ("transaction", Parent(7, order.number), True)
+    assert await Relay(scene.door, ROWS, scene.publisher.store).send() == 2
+    assert await scene.stored_of() == [("traced", order.traceparent), ("alone", "")]

@@ -6,6 +6,8 @@ import pytest
 from libs.contracts.calls import Reply
 from libs.kit.answering import Answering
 from libs.kit.errors import ServiceError
+from libs.kit.telemetry.traceparent import Parent, write
+from libs.testkit.traces import noting
 
 
 class _Asked(msgspec.Struct):
@@ -49,3 +51,16 @@ async def test_a_callers_mistake_is_kept_without_the_callers_words(answering: An
     assert answering.tally.last_error == "storage_unavailable: The database does not answer."
     await _codes(answering, b'{"number":-1}')
     assert answering.tally.last_error == "invalid_value"
+
+
+async def test_a_recorded_callers_call_is_a_span_below_his_and_fails_with_its_fault(answering: Answering) -> None:
+    caller = write(7, 8)
+    with noting() as notes:
+        await answering.answer(b'{"number":1}', caller)
+        await answering.answer(b'{"number":0}', caller)
+        await answering.answer(b'{"number":1}', caller[:-1] + "0")
+        await answering.answer(b'{"number":1}')
+    assert [(span.name, span.parent, span.errors, span.ended) for span in notes.spans] == [
+        ("numbers.double", Parent(7, 8), [], True),
+        ("numbers.double", Parent(7, 8), ["storage_unavailable"], True),
+    ]

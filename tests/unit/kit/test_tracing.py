@@ -3,10 +3,8 @@
 import asyncio
 import subprocess
 import sys
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 import structlog
@@ -23,68 +21,11 @@ from libs.kit.telemetry import tracing
 from libs.kit.telemetry.logging import name_trace
 from libs.kit.telemetry.traceparent import Parent, checked, is_sampled, read, write
 from libs.kit.telemetry.tracing import Kind, Step, Within
+from libs.testkit.traces import NotedSpan, Notes, noting
 
 ROOT = Path(__file__).resolve().parents[3]
 SAMPLED = f"00-{7:032x}-{8:016x}-01"
 UNSAMPLED = SAMPLED[:-2] + "00"
-
-
-@dataclass
-class NotedSpan:
-    """A span that is only looked at."""
-
-    name: str
-    kind: Kind
-    parent: Parent | None
-    number: int
-    links: tuple[Parent, ...]
-    said: dict[str, Any] = field(default_factory=dict)
-    errors: list[str] = field(default_factory=list)
-    ended: bool = False
-
-    @property
-    def trace_id(self) -> str:
-        return f"{self.parent.trace_id if self.parent else 100 + self.number:032x}"
-
-    @property
-    def span_id(self) -> str:
-        return f"{self.number:016x}"
-
-    @property
-    def traceparent(self) -> str:
-        return f"00-{self.trace_id}-{self.span_id}-01"
-
-    def set(self, attributes: tracing.Attributes) -> None:
-        self.said |= attributes
-
-    def rename(self, name: str) -> None:
-        self.name = name
-
-    def fail(self, error: str) -> None:
-        self.errors.append(error)
-
-    def end(self, error: str = "") -> None:
-        assert not self.ended
-        self.ended = True
-        if error:
-            self.errors.append(error)
-
-
-class Notes:
-    """Records in memory."""
-
-    def __init__(self) -> None:
-        self.spans: list[NotedSpan] = []
-
-    def start(
-        self, name: str, kind: Kind, parent: Parent | None, started_ns: int | None, links: Iterable[Parent]
-    ) -> NotedSpan:
-        assert started_ns is None
-        self.spans.append(NotedSpan(name, kind, parent, len(self.spans) + 1, tuple(links)))
-        return self.spans[-1]
-
-    def stop(self) -> None:
-        """There is nothing to send."""
 
 
 def _is(span: object, noted: NotedSpan) -> bool:
@@ -93,10 +34,8 @@ def _is(span: object, noted: NotedSpan) -> bool:
 
 @pytest.fixture
 def notes() -> Iterator[Notes]:
-    notes = Notes()
-    tracing.record_by(notes)
-    yield notes
-    tracing.record_by(None)
+    with noting() as notes:
+        yield notes
 
 
 def test_a_process_that_records_nothing_imports_nothing_for_it() -> None:
