@@ -83,6 +83,7 @@ def build_admin(
     @app.get("/metrics")
     async def show_metrics() -> Response:
         """For Prometheus."""
+        metrics.how_it_is(await health.look(), health.depends)
         return Response(generate_latest(metrics.registry), media_type=CONTENT_TYPE_LATEST)
 
     return app

@@ -100,6 +100,9 @@ async def test_a_request_and_a_judgement_are_counted_by_whoever_had_to_do_with_t
     await watched.reaches("gateway", "llmos_gateway_tokens_total", usage["completion_tokens"], kind="completion")
     await watched.reaches("gateway", "llmos_gateway_first_token_seconds_count", 1)
     await watched.reaches("gateway", "llmos_gateway_token_seconds_count", 1)
+    for page in (*PAGES, "gateway"):
+        await watched.reaches(page, "llmos_ready", 1)
+        assert await watched.value(page, "llmos_dependency_missing", dependency="nats") == 0
     await watched.reaches("scheduler", "llmos_scheduler_accepted_total", 2, pool="default")
     await watched.reaches("scheduler", "llmos_scheduler_workers", 1, pool="default", state="ready")
     await watched.reaches("inference", "llmos_inference_executions_total", 2, outcome="ok")
