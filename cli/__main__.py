@@ -29,6 +29,7 @@ REMEDIES: Final = {
     "job_not_found": "What there is: ./llmos jobs list",
     "bus_unavailable": "See: ./llmos status, ./llmos logs nats",
     "storage_unavailable": "See: ./llmos logs objects. Then repeat the command: what has arrived is not sent again.",
+    "audit_unavailable": "See: ./llmos status, ./llmos logs audit",
     "invalid_api_key": "LLMOS_ADMIN_KEY must be an admin key of that gateway, LLMOS_API_KEY an ordinary one.",
     "forbidden": "LLMOS_ADMIN_KEY must be an admin key of that gateway.",
     "version_not_found": "A bare name means its champion. What there is: ./llmos models list",
@@ -64,7 +65,7 @@ def main() -> None:
 
 def _build(name: str) -> typer.Typer:
     """The command's module as an application: of one function, or of one function per verb."""
-    module = importlib.import_module(f"cli.commands.{name}")
+    module = importlib.import_module(f"cli.commands.{name.replace('-', '_')}")
     app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
     if not hasattr(module, "VERBS"):
         app.command(help=COMMANDS[name] + ".", context_settings=getattr(module, "CONTEXT", {}))(module.run)

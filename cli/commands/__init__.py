@@ -22,6 +22,8 @@ COMMANDS: Final = {
     "webhooks": "Have events sent to an address",
     "workers": "Who answers: look, give no new work, drain",
     "queues": "What waits: look, cancel, purge",
+    "dead-letters": "What services could not take in: look, replay, drop",
+    "settings": "What every service runs with",
     "why": "What shaped an answer",
     "impact": "What a judgement shaped",
     "rebuild": "Make a version again, and compare",

@@ -1,9 +1,12 @@
-"""The scheduler over REST: which request each of its operations is."""
+"""What operators ask, over REST: which request each operation is."""
 
 from collections.abc import Callable
 from typing import Any, Final
 
 from cli.rest import Offer, RestCaller, Wanted, at, query
+from libs.contracts import effective, letters
+from libs.contracts.effective import FindSettings
+from libs.contracts.letters import FindAllLetters, LetterRef
 from libs.contracts.scheduling import (
     OPERATIONS,
     CancelRequest,
@@ -16,6 +19,7 @@ from libs.contracts.scheduling import (
     UncordonWorker,
     WorkerRef,
 )
+from libs.kit.operators_client import TIMEOUT_S as SERVICES_TIMEOUT_S
 from libs.kit.scheduler_client import TIMEOUT_S
 
 
@@ -24,6 +28,20 @@ class RestScheduler(RestCaller):
 
     def __init__(self, url: str, key: str) -> None:
         super().__init__(url, key, _SCHEDULER)
+
+
+class RestLetters(RestCaller):
+    """A gateway's admin API as it tells of dead letters; use it with `async with`."""
+
+    def __init__(self, url: str, key: str) -> None:
+        super().__init__(url, key, _LETTERS)
+
+
+class RestSettings(RestCaller):
+    """A gateway's admin API as it tells of settings; use it with `async with`."""
+
+    def __init__(self, url: str, key: str) -> None:
+        super().__init__(url, key, _SETTINGS)
 
 
 def _workers(asked: FindWorkers) -> Wanted:
@@ -65,6 +83,18 @@ def _purge(asked: PurgeQueue) -> Wanted:
     return Wanted("DELETE", at("queues", asked.pool, "requests"), query=which)
 
 
+def _letters(asked: FindAllLetters) -> Wanted:
+    return Wanted("GET", at("dead-letters"), query=query(asked))
+
+
+def _letter(method: str, *more: str) -> Callable[[LetterRef], Wanted]:
+    return lambda asked: Wanted(method, at("dead-letters", asked.id, *more))
+
+
+def _settings(asked: FindSettings) -> Wanted:
+    return Wanted("GET", at("settings"), query=query(asked))
+
+
 def _condition(revision: int | None) -> dict[str, str]:
     return {} if revision is None else {"if-match": f'"{revision}"'}
 
@@ -81,3 +111,21 @@ _ROUTES: Final[dict[str, Callable[[Any], Wanted]]] = {
     "queue_purge": _purge,
 }
 _SCHEDULER: Final = Offer(name="scheduler", operations=OPERATIONS, routes=_ROUTES, timeout_s=lambda _: TIMEOUT_S)
+_LETTERS: Final = Offer(
+    name="letters",
+    operations=letters.DESK_OPERATIONS,
+    routes={
+        "letter_list": _letters,
+        "letter_show": _letter("GET"),
+        "letter_read": _letter("GET", "payload"),
+        "letter_replay": _letter("POST", "replay"),
+        "letter_drop": _letter("DELETE"),
+    },
+    timeout_s=lambda _: SERVICES_TIMEOUT_S,
+)
+_SETTINGS: Final = Offer(
+    name="settings",
+    operations=effective.DESK_OPERATIONS,
+    routes={"settings_show": _settings},
+    timeout_s=lambda _: SERVICES_TIMEOUT_S,
+)

@@ -35,12 +35,12 @@ def test_without_arguments_it_lists_its_commands(tmp_path: Path) -> None:
 
 def test_the_readme_names_every_command() -> None:
     listed = (CHECKOUT / "README.md").read_text(encoding="utf-8").partition("`./llmos` alone")[2].partition("\n\n")[0]
-    assert set(re.findall(r"`(\w+)`", listed)) == set(COMMANDS)
+    assert set(re.findall(r"`([\w-]+)`", listed)) == set(COMMANDS)
 
 
 @pytest.mark.parametrize("name", sorted(COMMANDS))
 def test_every_command_has_help(name: str, tmp_path: Path) -> None:
-    module = import_module(f"cli.commands.{name}")
+    module = import_module(f"cli.commands.{name.replace('-', '_')}")
     assert (
         all(callable(verb) for verb in getattr(module, "VERBS", {}).values())
         if hasattr(module, "VERBS")
