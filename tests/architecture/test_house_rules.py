@@ -63,6 +63,12 @@ def test_the_environment_is_read_in_settings_only(path: Path) -> None:
     assert not re.search(r"\bos\.(environ|getenv)\b", path.read_text(encoding="utf-8"))
 
 
+def test_opentelemetry_is_known_to_one_module() -> None:
+    imports = re.compile(r"^\s*(from|import) opentelemetry", re.MULTILINE)
+    known = {_relative(path) for path in _sources() if imports.search(path.read_text(encoding="utf-8"))}
+    assert known == {"libs/kit/telemetry/export.py", "libs/testkit/collector.py"}
+
+
 def test_every_light_module_imports_with_an_empty_environment_and_without_the_engine() -> None:
     program = (
         "import importlib, sys\n"

@@ -32,6 +32,7 @@ from libs.kit import clock
 from libs.kit.telemetry import attributes as names
 from libs.kit.telemetry.traceparent import Parent, write
 from libs.kit.telemetry.tracing import Attributes, Kind, Value
+from libs.kit.version import VERSION
 
 log = structlog.get_logger(__name__)
 
@@ -94,6 +95,7 @@ class Exporting:
                 {
                     "service.namespace": names.LLMOS,
                     "service.name": f"llmos-{service}",
+                    "service.version": VERSION,
                     "service.instance.id": clock.new_instance_id(""),
                 }
             ),
