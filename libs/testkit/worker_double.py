@@ -142,9 +142,9 @@ class Double:
         await until(lambda: len(answer.frames) >= count, what=f"{count} frames of {request_id}")
         return answer
 
-    def cancel(self, request_id: str, attempt: int | None = None) -> None:
-        """What the gateway does when the client is gone."""
-        self.gateway.publish(subjects.cancel(request_id), _encode(Cancel(attempt)))
+    def cancel(self, request_id: str, attempt: int | None = None, *, by_operator: bool = False) -> None:
+        """What the gateway does when the client is gone, or a scheduler for an operator."""
+        self.gateway.publish(subjects.cancel(request_id), _encode(Cancel(attempt, by_operator)))
 
     def report(self) -> None:
         """Ask for beats."""

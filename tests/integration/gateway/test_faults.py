@@ -221,6 +221,21 @@ async def test_a_scheduler_may_refuse_without_any_acceptance(front: Front, doubl
     assert "x-should-retry" not in response.headers
 
 
+async def test_a_client_whose_request_an_operator_cancelled_does_not_send_it_again(
+    front: Front, double: Double
+) -> None:
+    for began in (False, True):
+        task = front.ask()
+        work = await double.next()
+        if began:
+            work.accept()
+        work.fail("cancelled_by_operator")
+        response = await task
+        assert (response.status_code, response.json()["error"]["code"]) == (503, "cancelled_by_operator")
+        assert response.headers["x-should-retry"] == "false"
+    assert double.work.empty()
+
+
 async def test_an_engines_own_500_does_not_show(front: Front, double: Double) -> None:
     task = front.ask()
     work = await double.next()

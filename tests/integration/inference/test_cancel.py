@@ -25,6 +25,22 @@ async def test_a_cancelled_stream_ends_with_the_confirmation(rig: Rig) -> None:
     assert rig.engine.slots == 0
 
 
+async def test_what_an_operator_calls_off_ends_with_an_error_for_its_client(rig: Rig) -> None:
+    env, other = envelope(), envelope()
+    await rig.double.hand_over(rig.worker, env, chat(stream=True, max_tokens=1_000, user="pace-10ms"))
+    await rig.double.hand_over(rig.worker, other, chat(user="hang"))
+    answer = await rig.double.frames(env.request_id, 4)
+    for each in (env, other):
+        rig.double.cancel(each.request_id, by_operator=True)
+    ends = (answer, await rig.double.frames(other.request_id, 2))
+    await until(lambda: all(each.ended for each in ends), timeout_s=60)
+    for each in ends:
+        assert each.last.flags == Flag.ERROR | Flag.LAST
+        assert each.last.meta.code == "cancelled_by_operator"
+        assert [frame.seq for frame in each.frames] == list(range(len(each.frames)))
+    assert rig.engine.slots == 0
+
+
 async def test_the_confirmation_waits_until_the_engine_is_free(rig: Rig) -> None:
     env = envelope()
     await rig.double.hand_over(rig.worker, env, chat(user="slow-abort-300ms"))
