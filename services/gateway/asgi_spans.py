@@ -55,8 +55,8 @@ async def serve(app: App, scope: Scope, receive: Receive, send: Send) -> None:
 def _begin(scope: Scope) -> Span | None:
     if scope["type"] != "http" or scope["path"] in _NEVER:
         return None
-    given = next((value for name, value in scope["headers"] if name == _HEADER), b"")
-    return tracing.begin_trace(scope["method"], Kind.SERVER, checked(given))
+    given = checked(next((value for name, value in scope["headers"] if name == _HEADER), b""))
+    return tracing.begin_trace(scope["method"], Kind.SERVER, given) if tracing.is_wanted(given) else None
 
 
 def _end(span: Span, scope: Scope, status: int, code: str) -> None:

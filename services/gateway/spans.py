@@ -19,10 +19,11 @@ _SERVER_FAULT: Final = 500
 
 def begin(exchange: Exchange, traceparent: bytes) -> None:
     """Have this request recorded, if its client or chance wants it."""
-    path = exchange.route.path
-    started_ns = clock.unix_ns() - int((clock.monotonic_s() - exchange.arrived_s) * 1e9)
     given = checked(traceparent) if traceparent else ""
-    exchange.span = tracing.begin_trace(f"POST {path}", Kind.SERVER, given, started_ns=started_ns)
+    if not tracing.is_wanted(given):
+        return
+    started_ns = clock.unix_ns() - int((clock.monotonic_s() - exchange.arrived_s) * 1e9)
+    exchange.span = tracing.begin_trace(f"POST {exchange.route.path}", Kind.SERVER, given, started_ns=started_ns)
     tracing.enter(exchange.span)
 
 

@@ -13,7 +13,7 @@ from typing import Final, Protocol, Self
 from libs.kit import clock
 from libs.kit.errors import ServiceError
 from libs.kit.settings import TracingSettings
-from libs.kit.telemetry.traceparent import HEADER, Parent, read
+from libs.kit.telemetry.traceparent import HEADER, Parent, is_sampled, read
 
 Value = str | bool | int | float | tuple[str, ...]
 Attributes = Mapping[str, Value]
@@ -106,14 +106,17 @@ def is_on() -> bool:
     return _state.recorder is not None
 
 
+def is_wanted(traceparent: str) -> bool:
+    """Whether a request from outside is to be recorded: as its caller has decided, else by chance; ask once."""
+    if _state.recorder is None:
+        return False
+    return is_sampled(traceparent) if traceparent else clock.chance(_state.sample_ratio)
+
+
 def begin_trace(name: str, kind: Kind, traceparent: str, *, started_ns: int | None = None) -> Span | None:
-    """The span of a request from outside, if it is to be recorded: as its caller has decided, else by chance."""
-    if traceparent:
-        return begin(name, kind, traceparent, started_ns=started_ns)
+    """The span of a request from outside that is wanted; None if nothing is recorded here."""
     recorder = _state.recorder
-    if recorder is None or not clock.chance(_state.sample_ratio):
-        return None
-    return recorder.start(name, kind, None, started_ns, ())
+    return recorder.start(name, kind, read(traceparent), started_ns, ()) if recorder is not None else None
 
 
 def begin(name: str, kind: Kind, traceparent: str, *, started_ns: int | None = None) -> Span | None:

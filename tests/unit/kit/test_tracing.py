@@ -87,14 +87,16 @@ def test_a_caller_decides_and_else_chance(notes: Notes, monkeypatch: pytest.Monk
 
     monkeypatch.setattr(clock, "chance", chance)
     tracing.record_by(notes, 0.25)
-    assert _is(tracing.begin_trace("x", Kind.SERVER, SAMPLED), notes.spans[0])
-    assert tracing.begin_trace("x", Kind.SERVER, UNSAMPLED) is None
+    assert (tracing.is_wanted(SAMPLED), tracing.is_wanted(UNSAMPLED)) == (True, False)
     assert asked == []
-    own = tracing.begin_trace("x", Kind.SERVER, "")
-    assert _is(own, notes.spans[1])
-    assert notes.spans[1].parent is None
-    assert tracing.begin_trace("x", Kind.SERVER, "") is None
+    assert (tracing.is_wanted(""), tracing.is_wanted("")) == (True, False)
     assert asked == [0.25, 0.25]
+    for traceparent, parent in ((SAMPLED, Parent(7, 8)), ("", None)):
+        assert _is(tracing.begin_trace("x", Kind.SERVER, traceparent), notes.spans[-1])
+        assert notes.spans[-1].parent == parent
+    tracing.record_by(None)
+    assert not tracing.is_wanted(SAMPLED)
+    assert tracing.begin_trace("x", Kind.SERVER, SAMPLED) is None
 
 
 @pytest.mark.parametrize(("ratio", "least", "most"), [(0.0, 0, 0), (0.5, 4_500, 5_500), (1.0, 10_000, 10_000)])
