@@ -48,6 +48,7 @@ class App:
         self.ready = asyncio.Event()
         self._settings = settings
         self._bus: BusClient | None = None
+        """The connection that is in use."""
         self.health = Health()
         self.health.see("nats", lambda: self._bus is not None and self._bus.connected)
         self.health.see("engine", lambda: self.ready.is_set() and not self._fatal.is_set())
@@ -116,11 +117,13 @@ class App:
         """
         bus = BusClient(dataclasses.replace(self._bus_options(), name=f"inference-start.{self.worker_id}"))
         self._discovery.listen(bus)
+        later, self._bus = self._bus, bus
         await bus.connect_when_possible()
         waiting = asyncio.create_task(first_base(Source(bus, self._settings.pool), cache))
         try:
             return waiting.result() if await self._finish(waiting) else None
         finally:
+            self._bus = later
             await bus.close()
 
     async def _serve(self, engine: Engine, bus: BusClient) -> int:

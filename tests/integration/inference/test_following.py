@@ -1,6 +1,7 @@
 """A worker that follows its pool's deployment: what it serves, what it says of it, and what goes wrong."""
 
 import asyncio
+import dataclasses
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -10,8 +11,10 @@ import pytest_asyncio
 from libs.contracts import subjects
 from libs.contracts.frames import Flag
 from libs.contracts.inference import Handover, WorkerState
+from libs.kit.bus import BusClient
+from libs.kit.roll_call import RollCall
 from libs.testkit.nats_server import NatsServer
-from libs.testkit.wait import until
+from libs.testkit.wait import eventually, until
 from libs.testkit.worker_double import chat, envelope
 from services.inference import app, deployment
 from services.inference.app import REPLACE
@@ -53,6 +56,26 @@ async def test_it_waits_for_a_deployment_then_serves_base_adapters_and_names(sta
     assert order.adapters is not None
     refused = await stage.double.hand_over(stage.worker, envelope(model="polite@champion"), chat())
     assert refused == Handover(accepted=False, reason="unknown_model")
+
+
+async def test_it_can_be_found_before_it_has_a_model_and_says_that_it_lacks_its_engine(
+    stage: Stage, nats: NatsServer
+) -> None:
+    stage.start()
+    asking = BusClient(dataclasses.replace(nats.options("gateway"), inbox_prefix="rpl.gateway"))
+    await asking.connect()
+
+    async def lacking(*lacks: str) -> str | None:
+        services = (await RollCall(asking, "rpl.gateway", limit_s=30).call()).services
+        found = next(each.instances for each in services if each.name == "inference")
+        return found[0].id if [one.lacks for one in found] == [lacks] else None
+
+    waiting = await eventually(lambda: lacking("engine"), timeout_s=60)
+    base = stage.base("one")
+    stage.registry.deploy(base.stored, names={"helpdesk": base.stored})
+    await stage.offers(base.name, "helpdesk")
+    assert await eventually(lacking, timeout_s=60) == waiting == stage.worker
+    await asking.close()
 
 
 async def test_an_alias_that_moves_leaves_running_requests_on_their_version(stage: Stage) -> None:
