@@ -32,7 +32,7 @@ MEASURES: Final[tuple[Measure, ...]] = (
 )
 
 _BOUNDS_S: Final = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0)
-_ENGINES: Final = "vllm:"
+_SHOWN_ALREADY: Final = ("process_", "python_")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,15 +80,15 @@ class Metrics(Collector):
 
 
 class EngineMetrics(Collector):
-    """What vLLM counts in its own registry, and nothing else of what is there."""
+    """What the engine counts in the registry that it shares with everybody."""
 
     def describe(self) -> Iterable[Metric]:
         """Nothing: the engine knows its own."""
         return ()
 
     def collect(self) -> Iterator[Metric]:
-        """Only what bears the engine's name: process and Python are on the page already."""
-        return (found for found in REGISTRY.collect() if found.name.startswith(_ENGINES))
+        """All of it but the process, which is on the page already."""
+        return (found for found in REGISTRY.collect() if not found.name.startswith(_SHOWN_ALREADY))
 
 
 def _seen(sights: Sights) -> Iterator[Metric]:

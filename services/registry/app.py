@@ -77,7 +77,7 @@ class Registry:
             StartError: what is there will not serve this process, however long it is waited for.
             TimeoutError, NatsError: the bus did not answer.
             TimeoutError, NatsError: the bus did not.
-            PageError: the page cannot be opened.
+            StartError: the page cannot be opened.
         """
         self.page.start()
         deadline_s = clock.monotonic_s() + self._settings.start_timeout_s

@@ -2,13 +2,15 @@
 
 import json
 import urllib.request
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 import pytest_asyncio
+from prometheus_client import Metric
+from prometheus_client.parser import text_string_to_metric_families
 
 from deploy.nats.provision import provision
 from libs.contracts.inference import Envelope
@@ -36,11 +38,15 @@ class VllmWorker:
         """Hand one request over and wait for its end."""
         return await self.double.run(self.id, env, body, timeout_s=60)
 
+    def families(self) -> Iterator[Metric]:
+        """Its page, read."""
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.metrics_port}/metrics", timeout=30) as response:
+            yield from text_string_to_metric_families(response.read().decode())
+
     def metric(self, name: str) -> float:
-        """A figure of vLLM's own, summed over its labels."""
-        with urllib.request.urlopen(f"http://127.0.0.1:{self.metrics_port}/metrics", timeout=5) as response:
-            lines = response.read().decode().splitlines()
-        return sum(float(line.rsplit(" ", 1)[1]) for line in lines if line.startswith(f"{name}{{"))
+        """A figure, summed over its labels."""
+        samples = (sample for family in self.families() for sample in family.samples)
+        return sum(sample.value for sample in samples if sample.name == name)
 
 
 @asynccontextmanager

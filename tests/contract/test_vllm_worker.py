@@ -6,10 +6,12 @@ import time
 
 import pytest
 
+from deploy.prometheus.__main__ import ENGINE
 from libs.contracts.frames import Flag
 from libs.contracts.inference import ServiceClass
 from libs.testkit.wait import until
 from libs.testkit.worker_double import chat, envelope
+from services.inference.metrics import MEASURES
 from tests.contract.conftest import STARTER, VllmWorker
 
 pytestmark = pytest.mark.vllm
@@ -242,6 +244,16 @@ async def test_tokens_there_and_back(vllm_worker: VllmWorker) -> None:
     body = json.dumps({"model": "helpdesk", "tokens": tokens}).encode()
     back = await vllm_worker.run(envelope(route="/detokenize"), body)
     assert json.loads(back.body)["prompt"] == "a lamp"
+
+
+async def test_its_page_has_the_numbers_that_dashboards_read(vllm_worker: VllmWorker) -> None:
+    await still_answers(vllm_worker)
+    names = {sample.name for family in vllm_worker.families() for sample in family.samples}
+    lacking = {name for name in ENGINE if not {name, f"{name}_count"} & names}
+    assert not lacking
+    assert {measure.shown for measure in MEASURES} - names <= {"llmos_inference_execution_seconds"}
+    assert vllm_worker.metric("llmos_inference_executions_total") >= 1
+    assert sum(family.name == "process_cpu_seconds" for family in vllm_worker.families()) == 1, "shown once"
 
 
 async def test_no_middleware_for_sockets_handles_its_answers(vllm_worker: VllmWorker) -> None:
