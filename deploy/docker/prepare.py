@@ -82,11 +82,12 @@ def shares(home: Home) -> Mapping[str, Mapping[str, str]]:
     """Which secrets each container is given: by its name, by the name of the file."""
     api_keys = {"api_keys": home.api_key_file().read_text(encoding="utf-8")}
     admin_keys = {"admin_keys": home.admin_key_file().read_text(encoding="utf-8")}
+    acting_keys = {"acting_keys": home.acting_key_file().read_text(encoding="utf-8")}
     own = {
-        "gateway": {**api_keys, **admin_keys, **_named(home, "cache_salt")},
+        "gateway": {**api_keys, **admin_keys, **acting_keys, **_named(home, "cache_salt")},
         "scheduler": _named(home, "nats_system"),
         "registry": _named(home, objects.REGISTRY_ACCESS_KEY_NAME, objects.REGISTRY_SECRET_KEY_NAME),
-        "trainer": api_keys,
+        "trainer": acting_keys,
         "audit": _named(home, "audit_key"),
     }
     services = {

@@ -78,6 +78,10 @@ class Home:
         """File with the one admin key, `<name>:<key>`, that is made at the first start."""
         return self.secret_file("admin_keys", prefix=f"{OPERATOR}:sk-llmos-admin-")
 
+    def acting_key_file(self) -> Path:
+        """File with the one key with which the trainer asks models for their tenants."""
+        return self.secret_file("acting_keys", prefix="trainer:sk-llmos-acting-")
+
     def stack_id(self) -> str:
         """Marks every process that belongs to this home, through `LLMOS_STACK_ID` in its environment."""
         return self.secret("stack_id")

@@ -247,7 +247,12 @@ def load_keyring(settings: Settings) -> Keyring:
         admins = _read_file(settings.admin_keys_file, salt_key, is_platform=True)
     if members.keys() & admins.keys():
         raise KeyFileError(f"{settings.admin_keys_file}: a key of {settings.api_keys_file} is in it, too")
-    return Keyring({**members, **admins}, salt_key=salt_key)
+    acting = {}
+    if settings.acting_keys_file is not None:
+        acting = _read_file(settings.acting_keys_file, salt_key, is_platform=False, is_acting=True)
+    if acting.keys() & (members.keys() | admins.keys()):
+        raise KeyFileError(f"{settings.acting_keys_file}: a key of another file is in it, too")
+    return Keyring({**members, **admins, **acting}, salt_key=salt_key)
 
 
 def _read_secret(path: Path | None) -> bytes:
@@ -257,10 +262,10 @@ def _read_secret(path: Path | None) -> bytes:
         raise KeyFileError(f"{error.filename}: {error.strerror}") from error
 
 
-def _read_file(path: Path, salt_key: bytes, *, is_platform: bool) -> dict[bytes, Principal]:
+def _read_file(path: Path, salt_key: bytes, *, is_platform: bool, is_acting: bool = False) -> dict[bytes, Principal]:
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
-        return read_keys(lines, salt_key=salt_key, is_platform=is_platform)
+        return read_keys(lines, salt_key=salt_key, is_platform=is_platform, is_acting=is_acting)
     except OSError as error:
         raise KeyFileError(f"{error.filename}: {error.strerror}") from error
     except KeyFileError as error:

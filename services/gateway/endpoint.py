@@ -37,6 +37,7 @@ _WANTED: Final = frozenset(
         b"x-request-id",
         b"x-llmos-class",
         b"x-llmos-episode",
+        b"x-llmos-tenant",
         b"traceparent",
     )
 )
@@ -140,6 +141,8 @@ class Endpoint:
         if given_id is not None and _REQUEST_ID.fullmatch(given_id):
             exchange.client_request_id = given_id.decode()
         principal = self._keyring.identify(headers.get(b"authorization", b""), headers.get(b"x-api-key", b""))
+        if principal.is_acting and (tenant := headers.get(b"x-llmos-tenant")):
+            principal = self._keyring.acting_for(principal, tenant)
         exchange.principal = principal
         if tracing.is_on():
             spans.begin(exchange, headers.get(b"traceparent", b""))

@@ -1,7 +1,9 @@
 """Who asks: keys, held as digests in memory, and the principals behind them."""
 
+import dataclasses
 import hashlib
 import hmac
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
@@ -20,6 +22,9 @@ DEFAULT_TENANT: Final = "default"
 _BEARER: Final = b"bearer "
 _NAME_DIGITS: Final = 8
 _NO_LIMITS: Final = Limits()
+_TENANT: Final = re.compile(rb"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
+_MOST_ACTING: Final = 1_000
+_ACTS: Final = frozenset({Permission.INFERENCE_USE})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,6 +39,8 @@ class Principal:
     role: Role
     permissions: frozenset[Permission]
     is_platform: bool = False
+    is_acting: bool = False
+    """Whether it asks for the tenant that a request names: a part of the platform, which works for all of them."""
     scopes: frozenset[Permission] = frozenset()
     models: frozenset[str] = frozenset()
     """Names that it may ask, with all of their versions; empty: every one."""
@@ -84,6 +91,7 @@ class Keyring:
         self._digests: dict[str, bytes] = {}
         """Of the service's keys that are accepted, by their ids."""
         self._salt_key = salt_key
+        self._acting: dict[tuple[str, bytes], Principal] = {}
 
     def __len__(self) -> int:
         return len(self._principals)
@@ -106,6 +114,26 @@ class Keyring:
         if principal.expires_ms and principal.expires_ms <= clock.unix_ms():
             raise ServiceError("invalid_api_key", "This API key has expired.")
         return principal
+
+    def acting_for(self, principal: Principal, tenant: bytes) -> Principal:
+        """The principal of an acting key as one of a tenant: who asks is still told, and what it may do is the same.
+
+        Raises:
+            ServiceError: `invalid_value`, no tenant has such a name.
+        """
+        known = self._acting.get((principal.key_id, tenant))
+        if known is not None:
+            return known
+        if _TENANT.fullmatch(tenant) is None:
+            text = "`x-llmos-tenant` must be a tenant: 1 to 63 lower-case letters, digits and dashes."
+            raise ServiceError("invalid_value", text, param="x-llmos-tenant")
+        name = tenant.decode()
+        salt = _salt(self._salt_key or principal.cache_salt.encode(), name)
+        made = dataclasses.replace(principal, tenant=name, cache_salt=salt)
+        if len(self._acting) >= _MOST_ACTING:
+            self._acting.clear()
+        self._acting[principal.key_id, tenant] = made
+        return made
 
     def change(self, records: Iterable[KeyRecord]) -> None:
         """Take what changed."""
@@ -131,8 +159,12 @@ class Keyring:
             del self._principals[digest]
 
 
-def read_keys(lines: Iterable[str], *, salt_key: bytes = b"", is_platform: bool = False) -> dict[bytes, Principal]:
+def read_keys(
+    lines: Iterable[str], *, salt_key: bytes = b"", is_platform: bool = False, is_acting: bool = False
+) -> dict[bytes, Principal]:
     """Read `[<name>:]<key> [<tenant>]` lines; `#` begins a comment. Keys of the platform are admins, others members.
+
+    Acting keys are members that may ask models, for whatever tenant a request names, and nothing else.
 
     Raises:
         KeyFileError: no key at all, a key twice, or a line of another form.
@@ -155,8 +187,9 @@ def read_keys(lines: Iterable[str], *, salt_key: bytes = b"", is_platform: bool 
             tenant=tenant,
             cache_salt=_salt(salt_key or digest, tenant),
             role=role,
-            permissions=_granted(role, is_platform, frozenset()),
+            permissions=_granted(role, is_platform, _ACTS if is_acting else frozenset()),
             is_platform=is_platform,
+            is_acting=is_acting,
         )
     if not principals:
         raise KeyFileError("no key in it")

@@ -23,6 +23,8 @@ class Settings(BaseSettings):
     """One key per line: `[<name>:]<key> [<tenant>]`; `#` begins a comment."""
     admin_keys_file: Path | None = None
     """Keys of the platform's admins, in the same form."""
+    acting_keys_file: Path | None = None
+    """Keys of the platform's parts, in the same form; they ask models for the tenant that `x-llmos-tenant` names."""
     identity: bool = False
     """Whether keys of the identity service are accepted, too; ready only when they were read once."""
     audit: bool = False

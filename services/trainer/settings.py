@@ -22,7 +22,8 @@ class Settings(BackendSettings):
     gateway_url: str = "http://127.0.0.1:8000/v1"
     """Where evaluations ask models."""
     api_key_file: Path | None = None
-    """An ordinary key for that; the first one of a file of keys."""
+    """A key for that, the first one of a file of keys. One that acts for tenants (`GATEWAY_ACTING_KEYS_FILE`) measures
+    what belongs to any project, an ordinary one what its own tenant may ask."""
     lease_s: float = Field(default=60.0, gt=0)
     """How long a job stays with a trainer that has fallen silent."""
     look_s: float = Field(default=2.0, gt=0)

@@ -28,6 +28,8 @@ class Served:
 
     url: str
     key: str
+    tenant: str = ""
+    """For whom is asked, where the key is one that acts for tenants; others ignore it."""
     concurrency: int = 8
     timeout_s: float = 600.0
     attempts: int = 6
@@ -82,7 +84,7 @@ class Asker:
             api_key=served.key,
             timeout=served.timeout_s,
             max_retries=0,
-            default_headers={"x-llmos-class": "batch"},
+            default_headers={"x-llmos-class": "batch"} | ({"x-llmos-tenant": served.tenant} if served.tenant else {}),
         )
 
     async def close(self) -> None:

@@ -98,7 +98,7 @@ class Evaluation:
         who = digest(msgspec.json.encode(self._plan).decode(), order.candidate, order.baseline)
         journal = Journal(Path(order.directory) / _JOURNAL, who)
         kept = {key_of(answer): answer for answer in journal.open()}
-        asker = Asker(Served(order.url, order.key, self._plan.concurrency))
+        asker = Asker(Served(order.url, order.key, order.tenant, self._plan.concurrency))
         try:
             self._note = "asking"
             answers = Answers(await self._get(asker, journal, asked, kept))

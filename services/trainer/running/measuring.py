@@ -81,6 +81,7 @@ class Measuring:
             baseline_weights=await self._directory(self._plan.baseline) if baseline.reference != base else "",
             url=settings.gateway_url,
             key=settings.api_key(),
+            tenant=attempt.hold.job.tenant,
             directory=str(attempt.directory),
         )
 

@@ -54,6 +54,8 @@ class Evaluate(msgspec.Struct, frozen=True, tag="evaluate", kw_only=True):
     url: str
     """Base URL of the serving plane, ending in `/v1`."""
     key: str
+    tenant: str = ""
+    """For whom models are asked."""
     directory: str
     """The report goes to `result/`: `report.json`, `report.html`, `answers.jsonl`, `README.md`."""
 

@@ -129,3 +129,33 @@ def test_the_service_can_neither_change_nor_revoke_a_key_of_a_file() -> None:
     keys.change([_record("x", digest=digest, is_revoked=True), _record("bad", digest="not hex")])
     assert keys.identify(b"", b"sk-a").key_id == "alice"
     assert len(keys) == 3
+
+
+def test_an_acting_key_asks_for_the_tenant_that_a_request_names_and_may_do_nothing_else() -> None:
+    files = {**read_keys(["sk-a acme"], salt_key=b"s"), **read_keys(["trainer:sk-t"], salt_key=b"s", is_acting=True)}
+    keys = Keyring(files, salt_key=b"s")
+    trainer, alice = keys.identify(b"Bearer sk-t", b""), keys.identify(b"Bearer sk-a", b"")
+
+    acting = keys.acting_for(trainer, b"acme")
+
+    assert (acting.key_id, acting.tenant, acting.reach, acting.cache_salt) == (
+        "trainer",
+        "acme",
+        "acme",
+        alice.cache_salt,
+    )
+    assert acting.is_known("acme")
+    assert not acting.is_known("shop")
+    assert not trainer.is_known("acme"), "without a name it is nobody's"
+    assert acting.permissions == {Permission.INFERENCE_USE}
+    assert keys.acting_for(trainer, b"acme") is acting
+    assert not alice.is_acting
+    for name in (b"", b"Acme", b"a b", b"-a", b"a" * 64, "\u00fc".encode()):
+        with pytest.raises(ServiceError, match="x-llmos-tenant"):
+            keys.acting_for(trainer, name)
+
+
+def test_acting_keys_have_distinct_salts_where_the_server_has_none() -> None:
+    keys = Keyring(read_keys(["trainer:sk-t"], is_acting=True))
+    trainer = keys.identify(b"Bearer sk-t", b"")
+    assert keys.acting_for(trainer, b"acme").cache_salt != keys.acting_for(trainer, b"shop").cache_salt

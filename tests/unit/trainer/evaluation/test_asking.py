@@ -74,10 +74,17 @@ async def test_an_evaluation_from_order_to_verdict(tmp_path: Path) -> None:
     assert (tmp_path / "result" / "report.html").exists()
 
 
+async def test_what_belongs_to_a_project_is_asked_for_it(tmp_path: Path) -> None:
+    async with serving(_right) as plane:
+        await _run(_order(tmp_path, plane, tenant="shop"))
+    assert {headers["x-llmos-tenant"] for headers in plane.headers} == {"shop"}
+
+
 async def test_what_is_sent(tmp_path: Path) -> None:
     async with serving(_right) as plane:
         await _run(_order(tmp_path, plane, msgspec.structs.replace(PLAN, samples=2)))
     assert {headers["x-llmos-class"] for headers in plane.headers} == {"batch"}
+    assert not any("x-llmos-tenant" in headers for headers in plane.headers)
     assert {headers["authorization"] for headers in plane.headers} == {"Bearer sk-x"}
     assert {one["max_tokens"] for one in plane.asked} == {9}
     sampled = [one for one in plane.asked if one["temperature"] == 0.7]
