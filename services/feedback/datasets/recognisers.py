@@ -4,22 +4,21 @@ Names, postal addresses and dates of birth are out of scope: no rule tells them 
 """
 
 import ipaddress
+import itertools
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
-import phonenumbers
-
-from services.feedback.datasets import checksums
+from services.feedback.datasets import checksums, phones
 from services.feedback.datasets.checksums import digits_of
 
-_REGIONS: Final = ("DE", "US", "GB", "FR")
-"""Whose national way of writing phone numbers is understood; numbers with a country code of any country are."""
-
-
-_MOST_GROUPS_CUT: Final = 2
+NOTHING: Final = "nothing"
+"""The kind of what looks personal and is not; it is kept from other recognisers and not told."""
+_MOST_GROUPS_CUT: Final = 4
 _FEW_COLONS: Final = 2
+_BEFORE: Final = 40
+"""Letters before a candidate that are looked at."""
 
 
 class Found(NamedTuple):
@@ -34,12 +33,16 @@ class Found(NamedTuple):
 
 @dataclass(frozen=True)
 class Recogniser:
-    """Proposes by `pattern` where `hint` occurs at all; `check` gives the value, or None for a false alarm."""
+    """Proposes by `pattern` where `hint` occurs at all; `check` gives the value, or None for a false alarm.
+
+    What stands right before it may say that it is something else: then `unless_after` matches there, up to its end.
+    """
 
     kind: str
     hint: Callable[[str], bool]
     pattern: re.Pattern[str]
     check: Callable[[str], str | None]
+    unless_after: re.Pattern[str] | None = None
 
 
 def find(text: str) -> list[Found]:
@@ -53,18 +56,29 @@ def find(text: str) -> list[Found]:
             if taken.find(1, one.start, one.end) < 0:
                 taken[one.start : one.end] = b"\1" * (one.end - one.start)
                 found.append(one)
-    return sorted(found)
+    return sorted(one for one in found if one.kind != NOTHING)
 
 
 def _matches(recogniser: Recogniser, text: str) -> Iterator[Found]:
-    for match in recogniser.pattern.finditer(text):
-        name = "it" if "it" in recogniser.pattern.groupindex else 0
-        start, text_found = match.start(name), match[name]
-        for end in _ends(text_found):
-            value = recogniser.check(text_found[:end])
+    name = "it" if "it" in recogniser.pattern.groupindex else 0
+    unless, at = recogniser.unless_after, 0
+    while (match := recogniser.pattern.search(text, at)) is not None:
+        start, at = match.start(name), match.end()
+        if unless is not None and unless.search(text[max(0, start - _BEFORE) : start]) is not None:
+            continue
+        for begin, end in itertools.product(_begins(match[name]), _ends(match[name])):
+            value = recogniser.check(match[name][begin:end])
             if value is not None:
-                yield Found(start, start + end, recogniser.kind, value)
+                yield Found(start + begin, start + end, recogniser.kind, value)
+                # Another may begin where this one ends before the candidate does.
+                at = start + end
                 break
+
+
+def _begins(text: str) -> tuple[int, ...]:
+    """Where a candidate may begin: as it was found, or after its first group, which may be another number."""
+    space = text.find(" ")
+    return (0, space + 1) if space >= 0 else (0,)
 
 
 def _ends(text: str) -> Iterator[int]:
@@ -72,7 +86,7 @@ def _ends(text: str) -> Iterator[int]:
     end = len(text)
     for _ in range(_MOST_GROUPS_CUT + 1):
         yield end
-        end = max(text.rfind(mark, 0, end) for mark in " -")
+        end = len(text[: max(text.rfind(mark, 0, end) for mark in " -\u2013")].rstrip(" /-\u2013"))
         if end <= 0:
             return
 
@@ -109,32 +123,14 @@ def _ip(text: str) -> str | None:
         address = ipaddress.ip_address(text)
     except ValueError:
         return None
-    return None if address.is_unspecified or address.is_loopback else str(address)
+    is_mask = address.version == 4 and str(address).startswith("255.")
+    return None if address.is_unspecified or address.is_loopback or is_mask else str(address)
 
 
 def _ipv6(text: str) -> str | None:
-    # `std::dec` and `a::b` are addresses to a parser and code to a reader.
-    is_address = text.count(":") > _FEW_COLONS or any(letter.isdigit() for letter in text.split("::", maxsplit=1)[0])
+    # `std::dec`, `a::b` and a number before an example (`2::`) are addresses to a parser and other things to a reader.
+    is_address = text.count(":") > _FEW_COLONS or _SHORT_IPV6.fullmatch(text) is not None
     return _ip(text) if is_address else None
-
-
-def _phone(text: str) -> str | None:
-    number = "+" + text[2:] if text.startswith("00") else text
-    for region in (None,) if number.startswith("+") else _REGIONS:
-        try:
-            parsed = phonenumbers.parse(number, region)
-        except phonenumbers.NumberParseException:
-            continue
-        if phonenumbers.is_valid_number(parsed) and (region is None or _written_as_phone(text, region)):
-            return str(phonenumbers.format_number(parsed, phonenumbers.PhoneNumberFormat.E164))
-    return None
-
-
-def _written_as_phone(text: str, region: str) -> bool:
-    """Whether digits without a country code look like a phone number rather than like any other number."""
-    if region == "US":
-        return re.fullmatch(r"(?:1[-. ])?(?:\([2-9]\d\d\) ?|[2-9]\d\d[-. ])[2-9]\d\d[-. ]\d{4}", text) is not None
-    return text.startswith(("0", "(0")) and any(mark in text for mark in " -/.()")
 
 
 def _checked(test: Callable[[str], bool]) -> Callable[[str], str | None]:
@@ -156,15 +152,25 @@ _KEYS: Final = (
 )
 _KEY_HINTS: Final = ("sk-", "gh", "glpat-", "AKIA", "AIza", "xox", "hf_", "eyJ")
 _CARD: Final = r"(?<![\w+.-])[2-6](?:[ -]?[0-9]){12,18}(?![\w-])"
-_IPV4: Final = r"(?<![\w.])(?:25[0-5]|2[0-4]\d|1?\d?\d)(?:\.(?:25[0-5]|2[0-4]\d|1?\d?\d)){3}(?![\w]|\.\d)"
+_IPV4: Final = (
+    r"(?<![\w.])(?:25[0-5]|2[0-4]\d|1?\d?\d)(?:\.(?:25[0-5]|2[0-4]\d|1?\d?\d)){3}"
+    r"(?![\w]|\.(?:\d|post|dev|rc)|-[A-Za-z])"
+)
 _IPV6: Final = (
     r"(?<![\w:.])(?=[0-9A-Fa-f:.]*[0-9])[0-9A-Fa-f]{0,4}(?::[0-9A-Fa-f]{0,4}){2,7}(?:(?:\.\d{1,3}){3})?(?![\w:])"
 )
-_PHONE: Final = r"(?<![\w+.,/-])(?:\+|00|(?:\((?=\d{1,5}\)))?[0-9])[0-9](?:[ ./()-]{0,2}[0-9]){6,13}(?![\w]|[.,-]\d)"
+_POSTAL_CODE: Final = r"\b[A-Z]{2}[.,]?\s+\d{5}-\d{4}(?!\d)"
+
+_SHORT_IPV6: Final = _re(r"(?=[^:]*\d)[0-9A-Fa-f]{4}::[0-9A-Fa-f]{1,4}")
+_VERSION_BEFORE: Final = _re(
+    r"(?i)(?:[<>~]=\s*|[\w\]]==|\brfc\W?\d+\W{1,2}|\b(?:v|versions?|releases?|gcc|oids?|sections?|chapter)\W{0,3}(?:(?:is|to|from|number)\W)?"
+    r"|\b(?:upgrad|patch|roll|bump)\w*\W+(?:[\w.]+\W+){0,3})$"
+)
+_BYTES_BEFORE: Final = _re(r"(?:\b[0-9A-Fa-f]{2} ){2}$|[Bb]uffer $")
 
 _URL: Final = (
-    r"\b[A-Za-z][A-Za-z0-9+.-]{1,20}://[^\s/@:]*:[^\s/@]+@[^\s\"'<>()\u2018-\u201f\u00ab\u00bb]*"
-    r"[^\s\"'<>()\u2018-\u201f\u00ab\u00bb.,;:!?]"
+    r"\b[A-Za-z][A-Za-z0-9+.-]{1,20}://[^\s/@:?#]*:[^\s/@?#]+@[^\s\"'`<>()\u2018-\u201f\u00ab\u00bb]*"
+    r"[^\s\"'`<>()\u2018-\u201f\u00ab\u00bb.,;:!?]"
 )
 _IBAN: Final = (
     r"(?<![A-Za-z0-9])[A-Za-z]{2}[0-9]{2}(?:[ -]?[A-Za-z0-9]{4}){2,7}(?:[ -]?[A-Za-z0-9]{1,3})?(?![A-Za-z0-9])"
@@ -176,6 +182,7 @@ _WORTHWHILE: Final = re.compile(
 )
 
 RECOGNISERS: Final = (
+    Recogniser(NOTHING, _digits(9), _re(_POSTAL_CODE), _same),
     Recogniser(
         "key",
         _has("PRIVATE KEY"),
@@ -188,12 +195,12 @@ RECOGNISERS: Final = (
     Recogniser(
         "email",
         _has("@"),
-        _re(r"(?<![\w.+%-])[\w.+%'-]{1,64}@(?:[\w](?:[\w-]{0,61}[\w])?\.){1,8}[^\W\d_]{2,24}(?![\w-])"),
+        _re(r"(?<![\w.+%-])[\w.+%-][\w.+%'-]{0,63}@(?:[\w](?:[\w-]{0,61}[\w])?\.){1,8}[^\W\d_]{2,24}(?![\w-])"),
         _lower,
     ),
     Recogniser("iban", _digits(8), _re(_IBAN), _iban),
     Recogniser("card", _digits(13), _re(_CARD), _card),
-    Recogniser("ip", _digits(4), _re(_IPV4), _ip),
+    Recogniser("ip", _digits(4), _re(_IPV4), _ip, _VERSION_BEFORE),
     Recogniser("ip", _has(":"), _re(_IPV6), _ipv6),
     Recogniser("id", _digits(11), _re(_PENSION), _checked(checksums.is_german_pension_number)),
     Recogniser("id", _digits(11), _re(_TAX), _checked(checksums.is_german_tax_id)),
@@ -221,6 +228,7 @@ RECOGNISERS: Final = (
         _re(r"(?i)\bnpi\b[^\n\d]{0,24}(?P<it>\d{10})(?!\d)"),
         _checked(checksums.is_us_provider_id),
     ),
-    Recogniser("phone", _digits(7), _re(_PHONE), _phone),
+    Recogniser("phone", _digits(7), _re(phones.WRITTEN), phones.number_of, _BYTES_BEFORE),
+    Recogniser("phone", _digits(7), _re(phones.NAMED), phones.named_number_of),
 )
 """In the order of their certainty."""
