@@ -7,7 +7,7 @@ from libs.contracts.inference import WorkerBeat, WorkerState
 from libs.kit import clock
 from libs.kit.errors import ServiceError
 
-_GONE_S: Final = 10.0
+_GONE_S: Final = 5.0
 """A worker that is silent for longer is not shown any more."""
 _MAX_SHOWN: Final = 80
 

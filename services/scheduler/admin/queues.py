@@ -33,7 +33,7 @@ from services.scheduler.ledger import CANCELLED_BY_OPERATOR
 
 _MAX_PAGE: Final = 200
 _MAX_SHOWN: Final = 80
-_PATIENCE_S: Final = 3.0
+_PATIENCE_S: Final = 1.5
 """What has not left the stream by then is held by no scheduler that hears, and is taken out of it."""
 _LOOK_S: Final = 0.1
 _BY_OPERATOR: Final = msgspec.json.encode(Cancel(by_operator=True))

@@ -79,7 +79,7 @@ async def test_workers_are_listed_page_by_page_and_shown_with_what_they_run(nats
 
         found = await eventually(shown, timeout_s=LONG_S)
         assert (found.requests, found.running, found.credits, found.capacity) == ((request,), 1, 1, 2)
-        assert (found.models, found.open, found.beat_age_ms < 10_000) == (("m",), True, True)
+        assert (found.models, found.open, found.beat_age_ms < 60_000) == (("m",), True, True)
         busy.finish(request)
 
 
