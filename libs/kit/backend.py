@@ -143,7 +143,7 @@ class Backend:
             await insist(self.broker.start, deadline_s)
             # Subscriptions are on their way only; whoever reads that we started may call at once.
             await self.broker.connection.flush()
-        self._operators.start()
+        self._operators.start(self.discovery)
         await insist(self.bus.flush, deadline_s)
         if self._relay is not None:
             self._relay.start()

@@ -1,5 +1,7 @@
 """What operators ask every service: its settings, and its dead letters where it may have some."""
 
+import functools
+
 from pydantic_settings import BaseSettings
 
 from libs.contracts import effective, letters, subjects
@@ -8,6 +10,7 @@ from libs.contracts.effective import Settings
 from libs.kit.answering import Operation
 from libs.kit.bus import BusClient
 from libs.kit.bus_desk import BusDesk, Contract
+from libs.kit.discovery import Discovery
 from libs.kit.letters import DeadLetters
 from libs.kit.shown_settings import shown
 
@@ -24,8 +27,8 @@ class OperatorsDesk:
         self._service = service
         self._desk: BusDesk | None = None
 
-    def start(self) -> None:
-        """Listen."""
+    def start(self, discovery: Discovery) -> None:
+        """Listen, as `discovery` then shows."""
         operations: dict[str, Operation] = {"settings_show": self._show}
         contract = dict(effective.OPERATIONS)
         if self._letters is not None and self._letters.is_used:
@@ -38,10 +41,11 @@ class OperatorsDesk:
             Contract(
                 service=service,
                 operations=contract,
-                subject=lambda operation: subjects.service_call(service, operation),
+                subject=functools.partial(subjects.service_call, service),
             ),
         )
         self._desk.listen(operations)
+        discovery.offer(functools.partial(subjects.service_call, service), self._desk.tallies, queue_group=service)
 
     async def stop(self) -> None:
         """Let the calls that run be answered."""

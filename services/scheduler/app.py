@@ -70,7 +70,7 @@ class Scheduler:
         self.page.start()
         self._handlers.subscribe()
         self._admin.start()
-        self._operators.start()
+        self._operators.start(self._discovery)
         self._discovery.listen(self._bus)
         for pull in self._pulls:
             pull.start()

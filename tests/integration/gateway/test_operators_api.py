@@ -19,7 +19,9 @@ from libs.contracts.permissions import Role
 from libs.contracts.topology import ROLLOUT_SIGNALS
 from libs.kit import clock
 from libs.kit.bus import BusClient, Message
+from libs.kit.discovery import Discovery
 from libs.kit.errors import ServiceError
+from libs.kit.health import Health
 from libs.kit.letters import DeadLetters
 from libs.kit.operators import OperatorsDesk
 from libs.kit.settings import BackendSettings
@@ -55,7 +57,7 @@ class Rollout:
 
     async def start(self) -> None:
         await self.bus.connect()
-        self._desk.start()
+        self._desk.start(Discovery("rollout", "double", Health()))
         await self.bus.flush()
         # The stream would know numbers of another test again.
         first = clock.unix_ms()

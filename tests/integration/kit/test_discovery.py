@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
+from libs.contracts import effective
 from libs.contracts.discovery import InstanceState
 from libs.contracts.identity import LEASING, OPERATIONS, FindOrganisations
 from libs.kit.bus import BusClient
@@ -69,7 +70,7 @@ async def test_a_service_that_has_lost_its_database_says_so_and_is_still_there(
         finally:
             await asyncio.to_thread(postgres_server.start)
         again = await _until_lacking(found, "identity")
-        assert {one.name for one in again.endpoints} == {*OPERATIONS, *LEASING}
+        assert {one.name for one in again.endpoints} == {*OPERATIONS, *LEASING, *effective.OPERATIONS}
         asked = next(one for one in again.endpoints if one.name == "organisation_list")
         assert (asked.requests, asked.errors) == (1, {"storage_unavailable": 1})
         assert asked.last_error.startswith("storage_unavailable: ")
