@@ -6,7 +6,9 @@ import time
 from functools import lru_cache
 from typing import Final
 
-REQUEST_ID_BYTES: Final = 12
+_ID_TICK_BITS: Final = 24
+"""A request id begins with the time in units of 2^24 ns, about 17 ms; 10 digits of it last until the year 2554."""
+_ID_RANDOM_BYTES: Final = 7
 INSTANCE_ID_BYTES: Final = 5
 
 
@@ -26,8 +28,11 @@ def monotonic_s() -> float:
 
 
 def new_request_id() -> str:
-    """A fresh request id: 24 hex digits, unguessable."""
-    return secrets.token_hex(REQUEST_ID_BYTES)
+    """A fresh request id: 24 hex digits, the first 10 by the time, the others unguessable.
+
+    Ids made at about the same time are neighbours in an index, which makes adding and finding them cheap.
+    """
+    return f"{time.time_ns() >> _ID_TICK_BITS:010x}{secrets.token_hex(_ID_RANDOM_BYTES)}"
 
 
 def new_instance_id(prefix: str) -> str:
