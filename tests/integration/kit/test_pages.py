@@ -13,18 +13,17 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from libs.kit.metrics import parts
 from libs.kit.settings import ObjectSettings, PostgresSettings
+from libs.testkit.audit import AuditGround
 from libs.testkit.nats_server import NatsServer
 from libs.testkit.ports import free_port
+from libs.testkit.stores import PostgresServer
 
-NAMES: Final = ("feedback", "trainer", "rollout", "identity", "events", "audit")
+NAMES: Final = ("feedback", "trainer", "rollout", "identity", "events")
 STANDING: Final = (parts.READY, parts.MISSING, parts.CONNECTIONS, parts.MOST_CONNECTIONS)
 
 
 def _more(name: str, directory: Path) -> dict[str, Any]:
     """What a service must be told beside where its servers are."""
-    if name == "audit":
-        (directory / "key").write_text("0123456789abcdef0123456789abcdef")
-        return {"key_file": directory / "key"}
     return {"trainer": {"directory": directory / "t"}, "feedback": {"build_directory": directory}}.get(name, {})
 
 
@@ -50,6 +49,14 @@ async def test_so_does_the_registry_that_has_an_object_store_too(
     nats: NatsServer, database: PostgresSettings, bucket: ObjectSettings
 ) -> None:
     await _check("registry", nats, database, {"objects": bucket})
+
+
+async def test_so_does_the_audit_that_did_not_make_its_tables(
+    nats: NatsServer, postgres_server: PostgresServer, tmp_path: Path
+) -> None:
+    ground = AuditGround(nats, postgres_server, tmp_path)
+    await ground.prepare()
+    await _check("audit", nats, ground.writer, {"key_file": ground.key_file})
 
 
 async def _check(name: str, nats: NatsServer, database: PostgresSettings, more: dict[str, Any]) -> None:
