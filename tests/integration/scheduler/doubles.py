@@ -226,6 +226,7 @@ class GatewayDouble:
         retry: int = 0,
         repeat: bool = False,
         express: bool = False,
+        traceparent: str = "",
     ) -> str:
         """Submit a request whose body is its id; `repeat` passes the check for duplicates, `express` the stream."""
         request_id = request_id or clock.new_request_id()
@@ -242,6 +243,7 @@ class GatewayDouble:
             deadline_ms=now_ms + 120_000,
             submitted_ms=now_ms,
             retry=retry,
+            traceparent=traceparent,
         )
         if express:
             self.bus.publish(
