@@ -44,6 +44,7 @@ def add_keys(gateway: Gateway) -> None:
     follower = gateway.keys
     assert follower is not None, "the setting `identity` is off"
     follower.keyring.change(records())
+    follower.keyring.is_whole = True
 
 
 def asleep(directory: Path, **more: Any) -> Gateway:

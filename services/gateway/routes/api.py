@@ -76,6 +76,7 @@ ENDPOINTS: Final = (
     *settings.ENDPOINTS,
 )
 _JSON: Final = "application/json"
+_NOBODY: Final = Proxies()
 
 
 def build_api(
@@ -84,7 +85,7 @@ def build_api(
     door: Door | None,
     max_body_bytes: int,
     publisher: StoredPublisher | None = None,
-    proxies: Proxies,
+    proxies: Proxies = _NOBODY,
 ) -> FastAPI:
     """The application behind `PREFIX`; without a door it answers 404 to everything.
 

@@ -163,6 +163,7 @@ async def test_a_key_in_the_address_is_refused_and_never_logged(
 async def test_a_key_that_is_refused_is_in_no_answer_and_no_log(
     front: Front, capfd: pytest.CaptureFixture[str]
 ) -> None:
+    add_keys(front.gateway)
     for headers in ({"authorization": f"Bearer {SECRET}"}, {"x-api-key": SECRET}, {"authorization": SECRET}):
         for path in ("/v1/models", f"{PREFIX}/versions"):
             answer = await front.http.get(path, headers={"authorization": "", **headers})
@@ -220,6 +221,7 @@ async def test_a_model_of_a_tenant_is_there_for_its_keys_and_the_platforms_alone
 
 
 async def test_a_key_for_some_models_may_ask_no_other(front: Front, double: Double) -> None:
+    add_keys(front.gateway)
     follower = front.gateway.keys
     assert follower is not None
     (member,) = [one for one in records() if (one.role, one.tenant) == (Role.MEMBER, OWN)]
