@@ -6,8 +6,11 @@ import msgspec
 
 from libs.contracts.inference import ServiceClass
 from libs.contracts.permissions import Permission
-from libs.contracts.scheduling import CancelRequest, FindQueues, FindRequests, PoolStatus, PurgeQueue
+from libs.contracts.scheduling import CancelRequest, FindQueues, FindRequests, PoolPage, PoolStatus, PurgeQueue
+from libs.kit.errors import ServiceError
 from services.gateway.routes.endpoints import Asked, Endpoint
+
+_MAX_SHOWN: Final = 80
 
 
 class RequestFilter(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -29,6 +32,13 @@ def _requests(asked: Asked) -> FindRequests:
     return FindRequests(
         pool=asked.path["pool"], service_class=wanted.service_class, after=wanted.after, limit=wanted.limit
     )
+
+
+def _one(asked: Asked, page: PoolPage) -> PoolStatus:
+    for pool in page.pools:
+        if pool.pool == asked.path["pool"]:
+            return pool
+    raise ServiceError("not_found", f"There is no pool `{asked.path['pool'][:_MAX_SHOWN]}`.")
 
 
 def _purge(asked: Asked) -> PurgeQueue:
@@ -53,7 +63,7 @@ ENDPOINTS: Final = (
         operation="queue_list",
         summary="One pool: its workers, and how much waits in each class and for how long.",
         call=lambda asked: FindQueues(asked.path["pool"]),
-        select=lambda _, page: page.pools[0],
+        select=_one,
         answer=PoolStatus,
     ),
     Endpoint(
