@@ -114,7 +114,7 @@ async def test_a_request_that_runs_is_cancelled_by_its_worker(nats: NatsServer) 
         worker.finishes_at_once = False
         await on.known(dispatcher, worker)
         request, other = on.gateway.submit(), on.gateway.submit()
-        await until(lambda: len(worker.running) == 2)
+        await until(lambda: dispatcher.stats.accepted == 2)
         assert await _cancel(on, request) == RequestCancelled(id=request, was="running", worker="w1")
         await until(lambda: on.gateway.ended(request), timeout_s=LONG_S)
         assert _told(on, request) == "cancelled_by_operator"
