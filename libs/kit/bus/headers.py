@@ -6,6 +6,7 @@ from typing import Final
 
 _VERSION: Final = b"NATS/1.0"
 _FORBIDDEN: Final = re.compile(rb"[\r\n]")
+_ORDINARY: Final = _VERSION + b"\r\n"
 _STATUS: Final = re.compile(rb"NATS/1\.0 (\d{3})")
 
 
@@ -34,5 +35,6 @@ def header_value(block: bytes, name: bytes) -> bytes | None:
 
 def status_of(block: bytes) -> int:
     """The status code of a server message (503 no responders, 408 pull expired, …); 0 for an ordinary one."""
-    match = _STATUS.match(block) if block else None
+    # Nearly every message is an ordinary one.
+    match = None if not block or block.startswith(_ORDINARY) else _STATUS.match(block)
     return int(match.group(1)) if match else 0
