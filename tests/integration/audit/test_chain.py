@@ -8,6 +8,8 @@ import pytest
 from libs.contracts.audit import FindEntries, Phase, VerifyChain
 from libs.kit.errors import ServiceError
 from libs.testkit.audit import AuditDesk, AuditGround, entry
+from libs.testkit.nats_server import NatsServer
+from libs.testkit.streams import stream_messages
 from libs.testkit.wait import eventually
 from tests.integration.audit.damage import DAMAGES, REORDER, superuser
 
@@ -33,7 +35,7 @@ async def said(desk: AuditDesk, number: int) -> None:
     await eventually(is_said, timeout_s=60)
 
 
-async def test_each_entry_is_one_row_however_often_it_comes(desk: AuditDesk) -> None:
+async def test_each_entry_is_one_row_however_often_it_comes(desk: AuditDesk, private_nats: NatsServer) -> None:
     await desk.write(*(entry(number) for number in range(5)))
     await desk.write(entry(2, Phase.DONE, status=200))
     for repeat in range(3):
@@ -50,6 +52,7 @@ async def test_each_entry_is_one_row_however_often_it_comes(desk: AuditDesk) -> 
     page = await desk.call("audit_list", FindEntries(limit=100))
     assert [row.number for row in page.rows] == [7, 6, 5, 4, 3, 2, 1]
     assert await desk.faults() == []
+    assert [letter.data for letter in await stream_messages(private_nats, "DLQ_AUDIT")] == [b"nonsense"]
 
 
 async def test_entries_are_found_by_who_what_and_when(desk: AuditDesk) -> None:
