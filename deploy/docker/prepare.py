@@ -135,12 +135,13 @@ def _write_nats(settings: Settings, home: Home) -> None:
     for name in ("bus.pem", "bus.key"):
         write_private(directory / name, (home.secrets / name).read_text(encoding="utf-8"))
     seen = (settings.secrets_seen / "bus.pem", settings.secrets_seen / "bus.key")
-    kept = sum(min(each.max_bytes, settings.max_stream_bytes) for each in (*STREAMS, *BUCKETS))
+    sizes_bytes = [stream.max_bytes for stream in STREAMS] + [bucket.max_bytes for bucket in BUCKETS]
+    kept_bytes = sum(min(size_bytes, settings.max_stream_bytes) for size_bytes in sizes_bytes)
     text = render_config(
         host="0.0.0.0",  # noqa: S104 - the container's own network, which only those who need the bus are in
         port=4222,
         store_dir=settings.nats_store,
-        max_file_store_bytes=int(kept * _ROOM),
+        max_file_store_bytes=int(kept_bytes * _ROOM),
         passwords={user: home.secret(f"nats_{user}") for user in USERS},
         sync_interval=settings.sync_interval,
         monitor_port=MONITOR_PORT,
