@@ -34,10 +34,10 @@ async def test_what_an_operator_calls_off_ends_with_an_error_for_its_client(rig:
         rig.double.cancel(each.request_id, by_operator=True)
     ends = (answer, await rig.double.frames(other.request_id, 2))
     await until(lambda: all(each.ended for each in ends), timeout_s=60)
-    for each in ends:
-        assert each.last.flags == Flag.ERROR | Flag.LAST
-        assert each.last.meta.code == "cancelled_by_operator"
-        assert [frame.seq for frame in each.frames] == list(range(len(each.frames)))
+    for end in ends:
+        assert end.last.flags == Flag.ERROR | Flag.LAST
+        assert end.last.meta.code == "cancelled_by_operator"
+        assert [frame.seq for frame in end.frames] == list(range(len(end.frames)))
     assert rig.engine.slots == 0
 
 
