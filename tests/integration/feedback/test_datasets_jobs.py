@@ -238,7 +238,7 @@ async def test_a_killed_build_begins_again_and_comes_to_the_same_version_publish
         job = await _build(desk, _selection())
 
         async def is_there() -> bool:
-            return (await _show(desk, job)).state == state
+            return (await _show(desk, job)).state == state and bool(list(directory.iterdir()))
 
         await _until(is_there, 60)
         await process.end(signal.SIGKILL)

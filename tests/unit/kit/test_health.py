@@ -84,13 +84,14 @@ async def test_a_thing_that_never_answers_is_missing_and_holds_up_nobody() -> No
 
 
 async def test_a_thing_that_cannot_be_broken_off_holds_up_nobody_either() -> None:
-    begun, gate = [0], asyncio.Event()
+    begun, ended, gate = [0], [0], asyncio.Event()
 
     async def stubborn() -> None:
         begun[0] += 1
         while not gate.is_set():
             with contextlib.suppress(asyncio.CancelledError):
                 await gate.wait()
+        ended[0] += 1
 
     health = Health(patience_s=0.01, fresh_s=0)
     health.ask("database", stubborn)
@@ -99,7 +100,7 @@ async def test_a_thing_that_cannot_be_broken_off_holds_up_nobody_either() -> Non
             assert (await health.look()).missing == ("database",)
     assert begun == [1], "it is not asked again before it has ended"
     gate.set()
-    await until(lambda: not [one for one in asyncio.all_tasks() if one.get_name() == "health-database"])
+    await until(lambda: ended[0] == 1)
     assert (await health.look()).is_ready
 
 
