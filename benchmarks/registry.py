@@ -43,7 +43,7 @@ _ROW_BYTES: Final = 4 * _HIDDEN
 def main() -> None:
     """Measure, and write the page unless this is only a try."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.registry", description=__doc__)
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--rounds", type=int, default=11)
     parser.add_argument("--mib", type=int, default=256, help="size of the model")
     parser.add_argument("--base-mib", type=int, default=500, help="size of the base whose storage is measured")
     parser.add_argument("--adapter-mib", type=int, default=20, help="size of each of its twenty adapters")

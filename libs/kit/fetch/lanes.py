@@ -11,7 +11,7 @@ from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnec
 from typing import Final
 from urllib.parse import urlsplit
 
-_PART_BYTES: Final = 1 << 19
+_PART_BYTES: Final = 1 << 20
 
 
 class UnreachableError(Exception):
