@@ -19,7 +19,7 @@ from pydantic_core import PydanticUndefined
 from pydantic_settings import BaseSettings
 
 from deploy.docker.variables import VARIABLES
-from libs.kit.settings import TracingSettings
+from libs.kit.settings import TracingSettings, WatchdogSettings
 
 SERVICES: Final = Path(__file__).resolve().parents[2] / "services"
 _WIDTH: Final = 116
@@ -40,7 +40,8 @@ def render() -> str:
     blocks = [_HEAD, "\n# --- docker-compose.yml ---\n"]
     blocks += [_entry(each.name, each.default, f"{each.sentence} [{each.unit}]") for each in VARIABLES]
     blocks.append("\n# --- every service (one's own, such as GATEWAY_TRACING__SAMPLE_RATIO, wins over these) ---\n")
-    blocks += [_entry(name, default, said) for name, default, said in fields(TracingSettings)]
+    for shared in (TracingSettings, WatchdogSettings):
+        blocks += [_entry(name, default, said) for name, default, said in fields(shared)]
     for service, settings in classes().items():
         blocks.append(f"\n# --- {service} (what docker-compose.yml sets itself wins over these) ---\n")
         blocks += [_entry(name, default, said) for name, default, said in fields(settings)]

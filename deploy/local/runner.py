@@ -19,6 +19,7 @@ from deploy.local.part import Part
 from deploy.local.processes import MARKER
 from deploy.local.state import PartPhase, PartState
 from libs.kit.clock import monotonic_s, unix_ms
+from libs.kit.watchdog import HUNG
 
 log = logging.getLogger(__name__)
 
@@ -32,6 +33,7 @@ _MOST_FIRST_FAILURES: Final = 4
 """A part that has never been ready and fails this often stops the whole start."""
 _HOPELESS: Final = "cannot run with what it was told"
 """Said of a process that ends with `EX_CONFIG` (78): the same start would end the same way."""
+_HUNG: Final = f"hung, and ended itself with status {HUNG}"
 _LEFTOVER_GRACE_S: Final = 3.0
 _PLAIN_ENVIRONMENT: Final = ("PATH", "LANG", "LC_ALL", "TZ", "TMPDIR")
 
@@ -184,6 +186,8 @@ class PartRunner:
 def _describe(code: int) -> str:
     if code == os.EX_CONFIG:
         return _HOPELESS
+    if code == HUNG:
+        return _HUNG
     if code < 0:
         return f"was ended by {signal.Signals(-code).name}"
     return f"ended with status {code}"

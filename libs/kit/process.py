@@ -13,12 +13,16 @@ from pydantic import ValidationError
 from pydantic_settings import SettingsError
 
 from libs.kit.alive import StopRequest, keep_touching
-from libs.kit.settings import NatsSettings, ServiceSettings, TracingSettings
+from libs.kit.settings import NatsSettings, ServiceSettings, TracingSettings, WatchdogSettings
 from libs.kit.starting import CANNOT_START, knock, why
 from libs.kit.telemetry import configure_logging
 from libs.kit.telemetry.tracing import configure_tracing, stop_tracing
+from libs.kit.watchdog import watched_from
 
-_SHARED: Final = {TracingSettings.__name__: str(TracingSettings.model_config.get("env_prefix", "")).rstrip("_")}
+_SHARED: Final = {
+    each.__name__: str(each.model_config.get("env_prefix", "")).rstrip("_")
+    for each in (TracingSettings, WatchdogSettings)
+}
 """Settings that all services read alike, and what their variables begin with."""
 BAD_SETTINGS: Final = 2
 """Exit status where a setting is missing or wrong."""
@@ -102,5 +106,8 @@ async def _serve(settings: Settings, build: Callable[[Settings], App], stop: Sto
         await knock(nats)
     app = build(settings)
     spare_collector()
-    async with keep_touching(settings.alive_file, stop.awaited):
+    async with (
+        keep_touching(settings.alive_file, stop.awaited),
+        watched_from(stop.awaited, settings.watchdog.hang_limit_s),
+    ):
         await app.run(stop)

@@ -29,11 +29,22 @@ class TracingSettings(BaseSettings):
         return endpoint
 
 
+class WatchdogSettings(BaseSettings):
+    """What becomes of a process that hangs: `LLMOS_HANG_LIMIT_S`, or a service's own setting."""
+
+    model_config = SettingsConfigDict(env_prefix="LLMOS_")
+
+    hang_limit_s: float = Field(default=60.0, ge=0, allow_inf_nan=False)
+    """A process that serves and whose event loop stands still for so long ends with status 70, to be started again; 0:
+    none does. Time in which the whole process is stopped does not count."""
+
+
 class ServiceSettings(BaseSettings):
     """What every service is told."""
 
     log_level: str = "INFO"
     tracing: TracingSettings = Field(default_factory=TracingSettings)
+    watchdog: WatchdogSettings = Field(default_factory=WatchdogSettings)
     alive_file: Path | None = None
     """Touched each second from when this process has started, for whoever checks its health."""
     metrics_host: str = "127.0.0.1"

@@ -8,6 +8,7 @@ from typing import Final
 import uvicorn
 
 from libs.kit import clock
+from libs.kit.watchdog import watched
 from services.gateway.app import Gateway
 from services.gateway.connection import KEEP_ALIVE_S, ClientConnection
 from services.gateway.settings import Settings
@@ -69,6 +70,11 @@ class Server(uvicorn.Server):
         """The process is asked to stop."""
         self._gateway.begin_drain()
         super().handle_exit(sig, frame)
+
+    async def main_loop(self) -> None:
+        """Serve until told to stop, or until the loop hangs."""
+        with watched(self._gateway.settings.watchdog.hang_limit_s):
+            await super().main_loop()
 
     async def on_tick(self, counter: int) -> bool:
         """The tenth of a second of uvicorn: now and then, close the connections that nobody uses."""

@@ -6,7 +6,7 @@ from pathlib import Path
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from libs.kit.settings import NatsSettings, TracingSettings
+from libs.kit.settings import NatsSettings, TracingSettings, WatchdogSettings
 
 _MIB = 1 << 20
 
@@ -39,6 +39,7 @@ class Settings(BaseSettings):
     """Preferred where several pools serve a model."""
     log_level: str = "INFO"
     tracing: TracingSettings = Field(default_factory=TracingSettings)
+    watchdog: WatchdogSettings = Field(default_factory=WatchdogSettings)
 
     capture_content: bool = False
     """Whether the text of requests and answers is announced for feedback to keep; what it keeps is its own setting."""

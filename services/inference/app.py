@@ -21,6 +21,7 @@ from libs.kit.page import Page
 from libs.kit.process import spare_collector
 from libs.kit.starting import knock
 from libs.kit.telemetry.tracing import configure_tracing
+from libs.kit.watchdog import watched_from
 from services.inference.beginning import first_base, order
 from services.inference.deployment import Follower
 from services.inference.engine import Engine, EngineFactory
@@ -243,5 +244,9 @@ async def serve(settings: Settings) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, app.terminate)
     await knock(settings.nats)
-    async with keep_touching(settings.alive_file, app.ready):
+    async with (
+        keep_touching(settings.alive_file, app.ready),
+        # An engine that starts may keep the loop for minutes.
+        watched_from(app.ready, settings.watchdog.hang_limit_s),
+    ):
         return await app.run()

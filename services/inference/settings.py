@@ -5,7 +5,7 @@ from pathlib import Path
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from libs.kit.settings import NatsSettings, TracingSettings
+from libs.kit.settings import NatsSettings, TracingSettings, WatchdogSettings
 
 
 class Settings(BaseSettings):
@@ -16,7 +16,8 @@ class Settings(BaseSettings):
     )
 
     nats: NatsSettings = NatsSettings()
-    tracing: TracingSettings = TracingSettings()
+    tracing: TracingSettings = Field(default_factory=TracingSettings)
+    watchdog: WatchdogSettings = Field(default_factory=WatchdogSettings)
     name: str = "worker-0"
     """What an operator calls this worker."""
     pool: str = "default"

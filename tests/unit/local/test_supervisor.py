@@ -14,7 +14,7 @@ import pytest
 
 from deploy.local import processes, state
 from deploy.local.errors import StackError
-from deploy.local.home import Home
+from deploy.local.home import CHECKOUT, Home
 from deploy.local.part import Part, Tier
 from deploy.local.state import PartPhase, PartState, Phase
 from deploy.local.supervisor import Supervisor
@@ -112,6 +112,29 @@ async def test_a_killed_process_comes_back_and_the_world_is_told(home: Home) -> 
         told = state.read(home)
         assert told is not None
         assert (told.phase, told.parts[0].pid) == (Phase.READY, seen.pid)
+
+
+async def test_a_process_that_hangs_ends_itself_and_comes_back(home: Home) -> None:
+    hung = home.root / "hung"
+    code = (
+        "import asyncio, pathlib, time\n"
+        "from libs.kit.watchdog import watched\n"
+        "async def serve(hung):\n"
+        "    with watched(0.5):\n"
+        "        await asyncio.sleep(3600) if hung.exists() else (hung.touch(), time.sleep(3600))\n"
+        f"asyncio.run(serve(pathlib.Path({str(hung)!r})))"
+    )
+    told: list[str] = []
+    part = replace(_part(home, "store", code), env={"PYTHONPATH": str(CHECKOUT)})
+    async with _running(home, part) as supervisor:
+
+        def is_back() -> bool:
+            seen = _of(supervisor, "store")
+            told.append(seen.detail)
+            return seen.restarts == 1 and seen.phase is PartPhase.READY
+
+        await _until(is_back, "the restart", timeout_s=120)
+    assert any(detail.startswith("hung, and ended itself with status 70") for detail in told)
 
 
 async def test_the_pause_before_a_restart_doubles(home: Home) -> None:
