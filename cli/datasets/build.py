@@ -20,7 +20,7 @@ def build(  # noqa: PLR0913 - one per option
     *,
     name: Annotated[str, typer.Option(help="Of the data set in the registry.")] = "",
     shape: Annotated[Shape | None, typer.Option(help="What it is for.")] = None,
-    tenant: Annotated[str, typer.Option(help="Whose rows.")] = "default",
+    tenant: Annotated[str, typer.Option(help="Whose rows, else the key's own project's.")] = "",
     since: Annotated[str, typer.Option(metavar="TIME", help="ISO date or time, in UTC unless it says.")] = "",
     until: Annotated[str, typer.Option(metavar="TIME", help="The same; else now.")] = "",
     version: Annotated[list[str] | None, typer.Option(metavar="REF", help="Only of this model version.")] = None,

@@ -14,7 +14,6 @@ from libs.contracts.datasets import DeclaredSelection
 
 _TIMES: Final = ("since", "until")
 """In a file, dates and times beside the contract's `since_ms` and `until_ms`."""
-_DEFAULTS: Final = {"tenant": "default"}
 
 
 def from_file(path: Path) -> DeclaredSelection:
@@ -45,7 +44,7 @@ def fields(declared: Mapping[str, Any]) -> dict[str, Any]:
     Raises:
         ValueError: a time is none, or is said twice.
     """
-    found: dict[str, Any] = {**_DEFAULTS, **declared}
+    found = dict(declared)
     for name in _TIMES:
         if name not in found:
             continue

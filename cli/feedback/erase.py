@@ -15,7 +15,7 @@ def erase(
     ident: Annotated[str, typer.Argument(metavar="[ID]", help="One answer, by the id that the client got.")] = "",
     *,
     user: Annotated[str, typer.Option(help="All of one person: the `user` of the requests.")] = "",
-    tenant: Annotated[str, typer.Option(help="Whose it is.")] = "default",
+    tenant: Annotated[str, typer.Option(help="Whose it is, else the key's own project's.")] = "",
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
 ) -> None:
@@ -25,7 +25,8 @@ def erase(
     request_id = request_id_of(ident) if ident else ""
     if not yes:
         what = f"everything of user {user!r}" if user else f"the answer {ident}"
-        typer.confirm(f"Remove {what} of tenant {tenant!r}? It cannot be brought back", abort=True)
+        whose = f"tenant {tenant!r}" if tenant else "the key's project"
+        typer.confirm(f"Remove {what} of {whose}? It cannot be brought back", abort=True)
 
     async def work(feedback: RestFeedback) -> Erasure:
         wanted = Erase(tenant=tenant, request_id=request_id, user=user, author=AUTHOR)

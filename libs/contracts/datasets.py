@@ -74,6 +74,8 @@ class DeclaredQuarantine(Quarantine, frozen=True, omit_defaults=True, kw_only=Tr
 class DeclaredSelection(Selection, frozen=True, omit_defaults=True, kw_only=True, forbid_unknown_fields=True):
     """As a person writes it: a field that nobody knows is a mistake."""
 
+    tenant: str = ""
+    """Empty: the project of the key; for a key of the platform the first project, `default`."""
     quarantine: DeclaredQuarantine = DeclaredQuarantine()
 
 

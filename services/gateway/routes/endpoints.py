@@ -9,6 +9,7 @@ import msgspec
 
 from libs.contracts.permissions import Permission
 from libs.kit.errors import ServiceError
+from services.gateway.identity import DEFAULT_TENANT
 
 _STRONG_TAG: Final = re.compile(r'"([^"]*)"')
 _UNKNOWN: Final = re.compile(r"Object contains unknown field `(.*?)`(?: - at `\$.*`)?$", re.DOTALL)
@@ -58,6 +59,14 @@ class Asked:
         if self.tenant and wanted not in ("", self.tenant):
             raise ServiceError("not_found", f"There is no tenant `{wanted[:_MAX_NAME]}`.", param="tenant")
         return self.tenant or wanted
+
+    def whose(self, wanted: str) -> str:
+        """The project whose rows are meant: as `only`, and where a key of the platform names none the first one.
+
+        Raises:
+            ServiceError: as `only`.
+        """
+        return self.only(wanted) or DEFAULT_TENANT
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -59,7 +59,8 @@ class JobsShown(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class NewErasure(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What to erase: one interaction, or everything of one data subject."""
 
-    tenant: str
+    tenant: str = ""
+    """Empty: the project of the key; for a key of the platform the first project, `default`."""
     request_id: str = ""
     user: str = ""
 
@@ -95,13 +96,13 @@ def _statistics(asked: Asked) -> StatisticsQuery:
 
 def _erase(asked: Asked) -> Erase:
     wanted = asked.body
-    return Erase(tenant=asked.only(wanted.tenant), request_id=wanted.request_id, user=wanted.user, author=asked.author)
+    return Erase(tenant=asked.whose(wanted.tenant), request_id=wanted.request_id, user=wanted.user, author=asked.author)
 
 
 def _build(asked: Asked) -> BuildDataset:
     wanted = asked.body
-    asked.only(wanted.selection.tenant)
-    return BuildDataset(selection=wanted.selection, author=asked.author, dry_run=wanted.dry_run, tenant=asked.tenant)
+    selection = msgspec.structs.replace(wanted.selection, tenant=asked.whose(wanted.selection.tenant))
+    return BuildDataset(selection=selection, author=asked.author, dry_run=wanted.dry_run, tenant=asked.tenant)
 
 
 def _without_payloads(asked: Asked, page: DeadLetterPage) -> DeadLetterPage:

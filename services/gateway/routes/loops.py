@@ -24,8 +24,10 @@ def _apply(asked: Asked) -> ApplyLoop:
     if asked.body.name != asked.path["name"]:
         raise ServiceError("invalid_value", "`name` must be the one in the path.", param="name")
     tenant = asked.only(asked.body.tenant)
-    asked.only(asked.body.selection.tenant)
-    return ApplyLoop(loop=msgspec.structs.replace(asked.body, tenant=tenant), author=asked.author)
+    # A loop that the platform declares for a project learns from that project.
+    whose = asked.whose(asked.body.selection.tenant or tenant)
+    selection = msgspec.structs.replace(asked.body.selection, tenant=whose)
+    return ApplyLoop(loop=msgspec.structs.replace(asked.body, tenant=tenant, selection=selection), author=asked.author)
 
 
 def _find(asked: Asked) -> FindTurns:

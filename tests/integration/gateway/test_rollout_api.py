@@ -16,6 +16,7 @@ from libs.contracts.rollouts import (
     FindLoops,
     FindRollouts,
     FindTurns,
+    Loop,
     LoopList,
     LoopName,
     OrderRollout,
@@ -61,6 +62,15 @@ def overrides(admin_keys: dict[str, Any]) -> dict[str, Any]:
     return admin_keys
 
 
+def _of(tenant: str, selected: str) -> Loop:
+    """The loop, whose it is and of whom it learns."""
+    selection = msgspec.structs.replace(LOOP.selection, tenant=selected)
+    return msgspec.structs.replace(LOOP, tenant=tenant, selection=selection)
+
+
+SELECTION = {name: value for name, value in msgspec.to_builtins(LOOP.selection).items() if name != "tenant"}
+UNSAID = msgspec.to_builtins(LOOP) | {"selection": SELECTION}
+"""The loop of somebody who does not say of whom it learns."""
 FORWARDED = [
     ("POST", "/rollouts", {"plan": PLAN, "id": ID}, 202, "rollout_order",
      OrderRollout(plan=PLAN, author="ops", id=ID)),
@@ -72,6 +82,10 @@ FORWARDED = [
        SteerRollout(id=ID, author="ops", reason="I say so.")) for verb in STEERED),
     ("POST", f"/rollouts/{ID}/pause", None, 200, "rollout_pause", SteerRollout(id=ID, author="ops")),
     ("PUT", f"/loops/{NAME}", LOOP, 200, "loop_apply", ApplyLoop(loop=LOOP, author="ops")),
+    ("PUT", f"/loops/{NAME}", UNSAID, 200, "loop_apply",
+     ApplyLoop(loop=_of("", "default"), author="ops")),
+    ("PUT", f"/loops/{NAME}", UNSAID | {"tenant": "acme"}, 200, "loop_apply",
+     ApplyLoop(loop=_of("acme", "acme"), author="ops")),
     ("GET", "/loops", None, 200, "loop_list", FindLoops()),
     ("GET", f"/loops/{NAME}", None, 200, "loop_show", LoopName(NAME, "ops")),
     ("DELETE", f"/loops/{NAME}", None, 204, "loop_remove", LoopName(NAME, "ops")),

@@ -32,7 +32,7 @@ def test_a_file_declares_a_selection_with_dates_in_utc(tmp_path: Path) -> None:
         quarantine: {max_rater_share: 0.1, trusted_raters: [ann]}
         """,
     )
-    assert (found.name, found.shape, found.tenant, found.tags) == ("good", Shape.SFT, "default", ("shop",))
+    assert (found.name, found.shape, found.tenant, found.tags) == ("good", Shape.SFT, "", ("shop",))
     assert (found.since_ms, found.until_ms) == (1_767_312_000_000, 1_767_319_445_000)
     assert found.splits == {"train": 0.8, "test": 0.2}
     assert found.quarantine.trusted_raters == ("ann",)

@@ -90,7 +90,7 @@ def test_a_loop_is_read_as_selections_and_evaluations_are(tmp_path: Path) -> Non
         """
     )
     found = declare.loop(path)
-    assert (found.selection.since_ms, found.selection.tenant) == (86_400_000, "default")
+    assert (found.selection.since_ms, found.selection.tenant) == (86_400_000, "")
     assert found.evaluation.tasks[0].file == str(tmp_path / "items.jsonl")
 
 
