@@ -1,7 +1,7 @@
 """Feedback on real servers, in the test's own process or as a process to be killed, and ways to tell and ask it."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -106,6 +106,11 @@ class FeedbackDesk:
     async def say_as(self, messages: Iterable[tuple[str, RequestCompleted | Captured | RecordSignal]]) -> None:
         """The same, each with a message id of its own."""
         await self.publisher.store([_event(message, id_) for id_, message in messages])
+
+    async def say_of(self, traces: Mapping[str, RecordSignal]) -> None:
+        """Put signals into their stream, each with the traceparent before it, past the recognition of repeats."""
+        events = [_event(one, clock.new_event_id())._replace(traceparent=trace) for trace, one in traces.items()]
+        await self.publisher.store(events)
 
     async def say_raw(self, subject: str, payload: bytes) -> None:
         """Put any bytes into a stream."""

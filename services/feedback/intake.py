@@ -9,7 +9,7 @@ import structlog
 
 from libs.kit.bus.batches import BatchConsumer
 from libs.kit.bus.parser import Message
-from libs.kit.bus.traced import received
+from libs.kit.bus.traced import received, traceparent_of
 from libs.kit.errors import ServiceError
 from libs.kit.metrics.parts import GIVEN_UP, TAKEN, WAITED
 from services.feedback.repository.bulk import CollisionError
@@ -54,8 +54,9 @@ class Intake:
     async def _run(self) -> None:
         while True:
             messages = await self._consumer.take()
-            with received(self._consumer.stream, messages):
-                await self._settle([_letter(self._consumer.stream, message) for message in messages])
+            with received(self._consumer.stream, messages) as within:
+                is_traced = within.span is not None
+                await self._settle([_letter(self._consumer.stream, message, is_traced) for message in messages])
             self._consumer.acknowledge(messages)
             TAKEN.labels(self._consumer.stream).inc(len(messages))
 
@@ -92,5 +93,7 @@ class Intake:
                 await self._settle([letter])
 
 
-def _letter(stream: str, message: Message) -> Letter:
-    return Letter(stream, message.subject, message.payload, message.reply)
+def _letter(stream: str, message: Message, is_traced: bool) -> Letter:  # noqa: FBT001 - of the whole batch
+    # Headers are searched only where one of the batch is known to have a trace.
+    trace = traceparent_of(message) if is_traced else ""
+    return Letter(stream, message.subject, message.payload, message.reply, trace)

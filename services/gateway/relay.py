@@ -12,6 +12,7 @@ from libs.contracts.submission import express_headers, stored_headers
 from libs.kit import clock
 from libs.kit.bus import BusClient, BusError, Message
 from libs.kit.errors import ServiceError
+from services.gateway import spans
 from services.gateway.acks import StoreError, stored_as
 from services.gateway.inflight import UNPINNED, InFlight, Verdict
 from services.gateway.metrics import Metrics
@@ -97,6 +98,7 @@ class Relay:
             return
         envelope = inflight.envelope
         log.warning("execution lost", request_id=envelope.request_id, worker=inflight.worker, why=why)
+        spans.lost(inflight)
         self._disown(inflight)
         inflight.deaths += dead
         if inflight.attempt != UNPINNED:

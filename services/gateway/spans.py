@@ -11,10 +11,11 @@ from libs.kit.telemetry import tracing
 from libs.kit.telemetry.traceparent import checked
 from libs.kit.telemetry.tracing import Kind, Value
 from services.gateway.exchange import Exchange
-from services.gateway.inflight import InFlight
+from services.gateway.inflight import UNPINNED, InFlight
 
 _CLIENT_FAULT: Final = 400
 _SERVER_FAULT: Final = 500
+_NS_PER_MS: Final = 1_000_000
 
 
 def begin(exchange: Exchange, traceparent: bytes) -> None:
@@ -51,6 +52,20 @@ def end(span: tracing.Span, exchange: Exchange, inflight: InFlight | None) -> No
     # By the conventions what a client did wrong is no error of its server.
     clients_fault = exchange.outcome == "error" and _CLIENT_FAULT <= exchange.status < _SERVER_FAULT
     span.end("" if clients_fault else exchange.error_code)
+
+
+def lost(inflight: InFlight) -> None:
+    """An attempt whose worker is gone, from its submission until that is known; the worker's own span went with it."""
+    envelope = inflight.envelope
+    started_ns = envelope.submitted_ms * _NS_PER_MS
+    span = tracing.begin("lost attempt", Kind.INTERNAL, envelope.traceparent, started_ns=started_ns)
+    if span is None:
+        return
+    said: dict[str, Value] = {names.REQUEST_ID: envelope.request_id, names.RETRIES: envelope.retry}
+    if inflight.attempt != UNPINNED:
+        said |= {names.WORKER: inflight.worker, names.ATTEMPT: inflight.attempt}
+    span.set(said)
+    span.end("worker_lost")
 
 
 def _of_the_work(inflight: InFlight) -> dict[str, Value]:

@@ -19,6 +19,7 @@ def begin(envelope: Envelope, *, attempt: int, version: str, worker: str) -> Spa
             names.REQUEST_STREAM: envelope.stream,
             names.RESPONSE_MODEL: version,
             names.ATTEMPT: attempt,
+            names.RETRIES: envelope.retry,
             names.WORKER: worker,
         }
         if envelope.max_tokens:

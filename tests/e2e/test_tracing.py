@@ -6,13 +6,17 @@ import json
 import threading
 from collections.abc import AsyncIterator
 
+import nats as nats_py
 import pytest
 import pytest_asyncio
+from nats.aio.msg import Msg
 
 from deploy.nats.provision import provision
+from libs.contracts import subjects
 from libs.testkit.collector import SeenSpan
 from libs.testkit.models import write_model
 from libs.testkit.nats_server import NatsServer
+from libs.testkit.observer import Observer
 from libs.testkit.stores import ObjectServer, PostgresServer
 from libs.testkit.wait import until
 from tests.e2e.tracing_scene import ADMIN, TracedScene, traced_scene
@@ -71,6 +75,40 @@ async def test_a_long_stream_has_as_many_spans_as_a_short_one(scene: TracedScene
     assert len(scene.collector.trace(trace_id)) == 3
 
 
+async def test_a_request_that_is_tried_again_stays_in_its_trace(scene: TracedScene) -> None:
+    async with Observer(scene.platform.nats) as observer:
+        asked = asyncio.create_task(scene.chat(user="hang"))
+        await until(lambda: observer.running == 1, timeout_s=60, what="the first attempt")
+        first = observer.beats["worker-0"].worker
+        scene.platform.kill("worker-0")
+        scene.platform.start("worker-0")
+        await until(
+            lambda: observer.beats["worker-0"].worker != first and observer.running == 1,
+            timeout_s=120,
+            what="the second attempt",
+        )
+        second = observer.beats["worker-0"].worker
+        asked.cancel()
+    trace_id = f"{scene.asked:032x}"
+    gateway, worker, lost = await scene.seen(trace_id, HTTP, "chat helpdesk", "lost attempt")
+
+    def handed_over() -> list[SeenSpan]:
+        return [span for span in scene.collector.trace(trace_id) if span.name == "schedule"]
+
+    await until(lambda: worker.parent_id in {span.span_id for span in handed_over()}, timeout_s=60)
+    handed, handed_again = handed_over()[0], handed_over()[-1]
+    assert handed is not handed_again
+    assert _are_a_chain(handed_again, worker)
+    assert {span.parent_id for span in (*handed_over(), lost)} == {gateway.span_id}
+    for span, retries, by in ((handed, 0, first), (lost, 0, first), (handed_again, 1, second), (worker, 1, second)):
+        assert (span.attributes["llmos.retries"], span.attributes["llmos.worker.id"]) == (retries, by), span
+    assert handed.attributes["llmos.attempt"] == lost.attributes["llmos.attempt"]
+    assert handed_again.attributes["llmos.attempt"] == worker.attributes["llmos.attempt"]
+    assert (lost.is_error, lost.attributes["error.type"]) == (True, "worker_lost")
+    assert lost.ended_ns <= handed_again.ended_ns
+    assert (gateway.attributes["llmos.retries"], gateway.attributes["llmos.outcome"]) == (1, "cancelled")
+
+
 async def test_what_feedback_records_of_a_request_leads_back_to_its_trace(scene: TracedScene) -> None:
     trace_id, _ = await scene.chat()
     intake = await scene.caused(trace_id, "process EVT_INFERENCE")
@@ -78,6 +116,32 @@ async def test_what_feedback_records_of_a_request_leads_back_to_its_trace(scene:
     assert (intake.kind, intake.service, intake.parent_id) == ("consumer", "llmos-feedback", "")
     assert transaction.parent_id == intake.span_id
     assert transaction.attributes["db.system.name"] == "postgresql"
+
+
+async def test_what_is_announced_of_a_judgement_bears_the_trace_of_who_gave_it(scene: TracedScene) -> None:
+    nats = scene.platform.nats
+    heard: dict[str, str] = {}
+    password = nats.passwords["provisioner"]
+    listener = await nats_py.connect(f"nats://{nats.host}:{nats.port}", user="provisioner", password=password)
+
+    async def hear(message: Msg) -> None:
+        heard[json.loads(message.data)["signal"]["id"]] = (message.headers or {}).get("traceparent", "")
+
+    await listener.subscribe(subjects.SIGNAL_RECORDED, cb=hear)
+    await listener.flush()
+    _, answer = await scene.chat()
+    given = []
+    for traced in (True, False):
+        trace_id, headers = scene.new_trace()
+        judgement = {"inference_id": answer.json()["id"], "kind": "thumb", "value": traced}
+        judged = await scene.http.post("/v1/feedback", json=judgement, headers=headers if traced else {})
+        given.append((judged.json()["id"], trace_id))
+    (first, trace_id), (second, _) = given
+    await until(lambda: heard.keys() >= {first, second}, timeout_s=120, what="both events")
+    await listener.close()
+    (http,) = await scene.seen(trace_id, "POST /v1/feedback")
+    assert heard[first] == f"00-{trace_id}-{http.span_id}-01"
+    assert heard[second] == ""
 
 
 async def test_an_admin_call_leads_to_the_registry_its_database_and_s3(scene: TracedScene) -> None:

@@ -12,6 +12,7 @@ from sqlalchemy import BigInteger, Column, Identity, MetaData, Table, Text, inse
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from libs.kit.bus.stored import Event
+from libs.kit.outbox.causes import Causes
 from libs.kit.outbox.rows import FORGET, TABLE, Announcement
 
 _LINE: Final = "\n"
@@ -33,12 +34,15 @@ class BundledOutbox:
             Column("payloads", Text, nullable=False),
             Column("time_ms", BigInteger, nullable=False),
         )
+        self.causes: Final = Causes()
+        """The traces of events; of those in a bundle whoever adds it tells, for each has a cause of its own."""
         self._add = _ADD.format(table=self.table.fullname)
         self._oldest = _OLDEST.format(table=self.table.fullname)
         self._forget = FORGET.format(table=self.table.fullname)
 
     async def add(self, connection: AsyncConnection, subject: str, event: Announcement) -> None:
         """Send `event` if, and only if, this transaction is committed."""
+        self.causes.note(event.id)
         payload = msgspec.json.encode(event).decode()
         values = {"subject": subject, "ids": event.id, "payloads": payload, "time_ms": event.time_ms}
         await connection.execute(insert(self.table).values(values))
@@ -69,7 +73,9 @@ class BundledOutbox:
         subject, time_ms = row["subject"], row["time_ms"]
         payloads = row["payloads"].encode().split(_LINE.encode())
         pairs = zip(row["ids"].split(_LINE), payloads, strict=True)
-        return [row["sequence"]], [Event(id_, subject, time_ms, payload) for id_, payload in pairs]
+        of = self.causes.of
+        events = [Event(id_, subject, time_ms, payload, traceparent=of(id_)) for id_, payload in pairs]
+        return [row["sequence"]], events
 
     async def forget(self, connection: asyncpg.Connection, sequences: list[int]) -> None:
         """Remove rows whose events the bus has stored."""

@@ -21,9 +21,13 @@ class Causes:
         """An event is added by whatever this task is in."""
         span = tracing.current()
         if span is not None:
-            self._by_event[event_id] = span.traceparent
-            if len(self._by_event) > _MOST:
-                del self._by_event[next(iter(self._by_event))]
+            self.keep(event_id, span.traceparent)
+
+    def keep(self, event_id: str, traceparent: str) -> None:
+        """An event will be added on behalf of what this names."""
+        self._by_event[event_id] = traceparent
+        if len(self._by_event) > _MOST:
+            del self._by_event[next(iter(self._by_event))]
 
     def of(self, event_id: str) -> str:
         """The traceparent of what caused it; empty where that is not known. It may be asked again after a failure."""

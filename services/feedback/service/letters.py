@@ -25,6 +25,8 @@ class Letter(NamedTuple):
     subject: str
     payload: bytes
     ack_subject: str = ""
+    traceparent: str = ""
+    """Of whatever sent it, if that is in a trace."""
 
     @property
     def id(self) -> str:
@@ -63,6 +65,9 @@ async def bury(connection: Connection, bad: Iterable[Bad], *, now_ms: int) -> No
     events = {f"{id_}-refused": _refused(rows[id_][0], now_ms) for id_ in sorted(new)}
     said = {id_: event for id_, event in events.items() if event is not None}
     payloads = [msgspec.json.encode(event).decode() for event in said.values()]
+    for id_, (one, _) in rows.items():
+        if one.letter.traceparent:
+            OUTBOX.causes.keep(f"{id_}-refused", one.letter.traceparent)
     await OUTBOX.add_all(connection, subjects.SIGNAL_REFUSED, list(said), payloads, time_ms=now_ms)
 
 

@@ -47,6 +47,9 @@ class Signals:
             command: RecordSignal | None = None
             try:
                 command = read(letter, _decoder)
+                if letter.traceparent:
+                    # Also of one that will wait here for its interaction.
+                    OUTBOX.causes.keep(_recorded_id(command.id), letter.traceparent)
                 good.append((letter, case_of(checked(command, now_ms=now_ms))))
             except ServiceError as error:
                 bad.append(Bad(letter, error.code, error.message, command))
@@ -60,6 +63,7 @@ class Signals:
                 or `storage_unavailable`.
         """
         command = checked(command, now_ms=clock.unix_ms())
+        OUTBOX.causes.note(_recorded_id(command.id))
         ruling = await self._insist([case_of(command)], [], [])
         answer = ruling.answers[0]
         if isinstance(answer, Refusal):
@@ -125,7 +129,7 @@ class Signals:
 
     async def _write(self, connection: Connection, ruling: Ruling, bad: Iterable[Bad], now_ms: int) -> None:
         await signals.write(connection, ruling, now_ms=now_ms, expires_ms=now_ms + self._wait_ms)
-        ids = [f"{one.signal.id}-recorded" for one in ruling.recorded]
+        ids = [_recorded_id(one.signal.id) for one in ruling.recorded]
         payloads = [announcement(one.signal) for one in ruling.recorded]
         await OUTBOX.add_all(connection, subjects.SIGNAL_RECORDED, ids, payloads, time_ms=now_ms)
         await bury(connection, bad, now_ms=now_ms)
@@ -135,8 +139,13 @@ def announcement(signal: Signal) -> str:
     """The event that says it, as JSON, without the text of comments and demonstrations."""
     if isinstance(signal.value, str):
         signal = msgspec.structs.replace(signal, value="")
-    event = SignalRecorded(id=f"{signal.id}-recorded", time_ms=signal.recorded_ms, signal=signal)
+    event = SignalRecorded(id=_recorded_id(signal.id), time_ms=signal.recorded_ms, signal=signal)
     return msgspec.json.encode(event).decode()
+
+
+def _recorded_id(signal_id: str) -> str:
+    """Of the event that says that this signal is recorded."""
+    return f"{signal_id}-recorded"
 
 
 def _count(ruling: Ruling, bad: Iterable[Bad]) -> None:

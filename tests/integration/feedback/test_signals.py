@@ -22,7 +22,9 @@ from libs.contracts.feedback import (
 )
 from libs.kit import clock
 from libs.kit.errors import ServiceError
+from libs.kit.telemetry.traceparent import HEADER, write
 from libs.testkit.feedback import TENANT, FeedbackDesk, FeedbackGround, Rows, captured, completed, new_signal
+from libs.testkit.traces import noting
 
 
 async def test_an_interaction_and_its_signal_are_shown_together(desk: FeedbackDesk, rows: Rows) -> None:
@@ -77,6 +79,28 @@ async def test_a_changed_mind_supersedes_and_is_announced(
     headers = (await events())[0].headers
     assert headers["ce-type"] == subjects.SIGNAL_RECORDED
     assert headers["Nats-Msg-Id"] == headers["ce-id"] == f"{first.id}-recorded"
+
+
+async def test_what_is_announced_of_a_signal_bears_the_trace_that_brought_it(
+    desk: FeedbackDesk, rows: Rows, events: Callable[[], Awaitable[list[Any]]]
+) -> None:
+    done, late = completed(), completed()
+    await desk.say([done])
+    await rows.until("interactions", 1)
+    at_once, waits = new_signal(done.request_id), new_signal(late.request_id)
+    alone = new_signal(done.request_id, rater="ben")
+    with noting():
+        await desk.say_of({write(1, 1): at_once, write(2, 2): waits, "": alone})
+        await rows.until("pending_signals", 1)
+        await desk.say_of({write(3, 3): msgspec.structs.replace(at_once, value=False)})
+        await rows.until("dead_letters", 1)
+        await desk.say([late])
+        await rows.until("signals", 3)
+        await rows.until("outbox", 0)
+    said = {one.headers["ce-id"].split("-")[0]: one.headers.get(HEADER, "") for one in await events()}
+    refused = next(one for one in await events() if one.headers["ce-type"] == subjects.SIGNAL_REFUSED)
+    assert (said[at_once.id], said[waits.id], said[alone.id]) == (write(1, 1), write(2, 2), "")
+    assert refused.headers[HEADER] == write(3, 3)
 
 
 async def test_the_same_id_with_another_judgement_is_a_conflict(desk: FeedbackDesk, rows: Rows) -> None:

@@ -210,3 +210,17 @@ async def test_an_event_bears_the_trace_of_what_put_it_there(scene: Scene) -> No
     assert (transaction.name, transaction.parent, transaction.ended) == ("transaction", Parent(7, order.number), True)
     assert await Relay(scene.door, ROWS, scene.publisher.store).send() == 2
     assert await scene.stored_of() == [("traced", order.traceparent), ("alone", "")]
+
+
+async def test_each_event_of_a_bundle_bears_the_trace_that_was_told_of_it(scene: Scene) -> None:
+    first, other = write(7, 8), write(9, 1)
+    BUNDLES.causes.keep(scene.event("first").id, first)
+    BUNDLES.causes.keep(scene.event("other").id, other)
+    with noting() as notes, Within(tracing.begin("batch", Kind.CONSUMER, first)):
+        await scene.bundle("first", "alone", "other")
+        async with scene.door.begin() as connection:
+            await BUNDLES.add(connection, SUBJECT, scene.event("single"))
+    relay = Relay(scene.door, BUNDLES, scene.publisher.store)
+    assert [await relay.send() for _ in range(2)] == [3, 1]
+    batch = notes.spans[0].traceparent
+    assert await scene.stored_of() == [("first", first), ("alone", ""), ("other", other), ("single", batch)]
