@@ -48,6 +48,7 @@ ATTEMPT: Final = "llmos.attempt"
 RETRIES: Final = "llmos.retries"
 QUEUE_MS: Final = "llmos.queue_ms"
 OUTCOME: Final = "llmos.outcome"
+JOB: Final = "llmos.job.id"
 
 LLMOS: Final = "llmos"
 NATS: Final = "nats"

@@ -214,4 +214,18 @@ class Step:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         if self._span is not None:
-            self._span.end(error_of(error) if error is not None else "")
+            # Whoever closes an iterator has heard enough of it; nothing has failed.
+            self._span.end("" if error is None or kind is GeneratorExit else error_of(error))
+
+
+class Unrecorded:
+    """A block in no span, for what goes on for as long as a job does and is each time the same."""
+
+    __slots__ = ("_before",)
+
+    def __enter__(self) -> None:
+        self._before = _current.get()
+        _current.set(None)
+
+    def __exit__(self, *_: object) -> None:
+        _current.set(self._before)

@@ -11,10 +11,13 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from libs.contracts import subjects
 from libs.contracts.datasets import DatasetBuilt, DatasetJob, Selection
+from libs.kit.outbox.causes import Causes
 from services.feedback.repository import erasures
 from services.feedback.tables import OUTBOX, dataset_rows
 from services.feedback.tables import dataset_jobs as jobs
 
+CAUSES: Final = Causes()
+"""The traces of the builds that were ordered from this process."""
 UNFINISHED: Final = ("queued", "running", "publishing")
 LEADER_KEY: Final = 0x6C6C_6E05
 """Advisory lock of the one process that builds."""
@@ -48,6 +51,7 @@ async def add(connection: AsyncConnection, job: DatasetJob, *, dry_run: bool, te
     }
     statement = insert(jobs).values(values).on_conflict_do_nothing(index_elements=["id"])
     if (await connection.execute(statement)).rowcount:
+        CAUSES.note(job.id)
         return job
     return job_of((await connection.execute(select(jobs).where(jobs.c.id == job.id))).one())
 

@@ -23,6 +23,9 @@ from libs.kit.postgres import Database, unavailable
 from libs.kit.publish import Description, Options, Scan, publish, scan
 from libs.kit.registry_client import Registry
 from libs.kit.settings import PostgresSettings
+from libs.kit.telemetry import attributes as names
+from libs.kit.telemetry import tracing
+from libs.kit.telemetry.tracing import Step, Unrecorded, Within
 from libs.kit.waiting import set_within
 from services.feedback.datasets import jobs
 from services.feedback.datasets.build import DATA
@@ -95,7 +98,9 @@ class Runner:
         await asyncio.to_thread(self._clear)
         directory = Path(await asyncio.to_thread(tempfile.mkdtemp, dir=self.directory, prefix=_PREFIX))
         try:
-            await self._carry_out(claimed, directory)
+            # Below whatever ordered it, if this process knows that and it is recorded.
+            with Within(tracing.begin("dataset job", tracing.Kind.INTERNAL, jobs.CAUSES.of(job.id))):
+                await self._carry_out(claimed, directory)
         except _StoppedError:
             log.info("build was called off", job=job.id)
         except _ErasedError:
@@ -127,6 +132,11 @@ class Runner:
         await self._finish(job, reference)
 
     async def _build(self, job: DatasetJob, directory: Path) -> Done:
+        # Told by whoever waits for it: a process that is killed could not tell.
+        with Step("dataset process", tracing.Kind.INTERNAL, {names.JOB: job.id}):
+            return await self._hear(job, directory)
+
+    async def _hear(self, job: DatasetJob, directory: Path) -> Done:
         async with aclosing(reports(job.selection, directory, self.settings)) as heard:
             async for report in heard:
                 if isinstance(report, Done):
@@ -135,7 +145,8 @@ class Runner:
                     if report.counts:
                         await self._set(job, ("running",), counts=report.counts)
                     raise ServiceError(report.code, report.message)
-                await self._show(job, report)
+                with Unrecorded():
+                    await self._show(job, report)
         raise ServiceError("internal_error", "The process that builds data sets ended without a result.")
 
     async def _show(self, job: DatasetJob, report: Progress) -> None:

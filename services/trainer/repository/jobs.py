@@ -19,9 +19,12 @@ from libs.contracts.training import (
     TrainingPlan,
 )
 from libs.kit import clock
+from libs.kit.outbox.causes import Causes
 from services.trainer.domain.machine import HELD, LostError, Standing, step
 from services.trainer.tables import OUTBOX, jobs
 
+CAUSES: Final = Causes()
+"""The traces of the jobs that this process was told to queue."""
 _CLAIM: Final = """
 update trainer.jobs set state = 'claimed', epoch = epoch + 1, trainer = :trainer, changed_ms = :now_ms,
     lease_until = clock_timestamp() + make_interval(secs => :lease_s), not_before = null, error_code = '', error = ''
@@ -72,6 +75,7 @@ async def add(connection: AsyncConnection, job: Job) -> Row[Any]:
     )
     row: Row[Any] | None = (await connection.execute(statement)).first()
     if row is not None:
+        CAUSES.note(job.id)
         await _announce(connection, row)
         return row
     known: Row[Any] = (await connection.execute(select(jobs).where(jobs.c.id == job.id))).one()

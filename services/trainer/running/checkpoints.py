@@ -11,6 +11,7 @@ from libs.contracts.registry import Kind, Lineage
 from libs.kit.errors import ServiceError
 from libs.kit.publish import Description
 from libs.kit.registry_client import Registry
+from libs.kit.telemetry.tracing import Unrecorded
 from services.trainer.domain.machine import LostError
 from services.trainer.running.hold import Hold
 from services.trainer.running.space import CHECKPOINTS, checkpoint_steps, remove
@@ -55,7 +56,8 @@ class Checkpoints:
 
     def start(self) -> None:
         """Send what `whole` names until `stop`."""
-        self._task = asyncio.create_task(self._keep(), name=f"checkpoints-{self._hold.job.id}")
+        with Unrecorded():
+            self._task = asyncio.create_task(self._keep(), name=f"checkpoints-{self._hold.job.id}")
 
     async def stop(self) -> None:
         """Send no more."""

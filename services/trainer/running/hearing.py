@@ -7,6 +7,8 @@ import msgspec
 
 from libs.contracts.errors import ERRORS
 from libs.kit.errors import ServiceError
+from libs.kit.telemetry import attributes as names
+from libs.kit.telemetry.tracing import Kind, Step
 from services.trainer.running.child import Child
 from services.trainer.running.context import Attempt
 from services.trainer.work.order import Checkpointed, Failed, Progressed, Report, Said, Started
@@ -23,6 +25,15 @@ async def hear(attempt: Attempt, child: Child) -> AsyncGenerator[Report, None]:
         DeadError: the process died.
         ServiceError: it failed, and says why.
     """
+    job = attempt.hold.job
+    # Told by whoever waits for it: a process that is killed could not tell.
+    with Step(f"{job.kind.value} process", Kind.INTERNAL, {names.JOB: job.id}):
+        async with aclosing(_hear(attempt, child)) as reports:
+            async for report in reports:
+                yield report
+
+
+async def _hear(attempt: Attempt, child: Child) -> AsyncGenerator[Report, None]:
     recorder, kept_step = attempt.recorder, attempt.recorder.latest.checkpoint_step
     async with aclosing(child.reports()) as reports:
         async for report in reports:

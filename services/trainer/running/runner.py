@@ -10,6 +10,9 @@ from sqlalchemy import Row
 from libs.contracts.training import Job, JobKind, JobState
 from libs.kit import clock
 from libs.kit.errors import ServiceError
+from libs.kit.telemetry import attributes as names
+from libs.kit.telemetry import tracing
+from libs.kit.telemetry.tracing import Kind, Span, Within
 from libs.kit.waiting import set_within
 from services.trainer.domain.machine import LostError
 from services.trainer.repository import jobs
@@ -102,7 +105,8 @@ class Runner:
             directory = await asyncio.to_thread(self._context.space.begin, job.id, job.epoch)
             attempt = Attempt(self._context, hold, directory, recorder, row.intended)
             try:
-                await self._attempt(attempt, row)
+                with Within(_span(job)):
+                    await self._attempt(attempt, row)
             finally:
                 await attempt.shelf.release()
         except StoppedError:
@@ -154,6 +158,14 @@ class Runner:
                 log.exception("round failed")
             if not busy and not self._stopping:
                 await set_within(self._wake, self._context.settings.look_s)
+
+
+def _span(job: Job) -> Span | None:
+    """Of one attempt, below whatever had the job queued, if this process knows that and it is recorded."""
+    span = tracing.begin(f"{job.kind.value} job", Kind.INTERNAL, jobs.CAUSES.of(job.id))
+    if span is not None:
+        span.set({names.JOB: job.id, names.ATTEMPT: job.epoch})
+    return span
 
 
 async def _work(attempt: Attempt, row: Row[Any]) -> None:

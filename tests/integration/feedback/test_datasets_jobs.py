@@ -18,11 +18,15 @@ from libs.contracts.feedback import Erase, Erasure, SignalKind
 from libs.contracts.registry import Kind, ListVersions, Resolve, SetAlias, Version, VersionDetails
 from libs.kit.errors import ServiceError
 from libs.kit.settings import ObjectSettings
+from libs.kit.telemetry import tracing
+from libs.kit.telemetry.traceparent import Parent, write
+from libs.kit.telemetry.tracing import Within
 from libs.testkit.feedback import FeedbackDesk, FeedbackGround, Rows, feedback_process
 from libs.testkit.judged import START_MS, judged_rows, judgement, row, selection
 from libs.testkit.judged_store import store
 from libs.testkit.registry import RegistryDesk, RegistryGround
 from libs.testkit.stores import ObjectServer
+from libs.testkit.traces import noting
 from libs.testkit.wait import until
 from services.feedback.app import Feedback
 
@@ -126,9 +130,18 @@ async def test_a_build_is_published_recorded_and_announced(
     ground: FeedbackGround, desk: FeedbackDesk, models: RegistryDesk, rows: Rows
 ) -> None:
     await store(ground.database, judged_rows(300))
-    done = await _end(desk, await _build(desk, _selection()))
+    with noting() as notes:
+        with Within(tracing.begin("order", tracing.Kind.SERVER, write(7, 8))):
+            ordered = await _build(desk, _selection())
+        done = await _end(desk, ordered)
     assert (done.state, done.error) == ("succeeded", "")
     assert (done.rows_read, done.rows_total) == (300, 300)
+    called, job, process = (
+        next(span for span in reversed(notes.spans) if span.name == name)
+        for name in ("feedback.dataset_build", "dataset job", "dataset process")
+    )
+    assert (job.parent, process.parent) == (Parent(7, called.number), Parent(7, job.number))
+    assert (job.errors, job.ended, process.errors, process.ended) == ([], True, [], True)
     assert done.reference == f"made-up@sha256:{done.digest[:12]}"
     details: VersionDetails = await models.call("version_show", Resolve(done.reference))
     assert (details.version.kind, details.version.digest) == (Kind.DATASET, done.digest)

@@ -24,8 +24,12 @@ from libs.contracts.training import (
     TrainingPlan,
 )
 from libs.kit.errors import ServiceError
+from libs.kit.telemetry import tracing
+from libs.kit.telemetry.traceparent import Parent, write
+from libs.kit.telemetry.tracing import Within
 from libs.testkit.registry import RegistryDesk
 from libs.testkit.streams import stream_messages
+from libs.testkit.traces import noting
 from libs.testkit.trainer import PATIENCE_S, Things, TrainerDesk, TrainerGround, write_dataset
 from services.trainer.app import Trainer
 
@@ -106,7 +110,24 @@ async def test_a_process_that_dies_now_and_then_is_no_poison(
 ) -> None:
     """Three deaths in a row without a newer checkpoint are too many; three deaths are not."""
     ground.behave(wait_at=1)
-    job = await desk.train(things.plan(recipe={"checkpoint_steps": 2, "steps": 12}))
+    with noting() as notes:
+        with Within(tracing.begin("order", tracing.Kind.SERVER, write(7, 8))):
+            job = await desk.train(things.plan(recipe={"checkpoint_steps": 2, "steps": 12}))
+        await _dies_four_times(ground, desk, job)
+    (called,) = [
+        span for span in notes.spans if (span.name, span.kind) == ("trainer.training_order", tracing.Kind.SERVER)
+    ]
+    attempts = [span for span in notes.spans if span.name == "training job"]
+    processes = [span for span in notes.spans if span.name == "training process"]
+    assert {span.parent for span in attempts} == {Parent(7, called.number)}
+    assert [span.said["llmos.attempt"] for span in attempts] == [1, 2, 3, 4, 5]
+    assert [span.parent for span in processes] == [Parent(7, span.number) for span in attempts]
+    for spans in (attempts, processes):
+        assert [span.errors for span in spans] == [["DeadError"]] * 4 + [[]]
+        assert all(span.ended for span in spans)
+
+
+async def _dies_four_times(ground: TrainerGround, desk: TrainerDesk, job: Job) -> None:
     for step in (2, 4, 6, 8):
         before = (await desk.reaches(job.id, JobState.RUNNING, step=step - 1)).epoch
         ground.behave(fail="killed", fail_at=step + 1, once=True, wait_at=step + 1)

@@ -3,7 +3,7 @@
 import asyncio
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
@@ -20,7 +20,7 @@ from libs.kit.settings import ServiceSettings, TracingSettings
 from libs.kit.telemetry import tracing
 from libs.kit.telemetry.logging import name_trace
 from libs.kit.telemetry.traceparent import Parent, checked, is_sampled, read, write
-from libs.kit.telemetry.tracing import Kind, Step, Within
+from libs.kit.telemetry.tracing import Kind, Step, Unrecorded, Within
 from libs.testkit.traces import NotedSpan, Notes, noting
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -159,6 +159,21 @@ def test_a_batch_names_the_traces_of_its_messages_and_has_its_own(notes: Notes) 
     assert span.said["messaging.batch.message_count"] == 4
 
 
+def test_an_iterator_that_is_closed_has_not_failed_and_what_goes_on_and_on_is_in_no_span(notes: Notes) -> None:
+    def listen() -> Generator[int, None, None]:
+        with Step("heard", Kind.INTERNAL, {}):
+            yield 1
+
+    with Within(tracing.begin("x", Kind.SERVER, SAMPLED)):
+        listening = listen()
+        next(listening)
+        listening.close()
+        with Unrecorded(), Step("again and again", Kind.INTERNAL, {}) as span:
+            assert span is None
+        assert _is(tracing.current(), notes.spans[0])
+    assert [(span.name, span.errors, span.ended) for span in notes.spans] == [("x", [], True), ("heard", [], True)]
+
+
 def test_what_caused_an_event_is_kept_for_the_newest_of_them(notes: Notes) -> None:
     causes = Causes()
     causes.note("before")
@@ -167,6 +182,8 @@ def test_what_caused_an_event_is_kept_for_the_newest_of_them(notes: Notes) -> No
             causes.note(f"e{number}")
     (span,) = notes.spans
     assert (causes.of("before"), causes.of("e0"), causes.of("e4999")) == ("", "", span.traceparent)
+    causes.keep("told", SAMPLED)
+    assert causes.of("told") == SAMPLED
 
 
 class _Settings(ServiceSettings):
@@ -181,6 +198,8 @@ class _Settings(ServiceSettings):
         ("LLMOS_TRACING_ENDPOINT", "http://[::1", "LLMOS_TRACING_ENDPOINT: Value error,"),
         ("LLMOS_TRACING_SAMPLE_RATIO", "1.5", "LLMOS_TRACING_SAMPLE_RATIO: Input should be less than or equal to 1"),
         ("LLMOS_TRACING_SAMPLE_RATIO", "often", "LLMOS_TRACING_SAMPLE_RATIO: Input should be a valid number"),
+        ("LLMOS_HANG_LIMIT_S", "inf", "LLMOS_HANG_LIMIT_S: Input should be a finite number"),
+        ("LLMOS_HANG_LIMIT_S", "-1", "LLMOS_HANG_LIMIT_S: Input should be greater than or equal to 0"),
     ],
 )
 def test_a_wrong_setting_is_one_line_that_names_it(
