@@ -77,13 +77,13 @@ class Driver:
             if not author:
                 await self._leader.fence(connection)
             declared = await rows.find_loop(connection, loop.name, lock=True)
-            standing = await rows.standing_of(connection, loop.name, now_ms)
+            standing = await rows.standing_of(connection, loop, now_ms)
             if declared is None or declared.loop != loop or keeps(loop, standing, now_ms):
                 return None
             turn = turning.begun(
                 loop,
                 turn_id=f"turn_{clock.new_request_id()}",
-                number=standing.last.number + 1 if standing.last else 1,
+                number=await rows.next_number(connection, loop.name),
                 now_ms=now_ms,
                 signals=signals,
                 base=exact.base,
@@ -98,7 +98,7 @@ class Driver:
 
     async def _maybe_begin(self, loop: Loop) -> int:
         async with self._database.begin() as connection:
-            standing = await rows.standing_of(connection, loop.name, clock.unix_ms())
+            standing = await rows.standing_of(connection, loop, clock.unix_ms())
         # Counting costs feedback something, so all that needs no count is looked at first.
         enough = replace(standing, signals=loop.trigger.signals)
         if waits_for(loop, enough, clock.unix_ms()) or not self._may_count(loop.name):

@@ -3,7 +3,7 @@
 from typing import Any, Final, NamedTuple
 
 import msgspec
-from sqlalchemy import Row, Select, delete, select, update
+from sqlalchemy import Row, delete, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -60,13 +60,19 @@ async def remove_loop(connection: AsyncConnection, name: str) -> bool:
     return bool((await connection.execute(delete(loops).where(loops.c.name == name))).rowcount)
 
 
-async def standing_of(connection: AsyncConnection, name: str, now_ms: int) -> Standing:
-    """What has happened in a loop, without its judgements."""
-    last = (await connection.execute(_newest(name).limit(1))).first()
-    begun = await connection.execute(
-        select(turns.c.began_ms).where(turns.c.loop == name, turns.c.began_ms > now_ms - DAY_MS)
-    )
+async def standing_of(connection: AsyncConnection, loop: Loop, now_ms: int) -> Standing:
+    """What has happened in a loop, without its judgements; turns of a removed loop of another tenant are none of it."""
+    own = (turns.c.loop == loop.name, turns.c.tenant == loop.tenant)
+    newest = select(turns).where(*own).order_by(turns.c.number.desc()).limit(1)
+    last = (await connection.execute(newest)).first()
+    begun = await connection.execute(select(turns.c.began_ms).where(*own, turns.c.began_ms > now_ms - DAY_MS))
     return Standing(last=None if last is None else _turn(last), begun_ms=tuple(begun.scalars()))
+
+
+async def next_number(connection: AsyncConnection, name: str) -> int:
+    """The number of the next turn of that name, whoever had the loops of that name before."""
+    highest = await connection.execute(select(func.max(turns.c.number)).where(turns.c.loop == name))
+    return (highest.scalar_one() or 0) + 1
 
 
 async def begin(connection: AsyncConnection, turn: Turn) -> bool:
@@ -132,10 +138,6 @@ def _prefix(reference: str) -> str:
     """What short and full forms of a reference have in common."""
     parsed = parse_reference(reference)
     return f"{parsed.name}@sha256:{parsed.digest[:SHORT_DIGITS]}" if parsed.digest else reference
-
-
-def _newest(name: str) -> Select[Any]:
-    return select(turns).where(turns.c.loop == name).order_by(turns.c.number.desc())
 
 
 def _columns(turn: Turn) -> dict[str, Any]:

@@ -152,7 +152,7 @@ class Loops:
         """
         async with self._database.begin() as connection:
             declared = _known(await rows.find_loop(connection, request.name), request)
-            standing = await rows.standing_of(connection, request.name, clock.unix_ms())
+            standing = await rows.standing_of(connection, declared.loop, clock.unix_ms())
         if why := keeps(declared.loop, standing, clock.unix_ms()):
             raise ServiceError("conflict", f"The loop {request.name} begins no turn: {why}.", param="name")
         signals = await count_signals(self._feedback, declared.loop, standing.last)
@@ -221,7 +221,7 @@ class Loops:
     async def _status(self, declared: rows.Declared) -> LoopStatus:
         now_ms = clock.unix_ms()
         async with self._database.begin() as connection:
-            standing = await rows.standing_of(connection, declared.loop.name, now_ms)
+            standing = await rows.standing_of(connection, declared.loop, now_ms)
         signals, trouble = 0, ""
         try:
             signals = await count_signals(self._feedback, declared.loop, standing.last)

@@ -55,6 +55,8 @@ def _check_selection(loop: Loop) -> None:
 
 def _check_evaluation(loop: Loop) -> None:
     check_evaluation(loop.evaluation, inside="evaluation.")
+    if loop.tenant and any(task.file for task in loop.evaluation.tasks):
+        raise bad("evaluation.tasks", "must name a data set each: files of the trainer are the platform's")
     if loop.evaluation.candidate:
         raise bad("evaluation.candidate", "is the version that a turn makes; leave it away")
     if loop.evaluation.baseline:

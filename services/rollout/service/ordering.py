@@ -40,6 +40,8 @@ class Ordering:
         check_plan(request.plan)
         plan, candidate, baseline = await self._exact(request.plan, request.tenant)
         now_ms = clock.unix_ms()
+        # Where the platform orders it for a project, the project sees it.
+        tenant = request.tenant or candidate.tenant
         values = {
             "id": request.id or f"roll_{clock.new_request_id()}",
             "name": plan.name,
@@ -47,7 +49,7 @@ class Ordering:
             "plan": msgspec.json.encode(plan).decode(),
             "author": request.author,
             "turn": request.turn,
-            "tenant": request.tenant,
+            "tenant": tenant,
             "created_ms": now_ms,
             "changed_ms": now_ms,
             "candidate": candidate.digest,

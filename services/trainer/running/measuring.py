@@ -93,13 +93,20 @@ class Measuring:
         return task.file
 
     async def _seen(self, candidate: Found) -> tuple[str, ...]:
-        """What training saw: the splits that the plan or the candidate's lineage names."""
+        """What training saw: the splits that the plan or the candidate's lineage names.
+
+        Raises:
+            ServiceError: `version_not_found`: the lineage, which is its publisher's word, names what he may not see.
+        """
         split, replay = (candidate.manifest.annotations.get(name, "") for name in ("split", "replay"))
         lineage = ((candidate.manifest.lineage.dataset, split or _SPLIT), (replay, _SPLIT))
         named = tuple((reference, _SPLIT) for reference in self._plan.trained_on)
         files = []
+        publisher = self._resolver.of(candidate.owner)
         for reference, part in named or lineage:
             if reference:
+                if not named:
+                    await publisher.show(reference)
                 files += _rows(Path(await self._directory(reference)), part)
         return tuple(files)
 

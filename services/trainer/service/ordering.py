@@ -7,6 +7,7 @@ from typing import Any, Final
 
 import msgspec
 
+from libs.contracts.evaluation import EvaluationPlan
 from libs.contracts.training import Job, JobKind, JobState, OrderEvaluation, OrderTraining
 from libs.kit import clock
 from libs.kit.errors import ServiceError
@@ -38,10 +39,10 @@ class Ordering:
         if known is not None:
             return known
         check_training(request.plan)
-        resolver = self._resolver.of(request.tenant)
-        await resolver.check_name(request.plan.name)
-        plan = await resolver.training(request.plan)
-        job = _job(request.id, JobKind.TRAINING, request.author, training=plan, tenant=request.tenant)
+        _check_files(request.tenant, request.plan.evaluation)
+        owner = await self._resolver.of(request.tenant).owner_under(request.plan.name)
+        plan = await self._resolver.of(owner).training(request.plan)
+        job = _job(request.id, JobKind.TRAINING, request.author, training=plan, tenant=owner)
         return await self._queue(job)
 
     async def evaluation(self, request: OrderEvaluation) -> Job:
@@ -56,8 +57,12 @@ class Ordering:
         if request.parent:
             raise ServiceError("invalid_value", "Only a training itself orders what belongs to it.", param="parent")
         check_evaluation(request.plan)
-        plan = await self._resolver.of(request.tenant).evaluation(request.plan)
-        job = _job(request.id, JobKind.EVALUATION, request.author, evaluation=plan, tenant=request.tenant)
+        _check_files(request.tenant, request.plan)
+        # Only a project may ask its adapters, and what they answer is its own, whoever has ordered it.
+        candidate = request.plan.candidate
+        owner = await self._resolver.of(request.tenant).owner_of(candidate) if candidate else request.tenant
+        plan = await self._resolver.of(owner).evaluation(request.plan)
+        job = _job(request.id, JobKind.EVALUATION, request.author, evaluation=plan, tenant=owner)
         return await self._queue(job)
 
     async def _known(self, order: OrderTraining | OrderEvaluation, kind: JobKind) -> Job | None:
@@ -100,6 +105,18 @@ def evaluation_of(training: Job, version: str) -> Job:
         tenant=training.tenant,
         evaluation=msgspec.structs.replace(plan.evaluation, candidate=version),
     )
+
+
+def _check_files(tenant: str, plan: EvaluationPlan | None) -> None:
+    """Return unless a project names files of the trainer's disk, where there are things of every project.
+
+    Raises:
+        ServiceError: `forbidden`.
+    """
+    named = [task.name for task in plan.tasks if task.file] if tenant and plan is not None else []
+    if named:
+        text = f"The task {named[0]} names a file of the trainer; publish its questions as a data set."
+        raise ServiceError("forbidden", text, param="tasks")
 
 
 def _job(job_id: str, kind: JobKind, author: str, **more: Any) -> Job:

@@ -24,6 +24,8 @@ class Found:
     reference: str
     """Full."""
     manifest: Manifest
+    owner: str = ""
+    """Whose it is; empty: the platform's."""
 
     @property
     def shape(self) -> str:
@@ -43,17 +45,27 @@ class Resolver:
         """One that sees what `tenant` may see."""
         return Resolver(self._registry, tenant)
 
-    async def check_name(self, name: str) -> None:
-        """Return if versions may be published under a name.
+    async def owner_under(self, name: str) -> str:
+        """Whose a version becomes that is made under a name: who looks; for the platform, the owner of the name.
 
         Raises:
-            ServiceError: `conflict`, it is another's.
+            ServiceError: `conflict`, the name is another's.
         """
-        if not self._tenant:
-            return
         page: VersionPage = await self._registry.call("version_list", ListVersions(name=name, limit=1))
-        if any(version.tenant != self._tenant for version in page.versions):
+        owners = [version.tenant for version in page.versions]
+        if not self._tenant:
+            return owners[0] if owners else ""
+        if any(owner != self._tenant for owner in owners):
             raise ServiceError("conflict", f"The name {name[:80]} is taken; train under another one.", param="name")
+        return self._tenant
+
+    async def owner_of(self, reference: str) -> str:
+        """Whose a version's answers are: who looks, and where that is the platform, the version's owner.
+
+        Raises:
+            ServiceError: as `show`.
+        """
+        return self._tenant or (await self.show(reference, param="candidate")).owner
 
     async def training(self, plan: TrainingPlan) -> TrainingPlan:
         """The plan with exact references.
@@ -146,7 +158,8 @@ class Resolver:
             details: VersionDetails = await self._registry.call("version_show", Resolve(reference, self._tenant))
         except ServiceError as error:
             raise ServiceError(error.code, error.message, param=param or error.param) from error
-        return Found(full_reference(details.version.name, details.version.digest), details.manifest)
+        version = details.version
+        return Found(full_reference(version.name, version.digest), details.manifest, version.tenant)
 
     async def _tasks(self, plan: EvaluationPlan, inside: str) -> EvaluationPlan:
         tasks = [await self._task(task, f"{inside}tasks") for task in plan.tasks]

@@ -91,7 +91,7 @@ class Belongings:
 
     async def _build(self) -> str:
         selection = {
-            "name": DATASET, "shape": "sft", "tenant": OWN, "splits": {"train": 1.0}, "near_duplicates": 0,
+            "name": DATASET, "shape": "sft", "splits": {"train": 1.0}, "near_duplicates": 0,
             "quarantine": {"enabled": False},
         }  # fmt: skip
         self.ids["build"] = (await self.made("POST", "/datasets", {"selection": selection}))["id"]
@@ -137,16 +137,16 @@ class Belongings:
             "training_order": {"plan": {"name": "x", "dataset": other, "base": NAME}},
             "evaluation_order": {"plan": {"candidate": version, "tasks": [{"name": "t", "dataset": questions}]}},
             "rollout_order": {"plan": {"name": MODEL, "candidate": version}},
-            "loop_apply": loop(questions, tenant="other"),
+            "loop_apply": loop(questions),
         }.get(endpoint.operation)
 
 
-def loop(questions: str, tenant: str = OWN) -> dict[str, Any]:
-    """A loop that begins no turn by itself."""
+def loop(questions: str) -> dict[str, Any]:
+    """A loop that begins no turn by itself, and learns from whoever declares it."""
     return {
         "name": LOOP,
         "model": MODEL,
-        "selection": {"name": DATASET, "shape": "sft", "tenant": tenant, "splits": {"train": 1.0}},
+        "selection": {"name": DATASET, "shape": "sft", "splits": {"train": 1.0}},
         "evaluation": {"tasks": [{"name": "t", "dataset": questions}]},
         "trigger": {"signals": 10_000},
     }

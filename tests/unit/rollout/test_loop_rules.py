@@ -14,6 +14,7 @@ from services.rollout.loops.validating import check_loop, rollout_s
 from tests.unit.rollout.looping import NOW_MS, a_loop, a_turn
 
 TASK = Task(name="shop", dataset="questions")
+FILE = Task(name="shop", file="questions.jsonl")
 
 
 def _selection(**more: Any) -> Selection:
@@ -27,6 +28,8 @@ def _selection(**more: Any) -> Selection:
         {"base": "helpdesk@sha256:0123456789ab", "window_s": 60.0, "selection": _selection(since_ms=5)},
         {"recipe": Recipe(method=Method.AUTO), "selection": _selection(shape=Shape.KTO)},
         {"rollout": RolloutPlan(name="helpdesk")},
+        {"evaluation": EvaluationPlan(tasks=(FILE,))},
+        {"tenant": "acme"},
     ],
 )
 def test_a_loop_that_can_turn_is_taken(changes: dict[str, Any]) -> None:
@@ -47,6 +50,8 @@ def test_a_loop_that_can_turn_is_taken(changes: dict[str, Any]) -> None:
         ({"recipe": Recipe(method=Method.PRETRAIN)}, "bad_dataset", "selection.shape"),
         ({"recipe": Recipe(rank=0)}, "invalid_value", "recipe.rank"),
         ({"evaluation": EvaluationPlan(tasks=())}, "invalid_value", "evaluation.tasks"),
+        ({"tenant": "acme", "evaluation": EvaluationPlan(tasks=(FILE,))}, "invalid_value", "evaluation.tasks"),
+        ({"tenant": "acme", "selection": _selection(tenant="other")}, "invalid_value", "selection.tenant"),
         ({"evaluation": EvaluationPlan(tasks=(TASK,), candidate="x")}, "invalid_value", "evaluation.candidate"),
         ({"evaluation": EvaluationPlan(tasks=(TASK,), baseline="x")}, "invalid_value", "evaluation.baseline"),
         ({"rollout": RolloutPlan(name="other")}, "invalid_value", "rollout.name"),
