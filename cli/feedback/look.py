@@ -117,7 +117,7 @@ def statistics(
 
 
 def dead_letters(*, limit: Limit = 20, as_json: Json = False) -> None:
-    """Show what could not be taken in, and why, newest first."""
+    """Show what could not be taken in, and why, newest first; to replay or drop one: ./llmos dead-letters."""
 
     async def work(feedback: RestFeedback) -> list[DeadLetter]:
         found: list[DeadLetter] = []

@@ -21,7 +21,7 @@ def list_letters(
     limit: Limit = 100,
     as_json: Json = False,
 ) -> None:
-    """List what services could not take in, and why; feedback's own: ./llmos feedback dead."""
+    """List what services could not take in, and why."""
 
     async def work(letters: RestLetters) -> AllLetters:
         found: list[Letter] = []
@@ -69,7 +69,9 @@ def show_one(
 
 def replay(letter: Ident, *, as_json: Json = False) -> None:
     """Have the service take it in after all; recorded once, however often this is repeated."""
-    _tell(_ask("letter_replay", letter), "is taken in", as_json=as_json)
+    found: Letter = _ask("letter_replay", letter)
+    waits = "waits for what it refers to; if that does not come, it is a dead letter again"
+    _tell(found, waits if found.waits else "is taken in", as_json=as_json)
 
 
 def drop(letter: Ident, *, as_json: Json = False) -> None:

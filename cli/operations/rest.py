@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from cli.rest import Offer, RestCaller, Wanted, at, query
 from libs.contracts import effective, letters
-from libs.contracts.effective import FindSettings
+from libs.contracts.effective import ChangeLogLevel, FindSettings
 from libs.contracts.letters import FindAllLetters, LetterRef
 from libs.contracts.scheduling import (
     OPERATIONS,
@@ -95,6 +95,11 @@ def _settings(asked: FindSettings) -> Wanted:
     return Wanted("GET", at("settings"), query=query(asked))
 
 
+def _log_level(asked: ChangeLogLevel) -> Wanted:
+    body = {"level": asked.level, "instance": asked.instance}
+    return Wanted("PUT", at("settings", asked.service, "log-level"), body)
+
+
 def _condition(revision: int | None) -> dict[str, str]:
     return {} if revision is None else {"if-match": f'"{revision}"'}
 
@@ -126,6 +131,6 @@ _LETTERS: Final = Offer(
 _SETTINGS: Final = Offer(
     name="settings",
     operations=effective.DESK_OPERATIONS,
-    routes={"settings_show": _settings},
+    routes={"settings_show": _settings, "log_level_set": _log_level},
     timeout_s=lambda _: SERVICES_TIMEOUT_S,
 )

@@ -5,6 +5,7 @@ from typing import Final
 
 from libs.contracts import subjects
 from libs.contracts.discovery import SERVICES, heard_by
+from libs.contracts.effective import PROCESS_OPERATIONS
 from libs.contracts.topology import (
     AUDIT_ENTRIES,
     CMD_INFERENCE,
@@ -73,6 +74,8 @@ GATEWAY: Final = User(
         subjects.ALL_GATEWAY_BEATS,
         subjects.REPORT,
         subjects.ALL_REGISTRY_CALLS,
+        subjects.ALL_INFERENCE_CALLS,
+        subjects.ALL_LOG_LEVELS,
         subjects.ALL_DISCOVERY,
     ),
     subscribe=(
@@ -129,6 +132,7 @@ INFERENCE: Final = User(
     ),
     subscribe=(
         "rpl.inference.*",
+        subjects.ALL_INFERENCE_CALLS,
         subjects.ALL_DEPLOYMENTS,
         "ctl.inference.*.run",
         "ctl.inference.*.drain",
@@ -253,18 +257,19 @@ PROVISIONER: Final = User(
 )
 
 
-def _discoverable(user: User) -> User:
-    """The user of a service, which answers whoever may ask whether it is there; nobody else hears or answers that."""
+def _reachable(user: User) -> User:
+    """The user of a service, whose processes are asked each by itself; nobody else hears or answers that."""
     if user.name not in SERVICES:
         return user
     inboxes = (subjects.call_inbox("gateway", "*"), f"{subjects.OPERATOR_INBOX}.>")
-    heard = heard_by(user.name, "*")
+    calls = (subjects.process_call(user.name, "*", operation) for operation in PROCESS_OPERATIONS)
+    heard = (*heard_by(user.name, "*"), *calls)
     return replace(user, publish=(*user.publish, *inboxes), subscribe=(*user.subscribe, *heard))
 
 
 APPLICATION_USERS: Final = tuple(
     map(
-        _discoverable,
+        _reachable,
         (
             GATEWAY,
             SCHEDULER,

@@ -49,6 +49,7 @@ _SPECS: Final = (
     ErrorSpec("digest_mismatch", 422, "invalid_request_error"),
     ErrorSpec("incompatible_base", 422, "invalid_request_error"),
     ErrorSpec("job_not_found", 404, "invalid_request_error"),
+    ErrorSpec("invalid_setting", 422, "invalid_request_error"),
     ErrorSpec("bad_dataset", 422, "invalid_request_error"),
     ErrorSpec("training_diverged", 422, "invalid_request_error"),
     ErrorSpec("out_of_memory", 507, "server_error"),

@@ -1,15 +1,18 @@
 """Dead letters: messages that a service could not take in, kept apart with the reason, to be taken in later or dropped.
 
 Each service that takes messages from streams answers `OPERATIONS` at `subjects.service_call(<service>, <operation>)`; a
-gateway answers `DESK_OPERATIONS` out of what all of them say. Services keep them in streams of their own, `DLQ_…`.
+gateway answers `DESK_OPERATIONS` out of what all of them say. Those of `STREAMED` keep them in streams of their own,
+`DLQ_…`; feedback keeps its own in its database.
 """
 
 from typing import Final
 
 import msgspec
 
-SERVICES: Final = ("audit", "events", "rollout")
-"""Who has dead letters of this kind; feedback keeps its own, in its database."""
+SERVICES: Final = ("audit", "events", "feedback", "rollout")
+"""Who has dead letters, in order of the names."""
+STREAMED: Final = ("audit", "events", "rollout")
+"""Who keeps them in a stream."""
 DEAD_HEADER: Final = "Llmos-Dead"
 
 
@@ -43,10 +46,12 @@ class Letter(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     time_ms: int
     """When it was given up."""
     stored_ms: int
-    """When it was stored first."""
+    """When it was stored first; 0 where that is not known."""
     size_bytes: int
     digest: str
     """SHA-256 of its payload, in hexadecimal digits."""
+    waits: bool = False
+    """Of one that was replayed: what it refers to has not come; if it does not, it becomes a dead letter again."""
 
 
 class FindLetters(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -55,6 +55,8 @@ class Permission(StrEnum):
     LETTERS_READ = "letters:read"
     LETTERS_WRITE = "letters:write"
     SETTINGS_READ = "settings:read"
+    SETTINGS_WRITE = "settings:write"
+    """Of those that can be changed while processes run."""
     STORAGE_WRITE = "storage:write"
     """Deletes bytes that nothing refers to."""
     KEYS_READ = "keys:read"
@@ -102,6 +104,7 @@ _OPERATOR: Final = (
         _P.LETTERS_READ,
         _P.LETTERS_WRITE,
         _P.SETTINGS_READ,
+        _P.SETTINGS_WRITE,
         _P.STORAGE_WRITE,
         _P.KEYS_READ,
         _P.TENANTS_READ,
@@ -126,6 +129,7 @@ PLATFORM_ONLY: Final = frozenset(
         _P.LETTERS_READ,
         _P.LETTERS_WRITE,
         _P.SETTINGS_READ,
+        _P.SETTINGS_WRITE,
         _P.STORAGE_WRITE,
         _P.TENANTS_WRITE,
         _P.AUDIT_READ,

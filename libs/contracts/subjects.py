@@ -80,6 +80,9 @@ CORDONS_GET: Final = "$JS.API.DIRECT.GET.KV_cordons"
 """Where the server is asked for every cordon (JetStream batched direct get)."""
 CORDONS_CHANGED: Final = "ctl.scheduler.all.cordons"
 """The bucket of cordons has changed."""
+ALL_INFERENCE_CALLS: Final = "ctl.inference.api.*"
+ALL_LOG_LEVELS: Final = "ctl.*.*.log_level"
+"""Where each process is told how much to log."""
 ALL_BEATS: Final = "ctl.inference.*.beat"
 ALL_RELEASED: Final = "ctl.inference.*.released"
 ALL_CANCELS: Final = "ctl.inference.cancel.*"
@@ -144,6 +147,11 @@ def scheduler_call(operation: str) -> str:
 def service_call(service: str, operation: str) -> str:
     """Where `service` is asked to do what several services can (`libs.contracts.letters`); a core request."""
     return f"ctl.{service}.api.{operation}"
+
+
+def process_call(service: str, instance: str, operation: str) -> str:
+    """Where one process is asked (`libs.contracts.effective.PROCESS_OPERATIONS`); a core request."""
+    return f"ctl.{service}.{instance}.{operation}"
 
 
 def dead_letter(service: str, consumer: str) -> str:

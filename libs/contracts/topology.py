@@ -155,9 +155,9 @@ DEAD_LETTERS: Final = {
         max_bytes=64 << 20,
         direct_get=True,
     )
-    for service in letters.SERVICES
+    for service in letters.STREAMED
 }
-"""What each service could not take in."""
+"""What each of these services could not take in."""
 
 STREAMS: Final[tuple[Stream, ...]] = (
     CMD_INFERENCE,

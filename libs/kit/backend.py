@@ -18,7 +18,7 @@ from libs.kit.intake import Intake, Record
 from libs.kit.letters import DeadLetters
 from libs.kit.metrics import standing
 from libs.kit.metrics.connection import show_bus
-from libs.kit.operators import OperatorsDesk
+from libs.kit.operators import LetterKeeper, operators_desk
 from libs.kit.outbox import BundledOutbox, Outbox, Relay
 from libs.kit.page import Page
 from libs.kit.postgres import Database
@@ -85,7 +85,9 @@ class Backend:
         self.told = asyncio.Event()
         """To be set after each transaction that has put something into the outbox."""
         self._letters = DeadLetters(self.bus, self.name, f"_INBOX.{self.instance}")
-        self._operators = OperatorsDesk(self.bus, self.name, settings, self._letters)
+        self._operators = operators_desk(
+            self.bus, self.name, settings, instance=self.instance, dead_letters=self._letters
+        )
         self._relay: Rounds | None = None
         self._consumers: list[BatchConsumer] = []
         standing.show_intakes(self.page, self._consumers)
@@ -125,6 +127,10 @@ class Backend:
     def take(self, consumer: Consumer, record: Record, *, batch: int) -> Intake:
         """Have batches from a stream recorded; what cannot be is a dead letter of the service."""
         return Intake(self.pull(consumer, batch), record, self._letters.of(consumer, record), retry_s=self._retry_s)
+
+    def keep_letters(self, keeper: LetterKeeper) -> None:
+        """Have `keeper` answer operators about dead letters, of a service that keeps them itself."""
+        self._operators.letters = keeper
 
     async def start(self) -> None:
         """Bring the schema up to date, then listen and work.

@@ -70,10 +70,22 @@ class RollCall:
         Raises:
             ServiceError: `bus_unavailable`.
         """
+        return ServiceList(services=await self._hear(SERVICES))
+
+    async def of(self, service: str) -> ServiceState:
+        """One service, and every process of it that answers.
+
+        Raises:
+            ServiceError: `bus_unavailable`.
+        """
+        (state,) = await self._hear((service,))
+        return state
+
+    async def _hear(self, services: tuple[str, ...]) -> tuple[ServiceState, ...]:
         if not self._bus.connected:
             raise ServiceError("bus_unavailable", "The bus is away at the moment; try again.", retry_after_s=1)
         news = asyncio.Event()
-        heard = [_Hearing(service, news) for service in SERVICES]
+        heard = [_Hearing(service, news) for service in services]
         sids = [self._ask(hearing) for hearing in heard]
         try:
             deadline_s = clock.monotonic_s() + self._limit_s
@@ -83,7 +95,7 @@ class RollCall:
         finally:
             for sid in sids:
                 self._bus.unsubscribe(sid)
-        return ServiceList(services=tuple(one.state() for one in heard))
+        return tuple(one.state() for one in heard)
 
     def _ask(self, hearing: "_Hearing") -> int:
         inbox = f"{self._inbox}.{clock.new_request_id()}"

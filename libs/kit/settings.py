@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 from pydantic import BaseModel, Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from libs.contracts.effective import LogLevel
 from libs.kit.bus.options import BusOptions
 
 
@@ -42,7 +43,7 @@ class WatchdogSettings(BaseSettings):
 class ServiceSettings(BaseSettings):
     """What every service is told."""
 
-    log_level: str = "INFO"
+    log_level: LogLevel = "INFO"
     tracing: TracingSettings = Field(default_factory=TracingSettings)
     watchdog: WatchdogSettings = Field(default_factory=WatchdogSettings)
     alive_file: Path | None = None

@@ -1,6 +1,7 @@
 """Tells what a process runs with, and never a secret."""
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
 from pydantic import BaseModel, SecretBytes, SecretStr
@@ -9,6 +10,8 @@ from pydantic_settings import BaseSettings
 from libs.contracts.effective import Setting
 
 _UNITS: Final = ("s", "ms", "bytes", "tokens", "days", "share", "ratio")
+_FLAG: Final = re.compile(r"--?([A-Za-z][\w.-]*)(=.*)?", re.DOTALL)
+_HIDDEN: Final = "…"
 _SECRETIVE: Final = ("password", "secret", "key", "keys", "token", "salt", "credentials")
 """Words in the names of settings whose values are not shown; a file that holds a secret is named, not read."""
 
@@ -61,5 +64,19 @@ def _text(value: Any) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, tuple | list | set | frozenset):
-        return ", ".join(_text(each) for each in value)
+        return ", ".join(_without_secrets(_text(each) for each in value))
     return str(value)
+
+
+def _without_secrets(words: Iterable[str]) -> Iterator[str]:
+    """The same; among flags of a program, the values of those that name a secret are not shown."""
+    hides = False
+    for word in words:
+        flag = _FLAG.fullmatch(word)
+        if flag is None:
+            yield _HIDDEN if hides else word
+            continue
+        is_secret = any(part in _SECRETIVE for part in re.split(r"[-_.]", flag[1].lower()))
+        # Until the next flag, for some take several values.
+        hides = is_secret
+        yield f"{word.partition('=')[0]}={_HIDDEN}" if is_secret and flag[2] is not None else word

@@ -19,6 +19,7 @@ from services.feedback.repository.bulk import CollisionError
 from services.feedback.service.erasing import Erasing
 from services.feedback.service.expiring import Expiring
 from services.feedback.service.interactions import Interactions
+from services.feedback.service.kept import KeptLetters
 from services.feedback.service.letters import Undertaker
 from services.feedback.service.lineage import Lineage
 from services.feedback.service.reading import Reading
@@ -40,6 +41,12 @@ class Feedback(Backend):
         self._arrived = asyncio.Event()
         """Something came that signals may wait for."""
         self.signals = Signals(self.database, wait_s=settings.wait_s, wake=self.told)
+        self._interactions = Interactions(
+            self.database,
+            policy=settings.content,
+            redactor=lambda: Redactor().redact,
+            arrived=self._arrived.set,
+        )
         self._counting = Counting(self.database)
         self._datasets = Datasets(
             self.database,
@@ -50,6 +57,7 @@ class Feedback(Backend):
             pause_s=settings.build_s,
         )
         self.answer(self._operations())
+        self.keep_letters(self._kept())
         self.send(OUTBOX)
         metrics.show(self.page, self.database)
         self.work(*self._rounds(), *self._intakes(), self._datasets)
@@ -85,17 +93,19 @@ class Feedback(Backend):
         )
 
     def _intakes(self) -> tuple[Intake, ...]:
-        interactions = Interactions(
-            self.database,
-            policy=self._settings.content,
-            redactor=lambda: Redactor().redact,
-            arrived=self._arrived.set,
-        )
         return (
-            self._intake(FEEDBACK_COMPLETED, interactions.take_completed),
-            self._intake(FEEDBACK_CAPTURED, interactions.take_captured),
+            self._intake(FEEDBACK_COMPLETED, self._interactions.take_completed),
+            self._intake(FEEDBACK_CAPTURED, self._interactions.take_captured),
             self._intake(FEEDBACK_SIGNALS, self.signals.take),
         )
+
+    def _kept(self) -> KeptLetters:
+        ways = {
+            subjects.COMPLETED: self._interactions.retake_completed,
+            subjects.CAPTURED: self._interactions.retake_captured,
+            subjects.RECORD_SIGNAL: self.signals.retake,
+        }
+        return KeptLetters(self.database, ways)
 
     def _intake(self, consumer: Consumer, record: Record) -> Intake:
         undertaker = Undertaker(self.database)

@@ -140,6 +140,10 @@ dead_letters: Final = Table(
     Column("reason", Text, nullable=False),
     Column("subject", Text, nullable=False),
     Column("payload", LargeBinary, nullable=False),
+    # By which operators name it.
+    Column("place", BigInteger, Identity(always=True), nullable=False),
+    # By which the bus knew it; empty where that cannot be read.
+    Column("message_id", Text, nullable=False, server_default=""),
 )
 
 OUTBOX: Final = BundledOutbox(metadata)

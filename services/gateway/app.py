@@ -17,9 +17,11 @@ from libs.kit.discovery import Discovery
 from libs.kit.events_client import BusEvents
 from libs.kit.feedback_client import BusFeedback
 from libs.kit.identity_client import BusIdentity
+from libs.kit.operators import ProcessDesk
 from libs.kit.registry_client import BusRegistry
 from libs.kit.roll_call import RollCall
 from libs.kit.rollout_client import BusRollouts
+from libs.kit.running_settings import RunningSettings
 from libs.kit.scheduler_client import BusScheduler
 from libs.kit.telemetry import tracing
 from libs.kit.trainer_client import BusTrainer
@@ -115,6 +117,8 @@ class Gateway:
         roll_call = RollCall(self.bus, inbox)
         self.health = health_of(self.bus, self.fleet, self._watch, self.keys, roll_call)
         self._discovery = Discovery("gateway", self.instance, self.health)
+        running = RunningSettings("gateway", self.instance, settings)
+        self._process = ProcessDesk(self.bus, "gateway", self.instance, running)
         self._admin = build_admin(
             bus=self.bus,
             fleet=self.fleet,
@@ -134,7 +138,7 @@ class Gateway:
                 "audit": BusAudit(self.bus),
                 "presence": Presence(roll_call),
                 "scheduler": BusScheduler(self.bus),
-                **operators_desks(self.bus, settings),
+                **operators_desks(self.bus, running, roll_call),
             },
             door=door if settings.admin_keys_file is not None or settings.identity else None,
             proxies=Proxies(settings.trusted_proxies),
@@ -175,6 +179,7 @@ class Gateway:
         self.events.start()
         self.feed.start()
         self._discovery.listen(self.bus)
+        self._process.start(self._discovery)
         await self.bus.connect_when_possible()
         log.info("gateway started", instance=self.instance, host=self.settings.host, port=self.settings.port)
 
@@ -186,6 +191,7 @@ class Gateway:
         if self.limiter is not None:
             await self.limiter.stop()
         await self._watch.stop()
+        await self._process.stop()
         await self.events.close()
         await self.bus.close()
         log.info("gateway stopped", instance=self.instance)

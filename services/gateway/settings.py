@@ -6,6 +6,7 @@ from pathlib import Path
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from libs.contracts.effective import LogLevel
 from libs.kit.settings import NatsSettings, TracingSettings, WatchdogSettings
 
 _MIB = 1 << 20
@@ -37,7 +38,7 @@ class Settings(BaseSettings):
     """Secret from which each tenant's cache salt is derived; without it a salt is good for one API key."""
     pool: str = "default"
     """Preferred where several pools serve a model."""
-    log_level: str = "INFO"
+    log_level: LogLevel = "INFO"
     tracing: TracingSettings = Field(default_factory=TracingSettings)
     watchdog: WatchdogSettings = Field(default_factory=WatchdogSettings)
 

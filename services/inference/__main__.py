@@ -24,7 +24,7 @@ def main() -> int:
     except WRONG_SETTINGS as error:
         print(refused("inference", error), file=sys.stderr)  # noqa: T201 - logging is not configured yet
         return BAD_SETTINGS
-    configure_logging("inference")
+    configure_logging("inference", level=settings.log_level)
     try:
         status = uvloop.run(serve(settings))
     except StartError as error:

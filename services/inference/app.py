@@ -17,8 +17,10 @@ from libs.kit.discovery import Discovery
 from libs.kit.fetch.cache import Cache, Lease
 from libs.kit.health import Health
 from libs.kit.metrics.connection import show_bus
+from libs.kit.operators import OperatorsDesk
 from libs.kit.page import Page
 from libs.kit.process import spare_collector
+from libs.kit.running_settings import RunningSettings
 from libs.kit.starting import knock
 from libs.kit.telemetry.tracing import configure_tracing
 from libs.kit.watchdog import watched_from
@@ -48,6 +50,7 @@ class App:
         self.worker_id = clock.new_instance_id("w")
         self.ready = asyncio.Event()
         self._settings = settings
+        self._running = RunningSettings("inference", self.worker_id, settings)
         self._bus: BusClient | None = None
         """The connection that is in use."""
         self.health = Health()
@@ -74,6 +77,8 @@ class App:
         """Live until `terminate`, a drain or reload request, or the engine's death; the exit status, or `REPLACE`."""
         bus = self._bus = BusClient(self._bus_options(), on_state=self._on_bus_state)
         self._discovery.listen(bus)
+        operators = self._operators(bus)
+        operators.start(self._discovery)
         show_bus(self.page, bus)
         self.page.start()
         try:
@@ -82,6 +87,7 @@ class App:
         finally:
             if self._follower is not None:
                 self._follower.stop()
+            await operators.stop()
             await bus.close()
             await self._stop_engine()
             if self._follower is not None:
@@ -118,6 +124,8 @@ class App:
         """
         bus = BusClient(dataclasses.replace(self._bus_options(), name=f"inference-start.{self.worker_id}"))
         self._discovery.listen(bus)
+        operators = self._operators(bus)
+        operators.start()
         later, self._bus = self._bus, bus
         await bus.connect_when_possible()
         waiting = asyncio.create_task(first_base(Source(bus, self._settings.pool), cache))
@@ -125,7 +133,11 @@ class App:
             return waiting.result() if await self._finish(waiting) else None
         finally:
             self._bus = later
+            await operators.stop()
             await bus.close()
+
+    def _operators(self, bus: BusClient) -> OperatorsDesk:
+        return OperatorsDesk(bus, "inference", self._running, instance=self.worker_id)
 
     async def _serve(self, engine: Engine, bus: BusClient) -> int:
         # Its thread comes after the engine's processes, which begin as copies of this one.

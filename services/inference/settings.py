@@ -5,6 +5,7 @@ from pathlib import Path
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from libs.contracts.effective import LogLevel
 from libs.kit.settings import NatsSettings, TracingSettings, WatchdogSettings
 
 
@@ -18,6 +19,8 @@ class Settings(BaseSettings):
     nats: NatsSettings = NatsSettings()
     tracing: TracingSettings = Field(default_factory=TracingSettings)
     watchdog: WatchdogSettings = Field(default_factory=WatchdogSettings)
+    log_level: LogLevel = "INFO"
+    """Of this process; what the engine itself says has `VLLM_LOGGING_LEVEL`."""
     name: str = "worker-0"
     """What an operator calls this worker."""
     pool: str = "default"

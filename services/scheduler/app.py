@@ -13,7 +13,7 @@ from libs.kit.bus import BusClient, BusError, PullConsumer
 from libs.kit.discovery import Discovery
 from libs.kit.health import Health
 from libs.kit.metrics.connection import show_bus
-from libs.kit.operators import OperatorsDesk
+from libs.kit.operators import operators_desk
 from libs.kit.page import Page
 from services.scheduler import metrics
 from services.scheduler.admin.desk import AdminDesk
@@ -47,7 +47,7 @@ class Scheduler:
         self._called_off = Recent()
         self.dispatchers = [self._dispatcher(number, pool) for number, pool in enumerate(settings.pools)]
         self._admin = AdminDesk(self._bus, self.instance, self.dispatchers)
-        self._operators = OperatorsDesk(self._bus, "scheduler", settings)
+        self._operators = operators_desk(self._bus, "scheduler", settings, instance=self.instance)
         self._handlers = Handlers(self._bus, self.instance, self.dispatchers, self._called_off, self._admin.hear)
         self._pulls = [self._pull(dispatcher, which) for dispatcher in self.dispatchers for which in ServiceClass]
         self._watch: SystemWatch | None = None

@@ -10,8 +10,10 @@ from structlog.typing import EventDict, Processor, WrappedLogger
 from libs.kit.telemetry import tracing
 
 _PASS_UP: Final = ("uvicorn", "uvicorn.error", "uvicorn.access", "nats", "faststream")
-_TELLS_URLS: Final = ("httpx2", "httpcore2")
+_TELLS_URLS: Final = ("httpx2", "httpcore2", "urllib3")
 """Log every request with its URL; those that the registry signs let whoever reads them read, too."""
+_Logger: Final = type("Logger", (structlog.make_filtering_bound_logger(logging.INFO),), {})
+"""Of every logger of this process; loggers are kept from their first use on, so they change with their class."""
 
 
 def configure_logging(service: str, *, level: str = "INFO") -> None:
@@ -35,7 +37,7 @@ def configure_logging(service: str, *, level: str = "INFO") -> None:
     structlog.configure(
         processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
         logger_factory=structlog.stdlib.LoggerFactory(),
-        wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelName(level)),
+        wrapper_class=_Logger,
         cache_logger_on_first_use=True,
     )
     handler = logging.StreamHandler(sys.stderr)
@@ -47,13 +49,20 @@ def configure_logging(service: str, *, level: str = "INFO") -> None:
     )
     root = logging.getLogger()
     root.handlers[:] = [handler]
-    root.setLevel(level)
+    set_log_level(level)
     for name in _PASS_UP:
         foreign = logging.getLogger(name)
         foreign.handlers.clear()
         foreign.propagate = True
     for name in _TELLS_URLS:
         logging.getLogger(name).setLevel(logging.WARNING)
+
+
+def set_log_level(level: str) -> None:
+    """Have this process log what is as important as `level`, and nothing less, from the next line on."""
+    logging.getLogger().setLevel(level)
+    methods = structlog.make_filtering_bound_logger(logging.getLevelName(level))
+    _Logger.__bases__ = (methods,)
 
 
 def name_trace(_: WrappedLogger, __: str, event: EventDict) -> EventDict:

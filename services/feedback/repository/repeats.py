@@ -13,6 +13,14 @@ _RECORDED: Final = """
 select s.* from unnest($1::text[], $2::text[]) as asked(tenant, id)
 join feedback.signals s on s.tenant = asked.tenant and s.id = asked.id
 """
+_PARDON: Final = """
+delete from feedback.inbox where tenant = $1 and id = $2 and digest = $3 and code <> '' returning id
+"""
+
+
+async def pardon(connection: Connection, case: Case) -> bool:
+    """Forget that this very signal was refused; whether it was."""
+    return await connection.fetchval(_PARDON, *case.ident, case.digest) is not None
 
 
 async def recorded(connection: Connection, cases: list[Case]) -> dict[Id, Handled]:

@@ -15,6 +15,7 @@ from services.feedback.metrics import died, kept
 from services.feedback.repository import erasures, interactions
 from services.feedback.repository.bulk import CollisionError, Connection, collisions
 from services.feedback.repository.interactions import Content
+from services.feedback.service.kept import Retaken
 from services.feedback.service.letters import Bad, Letter, bury, read
 
 _completed = msgspec.json.Decoder(RequestCompleted)
@@ -70,9 +71,36 @@ class Interactions:
     async def take_captured(self, batch: list[Letter]) -> None:
         """Keep what was said, as far as the policy allows; raises as `take_completed`."""
         found, bad = _read_all(batch, _captured)
-        keeps_text = self._policy in (ContentPolicy.REDACTED, ContentPolicy.FULL)
-        contents = [self._content(one) for _, one in found] if keeps_text else []
+        contents = [self._content(one) for _, one in found] if self._keeps_text else []
         await self._write([_plain(one.completed, letter) for letter, one in found], contents, bad)
+
+    async def retake_completed(self, connection: Connection, letter: Letter) -> Retaken:
+        """Keep what a dead letter says of a request; raises `ServiceError` if it cannot be read now, either."""
+        return await self._retake(connection, [_plain(read(letter, _completed), letter)], [])
+
+    async def retake_captured(self, connection: Connection, letter: Letter) -> Retaken:
+        """Keep what a dead letter says that was said; raises as `retake_completed`."""
+        captured = read(letter, _captured)
+        contents = [self._content(captured)] if self._keeps_text else []
+        return await self._retake(connection, [_plain(captured.completed, letter)], contents)
+
+    async def _retake(
+        self, connection: Connection, completed: list[RequestCompleted], contents: list[Content]
+    ) -> Retaken:
+        if self._policy is ContentPolicy.OFF:
+            return Retaken(waits=False, done=lambda: None)
+        await interactions.add(connection, completed)
+        await interactions.add_contents(connection, contents)
+
+        def done() -> None:
+            kept(completed=len(completed), contents=len(contents))
+            self._arrived()
+
+        return Retaken(waits=False, done=done)
+
+    @property
+    def _keeps_text(self) -> bool:
+        return self._policy in (ContentPolicy.REDACTED, ContentPolicy.FULL)
 
     async def _write(self, completed: list[RequestCompleted], contents: list[Content], bad: list[Bad]) -> None:
         if self._policy is ContentPolicy.OFF:

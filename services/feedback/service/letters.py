@@ -1,7 +1,7 @@
 """Messages as they came, and what becomes of one that cannot be taken in."""
 
 from collections.abc import Iterable
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
@@ -15,6 +15,15 @@ from libs.kit.signals import target_of
 from services.feedback.repository import letters
 from services.feedback.repository.bulk import Connection
 from services.feedback.tables import OUTBOX
+
+
+class _Named(msgspec.Struct):
+    """Any message, of which no more than its id is read."""
+
+    id: str = ""
+
+
+_decode_named: Final = msgspec.json.Decoder(_Named).decode
 
 
 class Letter(NamedTuple):
@@ -76,7 +85,16 @@ def _row(bad: Bad, now_ms: int) -> letters.DeadLetter:
     target = _target(command) if command else ""
     who = (_clean(command.tenant), _clean(target), _clean(command.rater)) if command else ("", "", "")
     reason = _clean(bad.reason)
-    return letters.DeadLetter(letter.id, now_ms, *who, bad.code, reason, letter.subject, letter.payload)
+    name = _clean(command.id if command else _name_of(letter.payload))
+    return letters.DeadLetter(letter.id, now_ms, *who, bad.code, reason, letter.subject, letter.payload, name)
+
+
+def _name_of(payload: bytes) -> str:
+    """The id that a message bears, as far as it can be read."""
+    try:
+        return _decode_named(payload).id
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return ""
 
 
 def _target(command: RecordSignal) -> str:

@@ -16,6 +16,7 @@ from services.feedback.domain.judging import Case, Handled, Refusal, Ruling, cas
 from services.feedback.metrics import died, judged
 from services.feedback.repository import repeats, signals
 from services.feedback.repository.bulk import CollisionError, Connection, collisions
+from services.feedback.service.kept import Retaken
 from services.feedback.service.letters import Bad, Letter, bury, read
 from services.feedback.tables import OUTBOX
 
@@ -77,6 +78,32 @@ class Signals:
         if found is None:
             raise ServiceError("internal_error", f"Signal {answer} is in the inbox and not among the signals.")
         return found
+
+    async def retake(self, connection: Connection, letter: Letter) -> Retaken:
+        """Record a signal that was refused, or have it wait, if it is not to be refused again.
+
+        Raises:
+            ServiceError: why it is not recorded now, either.
+            CollisionError: others wrote about the same; do it again.
+        """
+        now_ms = clock.unix_ms()
+        case = case_of(checked(read(letter, _decoder), now_ms=now_ms))
+        known = await signals.known(connection, [case])
+        if await repeats.pardon(connection, case):
+            known.handled.pop(case.ident, None)
+        known.handled = await repeats.recorded(connection, [case]) | known.handled
+        ruling = judge([case], known, now_ms=now_ms)
+        (answer,) = ruling.answers
+        if isinstance(answer, Refusal):
+            raise ServiceError(answer.code, answer.reason)
+        OUTBOX.causes.note(_recorded_id(case.command.id))
+        await self._write(connection, ruling, [], now_ms)
+
+        def done() -> None:
+            _count(ruling, [])
+            self._wake.set()
+
+        return Retaken(waits=not answer, done=done)
 
     async def sweep(self) -> int:
         """Record signals whose interaction has come and refuse those that have waited long enough; how many.

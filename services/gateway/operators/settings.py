@@ -1,43 +1,50 @@
-"""Answers which settings every service runs with, out of the answers of each."""
+"""Answers which settings every service runs with, out of the answers of each, and changes what can be changed."""
 
 import asyncio
-from collections.abc import Mapping
-from typing import Any, Final
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import msgspec
 
 from libs.contracts.calls import Empty
-from libs.contracts.effective import SERVICES, AllSettings, FindSettings, Settings
+from libs.contracts.effective import SERVICES, AllSettings, ChangeLogLevel, FindSettings, Settings
 from libs.kit.calls import Caller
 from libs.kit.errors import ServiceError
-
-_MAX_SHOWN: Final = 80
+from services.gateway.operators.levels import Levels, no_service
 
 
 class SettingsDesk:
     """A `libs.kit.calls.Caller` of `libs.contracts.effective.DESK_OPERATIONS`."""
 
-    def __init__(self, services: Mapping[str, Caller], own: Settings) -> None:
-        """Prepare; `services` are the others of `libs.contracts.effective.SERVICES`, `own` is what this process has."""
+    def __init__(self, services: Mapping[str, Caller], own: Callable[[], Settings], levels: Levels) -> None:
+        """Prepare.
+
+        Args:
+            services: those of `libs.contracts.effective.SERVICES`, without the one of this process.
+            own: what this process runs with.
+            levels: tells processes how much to log.
+        """
         self._services = services
         self._own = own
+        self._levels = levels
 
     async def call(self, operation: str, request: msgspec.Struct) -> Any:
-        """The settings that are asked for.
+        """The settings that are asked for, or what became of those that were to change.
 
         Raises:
-            ServiceError: `not_found`, there is no such service.
+            ServiceError: `not_found`, there is no such service; or what `Levels.change` raises.
         """
+        if isinstance(request, ChangeLogLevel):
+            return await self._levels.change(request)
         assert isinstance(request, FindSettings)  # noqa: S101 - the contract has no other type
         if request.service and request.service not in SERVICES:
-            text = f"There is no service `{request.service[:_MAX_SHOWN]}`; there are {', '.join(SERVICES)}."
-            raise ServiceError("not_found", text, param="service")
+            raise no_service(request.service)
         wanted = [request.service] if request.service else SERVICES
         return AllSettings(tuple(await asyncio.gather(*(self._of(service, operation) for service in wanted))))
 
     async def _of(self, service: str, operation: str) -> Settings:
-        if service == self._own.service:
-            return self._own
+        if service not in self._services:
+            return self._own()
         try:
             found: Settings = await self._services[service].call(operation, Empty())
         except ServiceError as error:

@@ -13,17 +13,17 @@ from pydantic import BaseModel, SecretStr
 
 from cli.operations.rest import RestLetters, RestSettings
 from libs.contracts.audit import Phase, RecordEntry
-from libs.contracts.effective import SERVICES, AllSettings, FindSettings
+from libs.contracts.effective import SERVICES, AllSettings, ChangeLogLevel, FindSettings, LogLevels, ProcessLogLevel
 from libs.contracts.letters import AllLetters, FindAllLetters, LetterRef, LetterText
 from libs.contracts.permissions import Role
 from libs.contracts.topology import ROLLOUT_SIGNALS
-from libs.kit import clock
+from libs.kit import clock, running_settings
 from libs.kit.bus import BusClient, Message
 from libs.kit.discovery import Discovery
 from libs.kit.errors import ServiceError
 from libs.kit.health import Health
 from libs.kit.letters import DeadLetters
-from libs.kit.operators import OperatorsDesk
+from libs.kit.operators import operators_desk
 from libs.kit.settings import BackendSettings
 from libs.kit.shown_settings import shown
 from libs.testkit.door import OWN, PLATFORM, add_keys, key_of
@@ -50,14 +50,16 @@ class Rollout:
             {"nats": {"password": SECRET}, "database": {"password": SECRET, "host": "db"}, "retry_s": 0.25}
         )
         letters = DeadLetters(self.bus, "rollout", "_INBOX.double")
-        self._desk = OperatorsDesk(self.bus, "rollout", settings, letters)
+        self._desk = operators_desk(self.bus, "rollout", settings, instance="double", dead_letters=letters)
         self._bury = letters.of(ROLLOUT_SIGNALS, self._record)
         self.is_broken = False
         self.taken: list[bytes] = []
 
     async def start(self) -> None:
         await self.bus.connect()
-        self._desk.start(Discovery("rollout", "double", Health()))
+        discovery = Discovery("rollout", "double", Health())
+        discovery.listen(self.bus)
+        self._desk.start(discovery)
         await self.bus.flush()
         # The stream would know numbers of another test again.
         first = clock.unix_ms()
@@ -91,7 +93,7 @@ async def test_letters_are_listed_shown_replayed_and_dropped(front: Front, rollo
         second = await _all(letters, limit=2, after=first.next)
         found = [*first.letters, *second.letters]
         assert [one.reason for one in found] == ["why"] * 3
-        assert (second.next, first.away) == ("", ("audit", "events"))
+        assert (second.next, first.away) == ("", ("audit", "events", "feedback"))
         assert (await _all(letters, service="audit")).away == ("audit",)
         shown = await letters.call("letter_show", LetterRef(id=found[0].id, author="x"))
         assert shown == found[0]
@@ -158,6 +160,73 @@ async def test_settings_of_every_service_are_told_but_never_a_secret(front: Fron
         with pytest.raises(ServiceError) as unknown:
             await settings.call("settings_show", FindSettings("nobody"))
         assert unknown.value.code == "not_found"
+
+
+@pytest.fixture
+def levels(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What processes of this test, which are none, were told to log."""
+    told: list[str] = []
+    monkeypatch.setattr(running_settings, "set_log_level", told.append)
+    return told
+
+
+async def _change(settings: RestSettings, service: str, level: str, instance: str = "") -> tuple[ProcessLogLevel, ...]:
+    asked = ChangeLogLevel(service=service, level=level, instance=instance)
+    done: LogLevels = await settings.call("log_level_set", asked)
+    return done.processes
+
+
+async def test_one_process_or_all_of_a_service_are_told_how_much_to_log(
+    front: Front, rollout: Rollout, nats: NatsServer, levels: list[str]
+) -> None:
+    silent = BusClient(replace(nats.options("rollout"), inbox_prefix="_INBOX.silent"))
+    await silent.connect()
+    Discovery("rollout", "silent", Health()).listen(silent)
+    await silent.flush()
+    assert rollout.bus.connected
+    async with RestSettings(f"http://127.0.0.1:{front.port}", ADMIN) as settings:
+        double = ProcessLogLevel(instance="double", level="DEBUG", was="INFO")
+        away = ProcessLogLevel(instance="silent", away=True)
+        assert await _change(settings, "rollout", "DEBUG") == (double, away)
+        again = msgspec.structs.replace(double, level="ERROR", was="DEBUG")
+        assert await _change(settings, "rollout", "ERROR", "double") == (again,)
+        told: AllSettings = await settings.call("settings_show", FindSettings("rollout"))
+        (level,) = [one for one in told.services[0].settings if one.name == "LOG_LEVEL"]
+        assert (level.value, level.was) == ("ERROR", "INFO")
+        (own,) = await _change(settings, "gateway", "WARNING")
+        assert (own.instance, own.was) == (front.gateway.instance, "INFO")
+    assert levels == ["DEBUG", "ERROR", "WARNING"]
+    await silent.close()
+    recorded = [
+        msgspec.json.decode(one.data or b"", type=RecordEntry) for one in await stream_messages(nats, "CMD_AUDIT")
+    ]
+    done = [one for one in recorded if one.operation == "log_level_set" and one.phase is Phase.DONE]
+    objects = [one.object for one in done if one.address == "127.0.0.1"][-3:]
+    assert objects == ["/settings/rollout/log-level"] * 2 + ["/settings/gateway/log-level"]
+
+
+@pytest.mark.parametrize(
+    ("service", "body", "said"),
+    [
+        ("rollout", {"level": "TRACE"}, (422, "invalid_setting", "level")),
+        ("rollout", {"level": "debug"}, (422, "invalid_setting", "level")),
+        ("rollout", {"level": ""}, (422, "invalid_setting", "level")),
+        ("rollout", {"level": 10}, (400, "invalid_value", "level")),
+        ("rollout", {}, (400, "missing_field", "level")),
+        ("rollout", {"level": "DEBUG", "for_s": 3}, (400, "unknown_parameter", "for_s")),
+        ("rollout", {"level": "DEBUG", "instance": "nobody.>"}, (404, "not_found", "instance")),
+        ("nobody", {"level": "DEBUG"}, (404, "not_found", "service")),
+        ("*", {"level": "DEBUG"}, (404, "not_found", "service")),
+        ("trainer", {"level": "DEBUG"}, (404, "not_found", "instance")),
+    ],
+)
+@pytest.mark.usefixtures("rollout")
+async def test_a_level_that_there_is_not_changes_nothing(
+    front: Front, levels: list[str], service: str, body: dict[str, Any], said: tuple[int, str, str]
+) -> None:
+    answer = await ask(front, "PUT", f"/settings/{service}/log-level", body)
+    assert (answer.status_code, answer.json()["code"], answer.json()["param"]) == said, answer.text
+    assert levels == []
 
 
 def test_whatever_is_secret_in_any_service_is_not_told(tmp_path: Path) -> None:

@@ -46,7 +46,7 @@ def _with_body() -> list[Endpoint]:
 
 
 def _path(endpoint: Endpoint, value: str = "x") -> str:
-    names = ("name", "alias", "reference", "pool", "upload_id", "id", "delivery")
+    names = ("name", "alias", "reference", "pool", "upload_id", "id", "delivery", "service")
     return PREFIX + endpoint.path.format(**dict.fromkeys(names, value))
 
 
@@ -104,7 +104,7 @@ WITHOUT_TENANT: Final = {
     "project_create", "project_change", "audit_verify", "worker_list", "worker_show", "worker_cordon",
     "worker_uncordon", "worker_drain", "queue_list", "request_list", "queue_purge", "request_cancel",
     "letter_list", "letter_show", "letter_read", "letter_replay", "letter_drop", "settings_show",
-    "service_list",
+    "log_level_set", "service_list",
 }  # fmt: skip
 """Only the platform may; and a loop says itself whose it is."""
 

@@ -9,9 +9,14 @@ import pytest
 import pytest_asyncio
 
 from libs.contracts import subjects
+from libs.contracts.calls import Empty
+from libs.contracts.effective import SetLogLevel, Settings
 from libs.contracts.frames import Flag
 from libs.contracts.inference import Handover, WorkerState
+from libs.kit import running_settings
 from libs.kit.bus import BusClient
+from libs.kit.errors import ServiceError
+from libs.kit.operators_client import BusOperators, BusProcess
 from libs.kit.roll_call import RollCall
 from libs.testkit.nats_server import NatsServer
 from libs.testkit.wait import eventually, until
@@ -19,6 +24,8 @@ from libs.testkit.worker_double import chat, envelope
 from services.inference import app, deployment
 from services.inference.app import REPLACE
 from tests.integration.inference.following import Stage, said, staged, version_of
+
+LOG_LEVEL = "INFERENCE_LOG_LEVEL"
 
 
 @pytest_asyncio.fixture
@@ -75,6 +82,36 @@ async def test_it_can_be_found_before_it_has_a_model_and_says_that_it_lacks_its_
     stage.registry.deploy(base.stored, names={"helpdesk": base.stored})
     await stage.offers(base.name, "helpdesk")
     assert await eventually(lacking, timeout_s=60) == waiting == stage.worker
+    await asking.close()
+
+
+async def test_it_tells_its_settings_and_logs_as_it_is_told_before_it_has_a_model_and_after(
+    stage: Stage, nats: NatsServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[str] = []
+    monkeypatch.setattr(running_settings, "set_log_level", told.append)
+    stage.start()
+    asking = BusClient(dataclasses.replace(nats.options("gateway"), inbox_prefix="rpl.gateway"))
+    await asking.connect()
+    operators = BusOperators(asking, "inference")
+
+    async def there() -> Settings | None:
+        try:
+            found: Settings = await operators.call("settings_show", Empty())
+        except ServiceError:
+            return None
+        return found
+
+    before = await eventually(there, timeout_s=60)
+    process = BusProcess(asking, "inference", before.instance)
+    await process.call("log_level", SetLogLevel(level="DEBUG"))
+    base = stage.base("one")
+    stage.registry.deploy(base.stored, names={"helpdesk": base.stored})
+    await stage.offers(base.name, "helpdesk")
+    (after,) = [one for one in (await operators.call("settings_show", Empty())).settings if one.name == LOG_LEVEL]
+    assert (before.instance, after.value, after.was) == (stage.worker, "DEBUG", "INFO")
+    assert (await process.call("log_level", SetLogLevel(level="INFO"))).was == "DEBUG"
+    assert (await operators.call("settings_show", Empty()), told) == (before, ["DEBUG", "INFO"])
     await asking.close()
 
 

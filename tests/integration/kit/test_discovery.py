@@ -70,7 +70,12 @@ async def test_a_service_that_has_lost_its_database_says_so_and_is_still_there(
         finally:
             await asyncio.to_thread(postgres_server.start)
         again = await _until_lacking(found, "identity")
-        assert {one.name for one in again.endpoints} == {*OPERATIONS, *LEASING, *effective.OPERATIONS}
+        assert {one.name for one in again.endpoints} == {
+            *OPERATIONS,
+            *LEASING,
+            *effective.OPERATIONS,
+            *effective.PROCESS_OPERATIONS,
+        }
         asked = next(one for one in again.endpoints if one.name == "organisation_list")
         assert (asked.requests, asked.errors) == (1, {"storage_unavailable": 1})
         assert asked.last_error.startswith("storage_unavailable: ")

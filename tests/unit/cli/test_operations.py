@@ -121,7 +121,7 @@ def test_dead_letters_are_listed_shown_replayed_and_dropped(service: Service) ->
         ],
         "letter_show": [LETTER],
         "letter_read": [d.LetterText(LETTER, "words \x1b[31m")],
-        "letter_replay": [LETTER],
+        "letter_replay": [LETTER, msgspec.structs.replace(LETTER, waits=True)],
         "letter_drop": [LETTER],
     }
     listed = _run(letters_command, "list", "--service", "rollout")
@@ -130,20 +130,42 @@ def test_dead_letters_are_listed_shown_replayed_and_dropped(service: Service) ->
     read = _run(letters_command, "show", "rollout-7", "--payload")
     assert ("words" in read.output, "\x1b[31m" in read.output) == (True, False)
     assert "is taken in" in _run(letters_command, "replay", "rollout-7").output
+    assert "is a dead letter again" in _run(letters_command, "replay", "rollout-7").output
     assert "is forgotten" in _run(letters_command, "drop", "rollout-7").output
-    assert [request.id for _, request in service.asked[2:]] == ["rollout-7"] * 4
+    assert [request.id for _, request in service.asked[2:]] == ["rollout-7"] * 5
 
 
 def test_settings_are_shown_service_by_service(service: Service) -> None:
-    told = e.AllSettings(
-        (e.Settings(service="rollout", settings=(SETTING, SECRET)), e.Settings(service="audit", away=True))
-    )
+    level = e.Setting(name="ROLLOUT_LOG_LEVEL", value="DEBUG", source="default", was="INFO")
+    rollout = e.Settings(service="rollout", settings=(SETTING, SECRET, level), instance="r1")
+    told = e.AllSettings((rollout, e.Settings(service="audit", away=True)))
     service.answers["settings_show"] = [told, told]
     everything = _run(settings_command)
     assert all(text in everything.output for text in ("ROLLOUT_RETRY_S", "0.5", "set", "audit does not answer"))
     changed = _run(settings_command, "rollout", "--changed")
     assert ("ROLLOUT_RETRY_S" in changed.output, "ROLLOUT_NATS__PASSWORD" in changed.output) == (False, True)
+    assert "an operator; was INFO" in changed.output
     assert service.asked[-1][1].service == "rollout"
+
+
+def test_a_service_is_told_how_much_to_log(service: Service) -> None:
+    told = e.ProcessLogLevel(instance="r1", level="DEBUG", was="INFO")
+    away = e.ProcessLogLevel(instance="r2", away=True)
+    service.answers["log_level_set"] = [
+        e.LogLevels(service="rollout", processes=(told,)),
+        e.LogLevels(service="rollout", processes=(told, away)),
+    ]
+    one = _run(settings_command, "rollout", "--log-level", "debug", "--process", "r1")
+    assert ("rollout r1 logs DEBUG, was INFO" in one.output, one.exit_code) == (True, 0)
+    both = _run(settings_command, "rollout", "--log-level", "DEBUG")
+    assert ("rollout r2 does not answer" in both.output, both.exit_code) == (True, 1)
+    asked = [request for _, request in service.asked]
+    assert [(one.service, one.level, one.instance) for one in asked] == [
+        ("rollout", "DEBUG", "r1"), ("rollout", "DEBUG", ""),
+    ]  # fmt: skip
+    for wrong in (("--log-level", "DEBUG"), ("rollout", "--process", "r1")):
+        assert _run(settings_command, *wrong).exit_code == 2
+    assert len(service.asked) == 2
 
 
 @pytest.mark.parametrize(

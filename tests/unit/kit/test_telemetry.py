@@ -38,3 +38,28 @@ def test_signed_urls_are_not_logged() -> None:
     )
     done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True, env={})
     assert done.stderr == ""
+
+
+def test_how_much_is_logged_changes_from_the_next_line_on_also_for_loggers_in_use() -> None:
+    program = (
+        "import logging, structlog\n"
+        "from libs.kit.telemetry import configure_logging\n"
+        "from libs.kit.telemetry.logging import set_log_level\n"
+        "configure_logging('registry', level='WARNING')\n"
+        "ours, theirs = structlog.get_logger('ours').bind(a=1), logging.getLogger('theirs')\n"
+        "for level in ('WARNING', 'DEBUG', 'ERROR', 'INFO'):\n"
+        "    set_log_level(level)\n"
+        "    for logger in (ours, structlog.get_logger('fresh'), theirs, logging.getLogger('httpx2')):\n"
+        "        for name in ('debug', 'info', 'error'):\n"
+        "            getattr(logger, name)(level)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True, env={})
+    said = [json.loads(line) for line in done.stderr.splitlines()]
+    for logger in ("ours", "fresh", "theirs"):
+        assert [(one["event"], one["level"]) for one in said if one["logger"] == logger] == [
+            ("WARNING", "error"),
+            *(("DEBUG", level) for level in ("debug", "info", "error")),
+            ("ERROR", "error"),
+            *(("INFO", level) for level in ("info", "error")),
+        ]
+    assert {one["level"] for one in said if one["logger"] == "httpx2"} == {"error"}, "it would tell signed URLs"
