@@ -87,8 +87,3 @@ def full_reference(name: str, digest: str) -> str:
 def is_digest(text: str) -> bool:
     """Whether `text` is a whole SHA-256 in lower-case hex."""
     return _DIGEST.fullmatch(text) is not None
-
-
-def blob_key(digest: str) -> str:
-    """Where a blob lies in the bucket."""
-    return f"sha256/{digest[:2]}/{digest}"

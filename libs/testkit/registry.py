@@ -66,20 +66,21 @@ class RegistryDesk:
         answer = await self.http.put(upload.url, content=content, headers=upload.headers)
         assert answer.status_code == 200, answer.text
 
-    async def begin(self, found: Scan, author: str = "ann") -> Upload:
-        """Announce a version."""
-        upload = await self.call("upload_begin", BeginUpload(manifest=found.manifest, author=author))
+    async def begin(self, found: Scan, author: str = "ann", tenant: str = "") -> Upload:
+        """Announce a version, as a tenant or as the platform."""
+        wanted = BeginUpload(manifest=found.manifest, author=author, tenant=tenant)
+        upload = await self.call("upload_begin", wanted)
         assert isinstance(upload, Upload)
         return upload
 
     async def publish(
-        self, directory: Path, name: str, kind: Kind = Kind.MODEL, *, author: str = "ann", **more: Any
+        self, directory: Path, name: str, kind: Kind = Kind.MODEL, *, author: str = "ann", tenant: str = "", **more: Any
     ) -> Version:
         """Publish a directory, from end to end."""
         found = scan(directory, Description(name=name, kind=kind, **more))
-        upload = await self.begin(found, author)
+        upload = await self.begin(found, author, tenant)
         await self.send(found, upload.missing)
-        version = upload.published or await self.call("upload_commit", CommitUpload(upload.upload_id))
+        version = upload.published or await self.call("upload_commit", CommitUpload(upload.upload_id, tenant))
         assert isinstance(version, Version)
         return version
 

@@ -6,7 +6,7 @@ from sqlalchemy import (
     BigInteger,
     Boolean,
     Column,
-    ForeignKey,
+    ForeignKeyConstraint,
     Identity,
     Integer,
     MetaData,
@@ -29,7 +29,9 @@ metadata: Final = MetaData(schema=SCHEMA)
 blobs: Final = Table(
     "blobs",
     metadata,
-    Column("digest", Text, primary_key=True),
+    # Whose it is (`domain.places`); empty: the platform's.
+    Column("place", Text, nullable=False, server_default=""),
+    Column("digest", Text, nullable=False),
     Column("size_bytes", BigInteger, nullable=False),
     Column("announced_ms", BigInteger, nullable=False),
     # Null until its bytes were checked; null again when they were found to be wrong.
@@ -37,6 +39,7 @@ blobs: Final = Table(
     Column("is_bad", Boolean, nullable=False, server_default=false()),
     # When garbage collection first found nothing that refers to it.
     Column("unmarked_ms", BigInteger),
+    PrimaryKeyConstraint("place", "digest"),
 )
 
 names: Final = Table(
@@ -65,6 +68,8 @@ versions: Final = Table(
     Column("manifest", JSONB, nullable=False),
     # Who alone may see it; empty: everybody.
     Column("tenant", Text, nullable=False, server_default=""),
+    # Where its blobs lie: a version that is older than places has the platform's, whoever may see it.
+    Column("place", Text, nullable=False, server_default=""),
     PrimaryKeyConstraint("name", "digest"),
     UniqueConstraint("name", "number"),
 )
@@ -73,20 +78,25 @@ version_blobs: Final = Table(
     "version_blobs",
     metadata,
     Column("digest", Text, nullable=False, index=True),
-    Column("blob", Text, ForeignKey(blobs.c.digest), nullable=False, index=True),
+    Column("place", Text, nullable=False, server_default=""),
+    Column("blob", Text, nullable=False, index=True),
     PrimaryKeyConstraint("digest", "blob"),
+    ForeignKeyConstraint(["place", "blob"], [blobs.c.place, blobs.c.digest]),
 )
 
 uploads: Final = Table(
     "uploads",
     metadata,
-    Column("digest", Text, primary_key=True),
+    Column("digest", Text, nullable=False),
     Column("manifest", JSONB, nullable=False),
     Column("author", Text, nullable=False),
     Column("expires_ms", BigInteger, nullable=False),
     # Who began it, and whose the version will be.
     Column("tenant", Text, nullable=False, server_default=""),
     Column("owner", Text, nullable=False, server_default=""),
+    # Where its blobs go.
+    Column("place", Text, nullable=False, server_default=""),
+    PrimaryKeyConstraint("tenant", "digest"),
 )
 
 aliases: Final = Table(

@@ -20,7 +20,7 @@ class BeginUpload(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True)
 
 
 class BlobUpload(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One blob that the registry lacks, and where to PUT it."""
+    """One blob that whoever owns the version has not sent, and where to PUT it."""
 
     blob: Blob
     url: str
@@ -50,7 +50,7 @@ class CommitUpload(msgspec.Struct, frozen=True, omit_defaults=True):
 
     upload_id: str
     tenant: str = ""
-    """Keeps those of others out of sight; empty: everybody's."""
+    """Who began it; empty: the platform."""
 
 
 class CollectGarbage(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):

@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from libs.contracts.registry import Kind, ListVersions, Manifest, Version
 from libs.contracts.versions import Reference, full_reference, short_reference
 from services.registry.domain.manifests import base_of, blobs_of, size_of
+from services.registry.domain.places import Placed
 from services.registry.repository import among
 from services.registry.tables import aliases, names, version_blobs, versions
 
@@ -49,12 +50,13 @@ async def add(  # noqa: PLR0913 - the columns of a row
     *,
     digest: str,
     number: int,
-    manifest: Manifest,
+    placed: Placed,
     author: str,
     now_ms: int,
     tenant: str = "",
 ) -> None:
     """Make a version visible."""
+    manifest, place = placed
     base = base_of(manifest)
     await connection.execute(
         versions.insert().values(
@@ -68,9 +70,10 @@ async def add(  # noqa: PLR0913 - the columns of a row
             published_by=author,
             manifest=msgspec.to_builtins(manifest),
             tenant=tenant,
+            place=place,
         )
     )
-    if rows := [{"digest": digest, "blob": blob.digest} for blob in blobs_of(manifest)]:
+    if rows := [{"digest": digest, "place": place, "blob": blob.digest} for blob in blobs_of(manifest)]:
         await connection.execute(version_blobs.insert(), rows)
 
 
@@ -157,9 +160,9 @@ def _seen_by(tenant: str, query: Select[Any]) -> Select[Any]:
     return query.where(versions.c.tenant.in_(("", tenant))) if tenant else query
 
 
-def manifest_of(row: Row[Any]) -> Manifest:
-    """The manifest as it was published."""
-    return msgspec.convert(row.manifest, Manifest)
+def placed_of(row: Row[Any]) -> Placed:
+    """The manifest as it was published, and where its blobs lie."""
+    return Placed(msgspec.convert(row.manifest, Manifest), row.place)
 
 
 def reference_of(row: Row[Any]) -> str:

@@ -15,19 +15,19 @@ from libs.contracts.registry import (
     FetchVersion,
     Kind,
     ListVersions,
-    Manifest,
     Resolve,
     Verification,
     Verify,
     VersionDetails,
     VersionPage,
 )
-from libs.contracts.versions import BadReferenceError, blob_key, parse_reference, short_reference
+from libs.contracts.versions import BadReferenceError, parse_reference, short_reference
 from libs.kit import clock
 from libs.kit.errors import ServiceError
 from libs.kit.objects import ObjectStore
 from libs.kit.postgres import Database
 from services.registry.domain.manifests import blobs_of
+from services.registry.domain.places import BlobAt, Placed, blob_key
 from services.registry.repository import aliases, blobs, deployments, versions
 from services.registry.service.reading import BlobReader, FileReader
 from services.registry.service.references import resolve
@@ -77,8 +77,8 @@ class Catalogue:
         async with self.database.begin() as connection:
             row = await resolve(connection, request.reference, tenant=request.tenant)
             version = (await versions.to_messages(connection, [row]))[0]
-        manifest = versions.manifest_of(row)
-        return VersionDetails(version=version, manifest=manifest, card=await self._card(manifest))
+        placed = versions.placed_of(row)
+        return VersionDetails(version=version, manifest=placed.manifest, card=await self._card(placed))
 
     async def fetch(self, request: FetchVersion) -> Fetch:
         """A page of URLs to the version's blobs.
@@ -90,13 +90,13 @@ class Catalogue:
             raise ServiceError("invalid_value", "`skip` must not be negative.", param="skip")
         async with self.database.begin() as connection:
             row = await resolve(connection, request.reference, tenant=request.tenant)
-        manifest = versions.manifest_of(row)
+        manifest, place = versions.placed_of(row)
         if request.weights_only and manifest.kind not in _WEIGHTS:
             text = f"A {manifest.kind.value} may hold what people wrote: this needs the permission `content:read`."
             raise ServiceError("forbidden", text, param="reference")
         wanted = blobs_of(manifest)
         page = wanted[request.skip : request.skip + UPLOAD_PAGE]
-        urls = await self.store.sign_get([blob_key(blob.digest) for blob in page], self.url_ttl_s)
+        urls = await self.store.sign_get([blob_key(place, blob.digest) for blob in page], self.url_ttl_s)
         return Fetch(
             digest=row.digest,
             manifest=manifest,
@@ -112,12 +112,13 @@ class Catalogue:
         """
         async with self.database.begin() as connection:
             row = await resolve(connection, request.reference, tenant=request.tenant)
-        wanted = blobs_of(versions.manifest_of(row))
-        wrong = sorted(await self.reader.wrong(wanted))
+        manifest, place = versions.placed_of(row)
+        wanted = blobs_of(manifest)
+        wrong = sorted(await self.reader.wrong(place, wanted))
         async with self.database.begin() as connection:
             for digest in wrong:
                 log.error("blob of a version is missing or wrong", blob=digest, version=row.digest)
-                await blobs.set_wrong(connection, digest)
+                await blobs.set_wrong(connection, BlobAt(place, digest))
         return Verification(
             digest=row.digest,
             blobs=len(wanted),
@@ -156,11 +157,11 @@ class Catalogue:
         )
         return Empty()
 
-    async def _card(self, manifest: Manifest) -> str:
-        card = next((file for file in manifest.files if file.path == CARD), None)
+    async def _card(self, placed: Placed) -> str:
+        card = next((file for file in placed.manifest.files if file.path == CARD), None)
         if card is None:
             return ""
-        content = await FileReader(self.store, manifest.files)(CARD, 0, min(card.size_bytes, _MAX_CARD_BYTES))
+        content = await FileReader(self.store, placed)(CARD, 0, min(card.size_bytes, _MAX_CARD_BYTES))
         return content.decode("utf-8", errors="replace")
 
 

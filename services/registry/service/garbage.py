@@ -8,17 +8,16 @@ from typing import Final
 import structlog
 
 from libs.contracts.registry import CollectGarbage, Garbage
-from libs.contracts.versions import blob_key, is_digest
 from libs.kit import clock
 from libs.kit.errors import ServiceError
 from libs.kit.objects import ObjectStore, StoredObject
 from libs.kit.postgres import Database, lock
+from services.registry.domain.places import ROOTS, BlobAt, blob_at, blob_key
 from services.registry.repository import blobs, garbage, uploads
 from services.registry.service import locks
 
 log = structlog.get_logger(__name__)
 
-_PREFIX: Final = "sha256"
 _BATCH: Final = 200
 """Blobs deleted under one hold of the lock, so that publishers wait for seconds at most."""
 
@@ -49,9 +48,9 @@ class Collector:
         for start in range(0, len(due), _BATCH):
             batch = due[start : start + _BATCH]
             gone = batch if request.dry_run else await self._sweep(batch, now_ms)
-            gone = [digest for digest in gone if digest in objects]
+            gone = [at for at in gone if at in objects]
             deleted += len(gone)
-            deleted_bytes += sum(objects[digest].size_bytes for digest in gone)
+            deleted_bytes += sum(objects[at].size_bytes for at in gone)
         if not request.dry_run:
             await self._purge()
             log.info("garbage collected", kept=kept, candidates=candidates, deleted=deleted, bytes=deleted_bytes)
@@ -59,18 +58,18 @@ class Collector:
             dry_run=request.dry_run, kept=kept, candidates=candidates, deleted=deleted, deleted_bytes=deleted_bytes
         )
 
-    async def _objects(self) -> dict[str, StoredObject]:
-        """Every blob in the bucket, by digest; what has another kind of name is not ours to touch."""
+    async def _objects(self) -> dict[BlobAt, StoredObject]:
+        """Every blob in the bucket; what has another kind of name is not ours to touch."""
         found = {}
-        async for item in self.store.walk(_PREFIX):
-            digest = item.key.rpartition("/")[2]
-            if is_digest(digest) and item.key == blob_key(digest):
-                found[digest] = item
+        for root in ROOTS:
+            async for item in self.store.walk(root):
+                if (at := blob_at(item.key)) is not None:
+                    found[at] = item
         return found
 
     async def _look(
-        self, objects: Mapping[str, StoredObject], now_ms: int, request: CollectGarbage
-    ) -> tuple[list[str], int, int]:
+        self, objects: Mapping[BlobAt, StoredObject], now_ms: int, request: CollectGarbage
+    ) -> tuple[list[BlobAt], int, int]:
         """Blobs that are due, how many are unreferenced but not for long enough, and how many are kept.
 
         What was announced or written after the look before counts as seen for the first time.
@@ -84,43 +83,41 @@ class Collector:
             known = await garbage.known(connection)
             unmarked = sorted((objects.keys() | known.keys()) - marked)
             due, again = [], []
-            for digest in unmarked:
-                announced_ms, since_ms = known.get(digest, (0, None))
-                written_ms = objects[digest].modified_ms if digest in objects else 0
+            for at in unmarked:
+                announced_ms, since_ms = known.get(at, (0, None))
+                written_ms = objects[at].modified_ms if at in objects else 0
                 if since_ms is None or announced_ms > since_ms or written_ms // 1_000 > since_ms // 1_000:
-                    again.append(digest)
+                    again.append(at)
                 elif since_ms <= now_ms - min_age_ms:
-                    due.append(digest)
+                    due.append(at)
             if not request.dry_run:
-                for digest in set(unmarked) - known.keys():
-                    await garbage.adopt(connection, digest, objects[digest])
+                for at in set(unmarked) - known.keys():
+                    await garbage.adopt(connection, at, objects[at])
                 await garbage.set_unmarked(connection, again, now_ms)
                 await garbage.set_unmarked(connection, marked & known.keys(), None)
         waiting = (set(unmarked) - set(due)) & objects.keys()
         return due, len(waiting), len(marked & objects.keys())
 
-    async def _sweep(self, digests: list[str], now_ms: int) -> list[str]:
-        """Delete those of `digests` that are still unreferenced; nobody can come to rely on one meanwhile."""
+    async def _sweep(self, due: list[BlobAt], now_ms: int) -> list[BlobAt]:
+        """Delete those of `due` that are still unreferenced; nobody can come to rely on one meanwhile."""
         async with self.database.begin() as connection:
             await lock(connection, locks.BLOBS)
             marked = await garbage.marked(connection)
             known = await garbage.known(connection)
             still = [
-                digest for digest in digests
-                if digest not in marked and (since_ms := known.get(digest, (0, None))[1]) is not None
-                and since_ms <= now_ms
+                at for at in due
+                if at not in marked and (since_ms := known.get(at, (0, None))[1]) is not None and since_ms <= now_ms
             ]  # fmt: skip
-            for digest in still:
-                await self.store.delete(blob_key(digest))
+            for at in still:
+                await self.store.delete(blob_key(*at))
             await blobs.forget(connection, still)
         return still
 
     async def _purge(self) -> None:
         """What was deleted long enough ago goes for good; a store without versions has nothing to purge."""
+        older_than = datetime.now(UTC) - timedelta(seconds=self.purge_after_s)
         try:
-            removed = await self.store.purge_versions(
-                _PREFIX, datetime.now(UTC) - timedelta(seconds=self.purge_after_s)
-            )
+            removed = sum([await self.store.purge_versions(root, older_than) for root in ROOTS])
         except ServiceError as error:
             log.warning("old versions not purged", reason=error.message)
             return

@@ -1,8 +1,12 @@
-"""Whose names are: who may publish under one, and move its aliases."""
+"""Whose names and versions are: who may publish under one, move its aliases, and send a version's bytes again."""
 
+from typing import Any
+
+from sqlalchemy import Row
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from libs.kit.errors import ServiceError
+from services.registry.domain.places import place_of
 from services.registry.repository import versions
 
 
@@ -13,7 +17,22 @@ async def check_writer(connection: AsyncConnection, name: str, tenant: str) -> N
         ServiceError: `conflict`.
     """
     if tenant and await versions.owner_of(connection, name) not in (None, tenant):
-        raise ServiceError("conflict", f"The name {name[:80]} is taken; publish under another one.", param="name")
+        raise taken(name)
+
+
+def taken(name: str) -> ServiceError:
+    """What is said of a name under which somebody else publishes."""
+    return ServiceError("conflict", f"The name {name[:80]} is taken; publish under another one.", param="name")
+
+
+def is_seen(version: Row[Any], tenant: str) -> bool:
+    """Whether `tenant` may see a version: its own and the platform's; the platform (empty) sees every one."""
+    return not tenant or version.tenant in ("", tenant)
+
+
+def may_mend(version: Row[Any], tenant: str) -> bool:
+    """Whether `tenant` may send a version's blobs again: where they lie, only it writes; the platform always may."""
+    return not tenant or version.place == place_of(tenant)
 
 
 async def check_owner(connection: AsyncConnection, name: str, tenant: str) -> None:

@@ -6,8 +6,8 @@ from collections.abc import Coroutine, Iterable, Mapping
 from typing import Any, TypeVar
 
 from libs.contracts.registry import Blob, ManifestFile
-from libs.contracts.versions import blob_key
 from libs.kit.objects import ObjectStore
+from services.registry.domain.places import Placed, blob_key
 
 _T = TypeVar("_T")
 
@@ -20,37 +20,38 @@ class BlobReader:
         self._room = asyncio.Semaphore(parallel)
         self._heads = asyncio.Semaphore(32)
 
-    async def sizes(self, blobs: Iterable[Blob]) -> dict[str, int | None]:
-        """What the store says of each blob's size; None for one that is not there."""
+    async def sizes(self, place: str, blobs: Iterable[Blob]) -> dict[str, int | None]:
+        """What the store says of each blob's size, by digest; None for one that is not there."""
 
         async def head(blob: Blob) -> tuple[str, int | None]:
             async with self._heads:
-                return blob.digest, await self._store.head(blob_key(blob.digest))
+                return blob.digest, await self._store.head(blob_key(place, blob.digest))
 
         return dict(await all_of(head(blob) for blob in blobs))
 
-    async def is_right(self, blob: Blob) -> bool:
+    async def is_right(self, place: str, blob: Blob) -> bool:
         """Whether the blob is there and its bytes are those of its name."""
         async with self._room:
             digest, size_bytes = hashlib.sha256(), 0
-            async for part in self._store.stream(blob_key(blob.digest)):
+            async for part in self._store.stream(blob_key(place, blob.digest)):
                 size_bytes += len(part)
                 await asyncio.to_thread(digest.update, part)
         return (digest.hexdigest(), size_bytes) == (blob.digest, blob.size_bytes)
 
-    async def wrong(self, blobs: Iterable[Blob]) -> set[str]:
+    async def wrong(self, place: str, blobs: Iterable[Blob]) -> set[str]:
         """Digests of those blobs that are missing or not what their names say."""
         checked = list(blobs)
-        right = await all_of(self.is_right(blob) for blob in checked)
+        right = await all_of(self.is_right(place, blob) for blob in checked)
         return {blob.digest for blob, ok in zip(checked, right, strict=True) if not ok}
 
 
 class FileReader:
     """Ranges of a version's files, whatever blobs they lie in."""
 
-    def __init__(self, store: ObjectStore, files: Iterable[ManifestFile]) -> None:
+    def __init__(self, store: ObjectStore, placed: Placed) -> None:
         self._store = store
-        self._files: Mapping[str, ManifestFile] = {file.path: file for file in files}
+        self._place = placed.place
+        self._files: Mapping[str, ManifestFile] = {file.path: file for file in placed.manifest.files}
 
     async def __call__(self, path: str, offset: int, length: int) -> bytes:
         """At most `length` bytes of the file `path` from `offset` on; what is missing in the store is missing here."""
@@ -62,7 +63,8 @@ class FileReader:
             if length <= 0:
                 break
             wanted = min(length, blob.size_bytes - offset)
-            parts.append(await self._store.get_range(blob_key(blob.digest), offset, wanted) or b"")
+            key = blob_key(self._place, blob.digest)
+            parts.append(await self._store.get_range(key, offset, wanted) or b"")
             offset, length = 0, length - wanted
         return b"".join(parts)
 

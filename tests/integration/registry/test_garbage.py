@@ -18,12 +18,13 @@ from libs.contracts.registry import (
     SetAlias,
     Verify,
 )
-from libs.contracts.versions import blob_key, full_reference
+from libs.contracts.versions import full_reference
 from libs.kit.errors import ServiceError
 from libs.kit.publish import Description, scan
 from libs.testkit.models import write_adapter, write_model
 from libs.testkit.registry import RegistryDesk, RegistryGround, wrong_bytes
 from services.registry.app import Registry
+from services.registry.domain.places import blob_key
 
 
 async def _collect(desk: RegistryDesk, *, dry_run: bool = False, min_age_s: float = 0.0) -> Garbage:
@@ -94,7 +95,7 @@ async def test_a_blob_announced_between_two_looks_is_seen_for_the_first_time_aga
 async def test_objects_that_nobody_announced_go_too_and_foreign_ones_stay(
     registry: Registry, desk: RegistryDesk
 ) -> None:
-    stray = blob_key("ab" * 32)
+    stray = blob_key("", "ab" * 32)
     for key in (stray, "sha256/zz/notes.txt", "elsewhere/file"):
         await registry.store.put(key, b"x")
     assert (await _collect(desk)).candidates == 1
@@ -104,7 +105,7 @@ async def test_objects_that_nobody_announced_go_too_and_foreign_ones_stay(
 
 async def test_what_was_deleted_can_be_had_back_until_it_is_purged(ground: RegistryGround) -> None:
     async with ground.registry(purge_after_s=3_600) as registry, ground.desk() as desk:
-        await registry.store.put(blob_key("cd" * 32), b"x")
+        await registry.store.put(blob_key("", "cd" * 32), b"x")
         await _collect(desk)
         assert (await _collect(desk)).deleted == 1
         assert await registry.store.purge_versions("sha256", datetime.now(UTC) + timedelta(hours=1)) == 2
@@ -136,8 +137,8 @@ async def test_a_blob_that_rots_is_found_and_healed_by_publishing_again(
     version = await desk.publish(model, "helpdesk")
     found = scan(model, Description(name="helpdesk", kind=Kind.MODEL))
     rotten, lost = found.manifest.files[0].blobs[0], found.manifest.files[1].blobs[0]
-    await registry.store.put(blob_key(rotten.digest), wrong_bytes(rotten))
-    await registry.store.delete(blob_key(lost.digest))
+    await registry.store.put(blob_key("", rotten.digest), wrong_bytes(rotten))
+    await registry.store.delete(blob_key("", lost.digest))
     assert (await desk.call("version_verify", Verify(version.reference))).bad == tuple(
         sorted((rotten.digest, lost.digest))
     )
@@ -145,7 +146,7 @@ async def test_a_blob_that_rots_is_found_and_healed_by_publishing_again(
     assert upload.published is None
     assert {one.blob for one in upload.missing} == {rotten, lost}
     missing: list[BlobUpload] = list(upload.missing)
-    await registry.store.put(blob_key(missing[0].blob.digest), wrong_bytes(missing[0].blob))
+    await registry.store.put(blob_key("", missing[0].blob.digest), wrong_bytes(missing[0].blob))
     await desk.send(found, tuple(missing[1:]))
     with pytest.raises(ServiceError) as caught:
         await desk.call("upload_commit", CommitUpload(upload.upload_id))

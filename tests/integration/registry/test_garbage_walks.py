@@ -11,14 +11,15 @@ from hypothesis import strategies as st
 from sqlalchemy import text
 
 from libs.contracts.registry import Blob, CollectGarbage, CommitUpload, DeleteVersion, Kind, Manifest, ManifestFile
-from libs.contracts.versions import blob_key, digest_of
 from libs.kit.publish import Scan
 from libs.kit.publish.manifest import Piece
 from libs.testkit.registry import RegistryDesk
 from services.registry.app import Registry
+from services.registry.domain.places import BlobAt, blob_key
 
 CONTENTS = [f"content {number}".encode() for number in range(6)]
-PICKS = st.sets(st.integers(0, len(CONTENTS) - 1), min_size=1, max_size=3)
+OWNERS = ("", "acme", "other")
+PICKS = st.tuples(st.sampled_from(OWNERS), st.sets(st.integers(0, len(CONTENTS) - 1), min_size=1, max_size=3))
 ACTIONS = st.one_of(
     st.tuples(st.just("publish"), PICKS),
     st.tuples(st.just("begin"), PICKS),
@@ -38,9 +39,9 @@ class World:
     registry: Registry
     desk: RegistryDesk
     directory: Path
-    versions: dict[str, set[str]] = field(default_factory=dict)
+    versions: dict[str, set[BlobAt]] = field(default_factory=dict)
     """Reference to blobs."""
-    uploads: dict[str, set[str]] = field(default_factory=dict)
+    uploads: dict[str, set[BlobAt]] = field(default_factory=dict)
 
     def scan(self, picks: set[int]) -> Scan:
         """A data set of some of the contents, under a name of its own."""
@@ -57,14 +58,15 @@ class World:
     async def act(self, action: str, what: object) -> None:
         """Do one thing and note it."""
         if action in ("publish", "begin"):
-            assert isinstance(what, set)
-            found = self.scan(what)
-            upload = await self.desk.begin(found)
+            assert isinstance(what, tuple)
+            owner, picks = what
+            found = self.scan(picks)
+            upload = await self.desk.begin(found, tenant=owner)
             await self.desk.send(found, upload.missing)
-            self.uploads[upload.upload_id] = set(found.pieces)
+            self.uploads[upload.upload_id] = {BlobAt(owner, digest) for digest in found.pieces}
             if action == "publish":
-                version = await self.desk.call("upload_commit", CommitUpload(upload.upload_id))
-                self.versions[version.reference] = self.uploads.pop(digest_of(found.manifest))
+                version = await self.desk.call("upload_commit", CommitUpload(upload.upload_id, owner))
+                self.versions[version.reference] = self.uploads.pop(upload.upload_id)
         elif action == "delete" and self.versions:
             assert isinstance(what, int)
             reference = sorted(self.versions)[what % len(self.versions)]
@@ -84,11 +86,11 @@ class World:
 
     def needed(self) -> set[str]:
         """Keys that must be there."""
-        return {blob_key(blob) for blobs in (*self.versions.values(), *self.uploads.values()) for blob in blobs}
+        return {blob_key(*blob) for blobs in (*self.versions.values(), *self.uploads.values()) for blob in blobs}
 
     async def keys(self) -> set[str]:
         """Keys that are there."""
-        return {item.key async for item in self.registry.store.walk("sha256")}
+        return {item.key async for item in self.registry.store.walk() if not item.key.startswith("trials/")}
 
 
 @settings(

@@ -20,13 +20,14 @@ from libs.contracts.registry import (
     VersionDetails,
     VersionPage,
 )
-from libs.contracts.versions import blob_key, digest_of, full_reference
+from libs.contracts.versions import digest_of, full_reference
 from libs.kit.errors import ServiceError
 from libs.kit.objects_checked import CheckedObjects
 from libs.kit.publish import Description, scan
 from libs.testkit.models import write_adapter, write_model
 from libs.testkit.registry import RegistryDesk, RegistryGround, wrong_bytes
 from services.registry.app import Registry
+from services.registry.domain.places import blob_key
 from services.registry.service.reading import BlobReader
 
 
@@ -123,7 +124,7 @@ async def test_wrong_bytes_are_found_and_removed_and_the_retry_completes(
     await desk.send(found, upload.missing)
     victim = max(upload.missing, key=lambda one: one.blob.size_bytes)
     content = found.pieces[victim.blob.digest].read()
-    await registry.store.put(blob_key(victim.blob.digest), content[:-1] if cut else wrong_bytes(victim.blob))
+    await registry.store.put(blob_key("", victim.blob.digest), content[:-1] if cut else wrong_bytes(victim.blob))
     with pytest.raises(ServiceError) as caught:
         await desk.call("upload_commit", CommitUpload(upload.upload_id))
     assert (caught.value.code, caught.value.param) == ("digest_mismatch", victim.blob.digest)
@@ -167,9 +168,9 @@ async def test_where_the_store_has_checked_the_bytes_they_are_not_read_again(
     read: list[str] = []
     reading = BlobReader.is_right
 
-    async def noted(self: BlobReader, blob: Blob) -> bool:
+    async def noted(self: BlobReader, place: str, blob: Blob) -> bool:
         read.append(blob.digest)
-        return await reading(self, blob)
+        return await reading(self, place, blob)
 
     monkeypatch.setattr(BlobReader, "is_right", noted)
     found = scan(model, Description(name="helpdesk", kind=Kind.MODEL))
@@ -177,7 +178,7 @@ async def test_where_the_store_has_checked_the_bytes_they_are_not_read_again(
     smuggled = upload.missing[0].blob
     await desk.send(found, upload.missing[1:])
     # Without a checksum of the store's own there is nothing to believe.
-    await registry.store.put(blob_key(smuggled.digest), found.pieces[smuggled.digest].read())
+    await registry.store.put(blob_key("", smuggled.digest), found.pieces[smuggled.digest].read())
     await desk.call("upload_commit", CommitUpload(upload.upload_id))
     assert read == [smuggled.digest]
 
