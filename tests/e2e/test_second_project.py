@@ -178,7 +178,7 @@ async def _hears_nothing(other: Team, last: Any, words: set[str]) -> None:
 
 
 async def _is_its_own(team: Team, turn: dict[str, Any]) -> None:
-    """All that the turn made belongs to the project, and an answer names it."""
+    """All that the turn made is the project's, which finds it from an answer or a judgement, and makes it again."""
     shown = {one["reference"]: one["tenant"] for one in (await team.get("/versions?limit=200"))["versions"]}
     made = [_short(turn[name]) for name in ("dataset", "version", "report")]
     assert [shown[reference] for reference in made] == [NAME] * 3
@@ -191,6 +191,8 @@ async def _is_its_own(team: Team, turn: dict[str, Any]) -> None:
 
     why = await eventually(recorded, timeout_s=PATIENCE_S, what="lineage of an answer")
     assert (why["turn"]["id"], why["rollout"]["id"], why["job"]["id"]) == (turn["id"], turn["rollout"], turn["job"])
+    assert turn["id"] in await team.run("impact", why["dataset"]["shown"][0]["id"], "--json")
+    await team.run("rebuild", turn["version"])
 
 
 def _short(reference: str) -> str:
