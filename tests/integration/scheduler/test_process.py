@@ -97,7 +97,13 @@ async def test_a_frozen_bus_does_not_make_workers_dead(private_nats: NatsServer)
 
 
 @pytest.mark.parametrize(
-    ("name", "value"), [("SCHEDULER_POOLS", "[]"), ("SCHEDULER_POOLS", '["a.b"]'), ("SCHEDULER_ACCEPT_TIMEOUT_S", "0")]
+    ("name", "value"),
+    [
+        ("SCHEDULER_POOLS", "[]"),
+        ("SCHEDULER_POOLS", '["a.b"]'),
+        ("SCHEDULER_ACCEPT_TIMEOUT_S", "0"),
+        ("SCHEDULER_LOG_LEVEL", "info"),
+    ],
 )
 async def test_settings_that_make_no_sense_are_refused(name: str, value: str) -> None:
     done = await asyncio.to_thread(
