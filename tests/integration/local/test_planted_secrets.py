@@ -11,6 +11,7 @@ import psutil
 import pytest
 
 from deploy.local.client import Stack
+from libs.contracts.effective import SERVICES
 from libs.testkit.collector import collecting
 from tests.integration.local.conftest import FAKE, Commanded, until
 
@@ -122,8 +123,7 @@ def test_nothing_that_is_secret_is_written_down(shared_stack: Commanded) -> None
 @pytest.mark.slow
 def test_nothing_that_is_secret_is_in_traces_or_verbose_logs(tmp_path: Path) -> None:
     with collecting() as collector:
-        verbose = ("GATEWAY", "SCHEDULER", "INFERENCE", "FEEDBACK", "IDENTITY")
-        levels = {f"{name}_LOG_LEVEL": "DEBUG" for name in verbose}
+        levels = {f"{name.upper()}_LOG_LEVEL": "DEBUG" for name in SERVICES}
         traced = {"LLMOS_TRACING_ENDPOINT": collector.url, "LLMOS_TRACING_SAMPLE_RATIO": "1"}
         stack = Commanded(tmp_path / "home", {**FAKE, **levels, **traced})
         try:
