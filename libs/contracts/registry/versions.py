@@ -63,6 +63,8 @@ class Resolve(msgspec.Struct, frozen=True, omit_defaults=True):
     reference: str
     tenant: str = ""
     """Keeps those of others out of sight; empty: everybody's."""
+    weights_only: bool = False
+    """Leave out the card of what may hold words that people wrote: data sets, reports, checkpoints."""
 
 
 class FetchVersion(msgspec.Struct, frozen=True, omit_defaults=True):

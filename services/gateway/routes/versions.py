@@ -65,8 +65,13 @@ def _list(asked: Asked) -> ListVersions:
 
 
 def _fetch(asked: Asked) -> FetchVersion:
-    weights_only = Permission.CONTENT_READ not in asked.permissions
-    return FetchVersion(asked.path["reference"], asked.query.skip, tenant=asked.tenant, weights_only=weights_only)
+    return FetchVersion(
+        asked.path["reference"], asked.query.skip, tenant=asked.tenant, weights_only=_weights_only(asked)
+    )
+
+
+def _weights_only(asked: Asked) -> bool:
+    return Permission.CONTENT_READ not in asked.permissions
 
 
 ENDPOINTS: Final = (
@@ -84,8 +89,8 @@ ENDPOINTS: Final = (
         path="/versions/{reference}",
         permission=Permission.MODELS_READ,
         operation="version_show",
-        summary="A version with its manifest and model card.",
-        call=lambda asked: Resolve(asked.path["reference"], asked.tenant),
+        summary="A version with its manifest and its card; that of a data set or report needs `content:read`.",
+        call=lambda asked: Resolve(asked.path["reference"], asked.tenant, weights_only=_weights_only(asked)),
         tag=lambda found: found.version.digest,
     ),
     Endpoint(

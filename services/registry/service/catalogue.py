@@ -13,7 +13,6 @@ from libs.contracts.registry import (
     DeleteVersion,
     Fetch,
     FetchVersion,
-    Kind,
     ListVersions,
     Resolve,
     Verification,
@@ -27,7 +26,7 @@ from libs.kit.errors import ServiceError
 from libs.kit.objects import ObjectStore
 from libs.kit.postgres import Database
 from services.registry.domain.manifests import blobs_of
-from services.registry.domain.places import BlobAt, Placed, blob_key
+from services.registry.domain.places import WEIGHTS, BlobAt, Placed, blob_key
 from services.registry.repository import aliases, blobs, deployments, versions
 from services.registry.service.reading import BlobReader, FileReader
 from services.registry.service.references import resolve
@@ -35,7 +34,6 @@ from services.registry.service.references import resolve
 log = structlog.get_logger(__name__)
 
 CARD: Final = "README.md"
-_WEIGHTS: Final = frozenset({Kind.MODEL, Kind.ADAPTER})
 _MAX_PAGE: Final = 500
 _MAX_CARD_BYTES: Final = 128 << 10
 
@@ -69,7 +67,7 @@ class Catalogue:
         return VersionPage(messages, next=str(shown[-1].sequence) if len(rows) > request.limit else "")
 
     async def show(self, request: Resolve) -> VersionDetails:
-        """One version with its manifest and card.
+        """One version with its manifest and its card, which is left out where it may hold words that are not asked for.
 
         Raises:
             ServiceError: `version_not_found`, `invalid_value`, `storage_unavailable`.
@@ -78,7 +76,9 @@ class Catalogue:
             row = await resolve(connection, request.reference, tenant=request.tenant)
             version = (await versions.to_messages(connection, [row]))[0]
         placed = versions.placed_of(row)
-        return VersionDetails(version=version, manifest=placed.manifest, card=await self._card(placed))
+        is_shown = placed.manifest.kind in WEIGHTS or not request.weights_only
+        card = await self._card(placed) if is_shown else ""
+        return VersionDetails(version=version, manifest=placed.manifest, card=card)
 
     async def fetch(self, request: FetchVersion) -> Fetch:
         """A page of URLs to the version's blobs.
@@ -91,7 +91,7 @@ class Catalogue:
         async with self.database.begin() as connection:
             row = await resolve(connection, request.reference, tenant=request.tenant)
         manifest, place = versions.placed_of(row)
-        if request.weights_only and manifest.kind not in _WEIGHTS:
+        if request.weights_only and manifest.kind not in WEIGHTS:
             text = f"A {manifest.kind.value} may hold what people wrote: this needs the permission `content:read`."
             raise ServiceError("forbidden", text, param="reference")
         wanted = blobs_of(manifest)

@@ -5,6 +5,7 @@ from typing import Any
 from sqlalchemy import Row
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from libs.contracts.registry import Kind
 from libs.kit.errors import ServiceError
 from services.registry.domain.places import place_of
 from services.registry.repository import versions
@@ -32,7 +33,7 @@ def is_seen(version: Row[Any], tenant: str) -> bool:
 
 def may_mend(version: Row[Any], tenant: str) -> bool:
     """Whether `tenant` may send a version's blobs again: where they lie, only it writes; the platform always may."""
-    return not tenant or version.place == place_of(tenant)
+    return not tenant or version.place == place_of(tenant, Kind(version.kind))
 
 
 async def check_owner(connection: AsyncConnection, name: str, tenant: str) -> None:

@@ -73,7 +73,7 @@ class Publisher:
                 raise taken(manifest.name)
             elif not may_mend(row, request.tenant):
                 return await self._done(connection, row)
-            place = place_of(request.tenant or request.owner) if row is None else row.place
+            place = place_of(request.tenant or request.owner, manifest.kind) if row is None else row.place
             # From here on garbage collection sees that these blobs are wanted.
             await lock(connection, locks.BLOBS, shared=True)
             await blobs.announce(connection, place, wanted, now_ms)

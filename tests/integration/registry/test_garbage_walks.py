@@ -15,7 +15,7 @@ from libs.kit.publish import Scan
 from libs.kit.publish.manifest import Piece
 from libs.testkit.registry import RegistryDesk
 from services.registry.app import Registry
-from services.registry.domain.places import BlobAt, blob_key
+from services.registry.domain.places import BlobAt, blob_key, place_of
 
 CONTENTS = [f"content {number}".encode() for number in range(6)]
 OWNERS = ("", "acme", "other")
@@ -63,7 +63,7 @@ class World:
             found = self.scan(picks)
             upload = await self.desk.begin(found, tenant=owner)
             await self.desk.send(found, upload.missing)
-            self.uploads[upload.upload_id] = {BlobAt(owner, digest) for digest in found.pieces}
+            self.uploads[upload.upload_id] = {BlobAt(place_of(owner, Kind.DATASET), digest) for digest in found.pieces}
             if action == "publish":
                 version = await self.desk.call("upload_commit", CommitUpload(upload.upload_id, owner))
                 self.versions[version.reference] = self.uploads.pop(upload.upload_id)

@@ -96,6 +96,29 @@ async def test_two_tenants_may_send_the_same_manifest_and_know_nothing_of_one_an
     assert (await desk.begin(found, tenant=OWN)).published == version
 
 
+@pytest.mark.parametrize("owner", ["", OWN])
+async def test_who_may_not_read_words_reads_them_by_no_file_of_a_model_and_by_no_card(
+    desk: RegistryDesk, model: Path, tmp_path: Path, owner: str
+) -> None:
+    said = tmp_path / "said"
+    said.mkdir()
+    (said / "README.md").write_text("# What Ann said\n")
+    words = await desk.publish(said, "talk", Kind.DATASET, tenant=owner)
+    (model / "README.md").write_text("# What Ann said\n")
+    mine = _found(model, "curious")
+    upload = await desk.begin(mine, tenant=owner)
+    assert {one.blob.digest for one in upload.missing} == set(mine.pieces)
+    for kind in (Kind.DATASET, Kind.REPORT):
+        # Of these a card is not shown either, so that naming the blob there teaches nothing.
+        copied = await desk.publish(said, f"copied-{kind}", kind, tenant=owner)
+        for reference in (words.reference, copied.reference):
+            shown = await desk.call("version_show", Resolve(reference, owner, weights_only=True))
+            assert shown.card == ""
+            assert (await desk.call("version_show", Resolve(reference, owner))).card == "# What Ann said\n"
+    published = await desk.publish(model, "curious", tenant=owner)
+    assert (await desk.call("version_show", Resolve(published.reference, owner, weights_only=True))).card
+
+
 async def test_within_one_owner_what_was_sent_is_not_sent_again(
     registry: Registry, desk: RegistryDesk, model: Path
 ) -> None:

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from libs.contracts.registry import Kind
 from services.registry.domain.places import ROOTS, BlobAt, blob_at, blob_key, place_of
 
 DIGEST = "ab" * 32
@@ -17,18 +18,19 @@ NASTY = (
 
 
 def test_the_platform_s_blobs_lie_where_they_always_lay() -> None:
-    assert blob_key(place_of(""), DIGEST) == f"sha256/ab/{DIGEST}"
-    assert blob_key(place_of("acme"), DIGEST) == f"tenants/acme/sha256/ab/{DIGEST}"
+    assert blob_key(place_of("", Kind.MODEL), DIGEST) == f"sha256/ab/{DIGEST}"
+    assert blob_key(place_of("acme", Kind.ADAPTER), DIGEST) == f"tenants/acme/sha256/ab/{DIGEST}"
 
 
-def test_no_two_tenants_share_a_place() -> None:
-    for one, other in combinations(("", *NASTY), 2):
-        assert place_of(one) != place_of(other), (one, other)
+def test_no_two_tenants_share_a_place_and_words_lie_apart_from_weights() -> None:
+    named = [(owner, kind) for owner in ("", *NASTY) for kind in (Kind.MODEL, Kind.DATASET)]
+    for one, other in combinations(named, 2):
+        assert place_of(*one) != place_of(*other), (one, other)
 
 
-@given(st.one_of(st.sampled_from(NASTY), st.text(st.characters(exclude_categories=["Cs"]))))
-def test_a_key_says_whose_blob_it_is_and_climbs_nowhere(owner: str) -> None:
-    place = place_of(owner)
+@given(st.one_of(st.sampled_from(NASTY), st.text(st.characters(exclude_categories=["Cs"]))), st.sampled_from(Kind))
+def test_a_key_says_whose_blob_it_is_and_climbs_nowhere(owner: str, kind: Kind) -> None:
+    place = place_of(owner, kind)
     key = blob_key(place, DIGEST)
     assert re.fullmatch(r"[a-z0-9_/-]{1,200}", key)
     assert key.partition("/")[0] in ROOTS
