@@ -11,6 +11,7 @@ from libs.kit.health import Health
 from libs.kit.metrics.standing import show_database, show_outbox
 from libs.kit.objects import ObjectStore
 from libs.kit.objects_checked import CheckedObjects
+from libs.kit.operators_broker import answer_operators
 from libs.kit.page import Page
 from libs.kit.postgres import Database
 from libs.kit.serving import Operation
@@ -66,6 +67,7 @@ class Registry:
         self._calls = DESK.subscribe(self.broker, self._operations())
         discovery = Discovery("registry", self.instance, self.health)
         discovery.offer(DESK.subject, self._calls.tallies, queue_group=DESK.name)
+        answer_operators(self.broker, "registry", settings, instance=self.instance, discovery=discovery)
         discovery.listen_at(self.broker)
         self.fleet.subscribe(self.broker)
 
