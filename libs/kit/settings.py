@@ -18,7 +18,7 @@ class TracingSettings(BaseSettings):
 
     endpoint: str = ""
     """Where traces are sent by OTLP over HTTP, for example http://127.0.0.1:4318; empty: none are recorded."""
-    sample_ratio: float = Field(default=0.01, ge=0, le=1)
+    sample_ratio: float = Field(default=0.005, ge=0, le=1)
     """The part of requests recorded of those that come without a decision, in a `traceparent`, of their own."""
 
     @field_validator("endpoint")

@@ -216,6 +216,6 @@ def test_a_wrong_setting_is_one_line_that_names_it(
 
 def test_a_service_may_differ_from_what_all_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LLMOS_TRACING_ENDPOINT", "http://127.0.0.1:4318")
-    assert ServiceSettings().tracing == TracingSettings(endpoint="http://127.0.0.1:4318", sample_ratio=0.01)
+    assert ServiceSettings().tracing == TracingSettings(endpoint="http://127.0.0.1:4318", sample_ratio=0.005)
     own = ServiceSettings(tracing={"sample_ratio": 0.5})  # type: ignore[arg-type] # as the environment gives it
     assert (own.tracing.endpoint, own.tracing.sample_ratio) == ("http://127.0.0.1:4318", 0.5)
