@@ -3,7 +3,6 @@
 import base64
 import hashlib
 import json
-from collections.abc import Mapping
 from typing import Any, Final
 
 import msgspec
@@ -13,7 +12,6 @@ from libs.contracts import subjects
 from libs.contracts.letters import DEAD_HEADER, Death, FindLetters, Letter, LetterPage, LetterPlace, LetterText
 from libs.contracts.topology import Consumer
 from libs.kit import clock
-from libs.kit.answering import Operation
 from libs.kit.bus import BusClient, BusError, BusPayloadError, Message, encode_headers, header_value
 from libs.kit.bus.batches import sequence_of, stored_ms_of
 from libs.kit.bus.reading import Stored, StreamReader
@@ -61,16 +59,6 @@ class DeadLetters:
             await self._bury(consumer, message, reason)
 
         return bury
-
-    def operations(self) -> Mapping[str, Operation]:
-        """The calls of `libs.contracts.letters.OPERATIONS`."""
-        return {
-            "letter_list": self.page,
-            "letter_show": self.show,
-            "letter_read": self.read,
-            "letter_replay": self.replay,
-            "letter_drop": self.drop,
-        }
 
     async def page(self, wanted: FindLetters) -> LetterPage:
         """Dead letters, oldest first."""

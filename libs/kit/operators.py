@@ -26,8 +26,20 @@ class LetterKeeper(Protocol):
     def start(self) -> None:
         """Begin."""
 
-    def operations(self) -> Mapping[str, Operation]:
-        """The calls of `libs.contracts.letters.OPERATIONS`."""
+    async def page(self, wanted: letters.FindLetters) -> letters.LetterPage:
+        """Dead letters, oldest first."""
+
+    async def show(self, wanted: letters.LetterPlace) -> letters.Letter:
+        """One dead letter, without its words."""
+
+    async def read(self, wanted: letters.LetterPlace) -> letters.LetterText:
+        """One dead letter, with its words."""
+
+    async def replay(self, wanted: letters.LetterPlace) -> letters.Letter:
+        """Take one in, as if it came once more, and forget it."""
+
+    async def drop(self, wanted: letters.LetterPlace) -> letters.Letter:
+        """Forget one for good."""
 
 
 class ProcessDesk:
@@ -76,7 +88,7 @@ class OperatorsDesk:
         contract = dict(effective.OPERATIONS)
         if self.letters is not None and self.letters.is_used:
             self.letters.start()
-            operations |= self.letters.operations()
+            operations |= _letter_operations(self.letters)
             contract |= letters.OPERATIONS
         subject = functools.partial(subjects.service_call, self._service)
         self._desk = BusDesk(self._bus, Contract(service=self._service, operations=contract, subject=subject))
@@ -93,6 +105,16 @@ class OperatorsDesk:
 
     async def _show(self, _: Empty) -> Settings:
         return self._settings.told()
+
+
+def _letter_operations(keeper: LetterKeeper) -> Mapping[str, Operation]:
+    return {
+        "letter_list": keeper.page,
+        "letter_show": keeper.show,
+        "letter_read": keeper.read,
+        "letter_replay": keeper.replay,
+        "letter_drop": keeper.drop,
+    }
 
 
 def operators_desk(

@@ -8,7 +8,6 @@ import structlog
 from libs.contracts.letters import FindLetters, LetterPage, LetterPlace, LetterText
 from libs.contracts.letters import Letter as Told
 from libs.contracts.topology import FEEDBACK_CAPTURED, FEEDBACK_COMPLETED, FEEDBACK_SIGNALS
-from libs.kit.answering import Operation
 from libs.kit.errors import ServiceError
 from libs.kit.postgres import Database
 from services.feedback.repository import erasures, letters
@@ -51,16 +50,6 @@ class KeptLetters:
 
     def start(self) -> None:
         """Nothing has to be begun."""
-
-    def operations(self) -> Mapping[str, Operation]:
-        """The calls of `libs.contracts.letters.OPERATIONS`."""
-        return {
-            "letter_list": self.page,
-            "letter_show": self.show,
-            "letter_read": self.read,
-            "letter_replay": self.replay,
-            "letter_drop": self.drop,
-        }
 
     async def page(self, wanted: FindLetters) -> LetterPage:
         """Dead letters, oldest first."""
