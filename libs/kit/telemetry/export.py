@@ -43,7 +43,8 @@ _SEND_TIMEOUT_S: Final = 5.0
 _STOP_TIMEOUT_S: Final = 2.0
 _WAITING_SPANS: Final = 4_096
 _BATCH_SPANS: Final = 512
-_DELAY_MS: Final = 5_000
+DELAY_MS: Final = 5_000
+"""Spans wait at most so long for others to leave with them."""
 _TELL_EVERY_S: Final = 60.0
 _MAX_VALUE_CHARS: Final = 256
 _KINDS: Final = {kind: SpanKind(kind.value) for kind in Kind}
@@ -106,7 +107,7 @@ class Exporting:
                 self._exporter,
                 max_queue_size=_WAITING_SPANS,
                 max_export_batch_size=_BATCH_SPANS,
-                schedule_delay_millis=_DELAY_MS,
+                schedule_delay_millis=DELAY_MS,
             )
         )
         self._tracer = self._provider.get_tracer(names.LLMOS)
