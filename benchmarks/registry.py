@@ -20,7 +20,7 @@ import obstore
 from minio import Minio
 from obstore.store import S3Store
 
-from benchmarks.machine import describe_machine
+from benchmarks.machine import describe_machine, settle
 from benchmarks.registry_growth import Sizes, measure_growth
 from benchmarks.registry_report import Figures, render
 from deploy.nats.provision import provision
@@ -202,11 +202,10 @@ async def _round(bench: _Bench, number: int, mib: int) -> dict[str, float]:
     for ways in (ups, downs):
         names = list(ways)
         for way in names[number % len(names) :] + names[: number % len(names)]:
+            await asyncio.to_thread(settle)
             started_s = time.perf_counter()
             await ways[way]()
             seconds[way] = time.perf_counter() - started_s
-            # Nobody waits for the disk here, and nobody shall be slowed by what another left to it.
-            await asyncio.to_thread(os.sync)
     await cache.settled()
     await asyncio.to_thread(_remove, out)
     await asyncio.to_thread(_remove, source)

@@ -2,8 +2,10 @@
 
 `python -m benchmarks.tracing [--rounds N] [--requests N] [--show]`. Five whole paths with the fake engine run side by
 side and are asked in turn, in an order of each round's own; each round's times are compared with those of the same
-round. A path's time lasts until it is asked again, for spans leave when the requests are over. One path differs from
-the first in nothing: how far its ratio is from 1 is what the others' cannot tell. The page is `benchmarks/tracing.md`.
+round. A path's time lasts until it is asked again, for spans leave when the requests are over; and it is asked for as
+long as spans wait before they leave, so that requests share what sending costs as they do in a path that is always
+busy. One path differs from the first in nothing: how far its ratio is from 1 is what the others' cannot tell. The page
+is `benchmarks/tracing.md`.
 """
 
 import argparse
@@ -74,8 +76,8 @@ class Figures:
 def main() -> int:
     """Measure, print, and write unless it is only to be shown."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=14)
-    parser.add_argument("--requests", type=int, default=3_000, help="in each window")
+    parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--requests", type=int, default=20_000, help="in each window")
     parser.add_argument("--show", action="store_true", help="write nothing")
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="llmos-tracing-") as directory, collecting() as collector:
@@ -171,11 +173,12 @@ def _page(figures: Figures, rounds: int, requests: int, spans: int) -> str:
     lines = [
         "# What traces cost a request",
         "",
-        "    python -m benchmarks.tracing            # some minutes; wants an otherwise idle machine",
+        "    python -m benchmarks.tracing            # a quarter of an hour; wants an otherwise idle machine",
         "    python -m benchmarks.tracing --show --rounds 1 --requests 300   # does it still run? Nothing is written",
         "",
-        f"{machine.processor}, {machine.cores} cores. Processor time in µs per request of gateway, scheduler and",
-        f"worker (fake engine): medians of {rounds} rounds of {requests} requests. Ratios are to no traces in the same",
+        f"{machine.processor}, {machine.cores} cores, Python {machine.python}. Processor time in µs per request of",
+        f"gateway, scheduler and worker (fake engine): medians of {rounds} rounds of {requests} requests, which take",
+        f"about as long as spans wait before they are sent ({DELAY_MS // 1_000} s). Ratios are to none in the same",
         "round, their median and their quartiles. The collector, in the measuring process, is not counted;",
         f"it received {spans} spans. Aim: {AIM} at most at the default, which is {_verdict(figures)}.",
     ]

@@ -3,6 +3,9 @@
 import asyncio
 from typing import cast
 
+import pytest
+
+from libs.kit import clock
 from libs.kit.bus.outgoing import Outgoing
 
 
@@ -47,6 +50,21 @@ async def test_a_stream_that_never_pauses_is_still_written() -> None:
         await _ticks(1)
     assert len(transport.writes) >= 5
     assert sum(map(len, transport.writes)) >= 40
+
+
+async def test_a_long_tick_does_not_hold_back_what_it_began_with(monkeypatch: pytest.MonkeyPatch) -> None:
+    now_s = 5.0
+    monkeypatch.setattr(clock, "monotonic_s", lambda: now_s)
+    outgoing = Outgoing()
+    transport = _open(outgoing)
+    for part in (b"a", b"b", b"c", b"d"):
+        outgoing.add(1, part)
+        now_s += 0.0004
+    assert transport.writes == [b"abcd"], "within the fourth the millisecond was over"
+    outgoing.add(1, b"e")
+    assert transport.writes == [b"abcd"]
+    await _ticks(10)
+    assert transport.writes == [b"abcd", b"e"]
 
 
 async def test_what_must_be_on_its_way_is_written_at_once() -> None:
