@@ -9,12 +9,10 @@ from libs.kit import clock
 from libs.kit.errors import ServiceError
 from libs.kit.postgres import Database
 from libs.kit.settings import PostgresSettings
-from services.feedback.datasets.order import Done, Failed, Order, Progress, Report
+from services.feedback.datasets.order import DATA, WORK, Done, Failed, Order, Progress, Report
 from services.feedback.datasets.pipeline import Pipeline
 from services.feedback.datasets.source import snapshot
 
-DATA: Final = "data"
-WORK: Final = "work"
 _PAUSE_S: Final = 0.5
 
 

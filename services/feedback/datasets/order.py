@@ -1,8 +1,17 @@
 """What is said between a feedback process and the process that builds a data set for it."""
 
+from typing import Final
+
 import msgspec
 
 from libs.contracts.datasets import Selection
+
+DATA: Final = "data"
+"""The files of the version that comes of it."""
+WORK: Final = "work"
+"""What is only needed meanwhile."""
+ROW_IDS: Final = "row_ids.txt"
+"""In `WORK`: the interactions that are in it."""
 
 
 class Order(msgspec.Struct, frozen=True, kw_only=True):
@@ -10,7 +19,7 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
 
     selection: Selection
     directory: str
-    """Where `data` and `work` are to be made."""
+    """Where `DATA` and `WORK` are to be made."""
     host: str
     port: int
     user: str

@@ -15,6 +15,7 @@ from libs.kit.errors import ServiceError
 from services.feedback.datasets import manifest
 from services.feedback.datasets.compare import REASONS, Comparison, Plan
 from services.feedback.datasets.ledger import Ledger
+from services.feedback.datasets.order import ROW_IDS
 from services.feedback.datasets.output import SplitWriter
 from services.feedback.datasets.prepare import Preparer
 from services.feedback.datasets.quality import text_of
@@ -24,7 +25,6 @@ from services.feedback.datasets.similar import Sketcher, SketchFile
 from services.feedback.datasets.split import split_of
 from services.feedback.datasets.tally import Tally
 
-ROW_IDS: Final = "row_ids.txt"
 PUT_ASIDE: Final = "put_aside.jsonl"
 _REJECTED: Final = -2
 _LEFT_OUT: Final = -3

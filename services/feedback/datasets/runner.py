@@ -28,10 +28,8 @@ from libs.kit.telemetry import tracing
 from libs.kit.telemetry.tracing import Step, Unrecorded, Within
 from libs.kit.waiting import set_within
 from services.feedback.datasets import jobs
-from services.feedback.datasets.build import DATA
 from services.feedback.datasets.builder import reports
-from services.feedback.datasets.order import Done, Failed, Progress
-from services.feedback.datasets.pipeline import ROW_IDS
+from services.feedback.datasets.order import DATA, ROW_IDS, Done, Failed, Progress
 
 log = structlog.get_logger(__name__)
 

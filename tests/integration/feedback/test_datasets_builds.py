@@ -19,9 +19,8 @@ from libs.kit.postgres import Database
 from libs.kit.settings import PostgresSettings
 from libs.testkit.judged import START_MS, in_order, judged_rows, judgement, row, selection
 from libs.testkit.judged_store import store
-from services.feedback.datasets.build import DATA, WORK
 from services.feedback.datasets.builder import reports
-from services.feedback.datasets.order import Done, Failed, Order, Progress, Report
+from services.feedback.datasets.order import DATA, WORK, Done, Failed, Order, Progress, Report
 from services.feedback.datasets.pipeline import Pipeline
 from services.feedback.datasets.rows import JoinedRow
 from services.feedback.datasets.source import BATCH, snapshot
