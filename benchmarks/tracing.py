@@ -1,21 +1,21 @@
 """What traces cost a request: processor time of gateway, scheduler and worker, without them and with them.
 
-`python -m benchmarks.tracing [--rounds N] [--requests N] [--show]`. Five whole paths with the fake engine run side by
-side and are asked in turn, in an order of each round's own; each round's times are compared with those of the same
-round. A path's time lasts until it is asked again, for spans leave when the requests are over; and it is asked for as
-long as spans wait before they leave, so that requests share what sending costs as they do in a path that is always
-busy. One path differs from the first in nothing: how far its ratio is from 1 is what the others' cannot tell. The page
-is `benchmarks/tracing.md`.
+`python -m benchmarks.tracing [--rounds N] [--seconds N] [--show]`. Five whole paths with the fake engine run side by
+side and are all asked at the same time, as fast as each answers, so that whatever else slows the machine slows all of
+them; each is compared with the one without traces in the same round. A round's times last until its spans have left.
+One path differs from the first in nothing: how far its ratio is from 1 is what the others' cannot tell. The page is
+`benchmarks/tracing.md`.
 """
 
 import argparse
 import asyncio
-import random
+import dataclasses
 import statistics
 import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
+from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -47,8 +47,8 @@ WAYS: Final[Mapping[str, float | None]] = {
     "every request": 1.0,
 }
 LOADS: Final = (
-    Load(name="whole", title="8 tokens, not streamed", connections=16, stream=False, warm_s=0, window_s=60, tokens=8),
-    Load(name="burst", title="64 tokens, streamed", connections=16, stream=True, warm_s=0, window_s=60, min_events=3),
+    Load(name="whole", title="8 tokens, not streamed", connections=4, stream=False, warm_s=0, window_s=10, tokens=8),
+    Load(name="burst", title="64 tokens, streamed", connections=4, stream=True, warm_s=0, window_s=10, min_events=3),
 )
 
 
@@ -57,9 +57,12 @@ class Figures:
     """Processor time in microseconds per request, one of each round, by load, way and part."""
 
     taken: dict[tuple[str, str, str], list[float]] = field(default_factory=dict)
+    requests: dict[str, list[int]] = field(default_factory=dict)
+    """Of each window, by load."""
 
-    def add(self, load: str, way: str, spent_us: Mapping[str, float]) -> None:
+    def add(self, load: str, way: str, spent_us: Mapping[str, float], requests: int) -> None:
         """Keep one window; the sum of the parts is `all`."""
+        self.requests.setdefault(load, []).append(requests)
         for part, value in {**spent_us, "all": sum(spent_us.values())}.items():
             self.taken.setdefault((load, way, part), []).append(value)
 
@@ -76,16 +79,16 @@ class Figures:
 def main() -> int:
     """Measure, print, and write unless it is only to be shown."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=9)
-    parser.add_argument("--requests", type=int, default=20_000, help="in each window")
+    parser.add_argument("--rounds", type=int, default=8)
+    parser.add_argument("--seconds", type=float, default=10.0, help="for which all are asked in each round")
     parser.add_argument("--show", action="store_true", help="write nothing")
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="llmos-tracing-") as directory, collecting() as collector:
         generator = Generator(build_generator(Path(directory)), Path(directory))
         with _platforms(Path(directory), collector) as platforms:
-            figures = _measure(generator, platforms, asked.rounds, asked.requests)
+            figures = _measure(generator, platforms, asked.rounds, asked.seconds)
             spans = len(collector.spans)
-    text = _page(figures, asked.rounds, asked.requests, spans)
+    text = _page(figures, asked.rounds, asked.seconds, spans)
     print(text)
     if not asked.show:
         RESULT.write_text(text, encoding="utf-8")
@@ -113,47 +116,47 @@ def _tracing(endpoint: str, ratio: float) -> dict[str, str]:
     return {"LLMOS_TRACING_ENDPOINT": endpoint, "LLMOS_TRACING_SAMPLE_RATIO": str(ratio)}
 
 
-def _measure(generator: Generator, platforms: Mapping[str, Platform], rounds: int, requests: int) -> Figures:
+def _measure(generator: Generator, platforms: Mapping[str, Platform], rounds: int, seconds: float) -> Figures:
     figures = Figures()
-    for load in LOADS:
-        for way in WAYS:
+    with ThreadPoolExecutor(len(WAYS)) as askers:
+        for kind in LOADS:
+            load = dataclasses.replace(kind, window_s=seconds)
             # What a process does once, such as its first connection to the collector, is not a request's.
-            _window(generator, platforms[way], load, requests)
-        time.sleep(_SENT_S)
-        visits: dict[str, _Visit] = {}
-        for number in range(rounds):
-            print(f"{load.name}: round {number + 1} of {rounds}", file=sys.stderr)
-            for way in random.Random(number).sample(list(WAYS), len(WAYS)):  # noqa: S311 - an order, not a secret
-                visit = _Visit(platforms[way])
-                if way in visits:
-                    figures.add(load.name, way, visits[way].spent_us(until=visit))
-                visit.requests = _window(generator, platforms[way], load, requests)
-                visits[way] = visit
-        time.sleep(_SENT_S)
-        for way, last in visits.items():
-            figures.add(load.name, way, last.spent_us(until=_Visit(platforms[way])))
+            _round(askers, generator, platforms, load)
+            for number in range(rounds):
+                print(f"{load.name}: round {number + 1} of {rounds}", file=sys.stderr)
+                for way, (spent_us, requests) in _round(askers, generator, platforms, load).items():
+                    figures.add(load.name, way, spent_us, requests)
     return figures
 
 
-class _Visit:
-    """What the parts of a path had spent when a visit began, and how many requests they were then asked."""
+def _round(
+    askers: Executor, generator: Generator, platforms: Mapping[str, Platform], load: Load
+) -> dict[str, tuple[dict[str, float], int]]:
+    """Ask all of them at once; microseconds of processor time per request by part, and the requests, of each way."""
+    before = {way: _spent_ns(platform) for way, platform in platforms.items()}
+    asking = {way: askers.submit(_ask, generator, platform, load) for way, platform in platforms.items()}
+    asked = {way: requests.result() for way, requests in asking.items()}
+    time.sleep(_SENT_S)
+    after = {way: _spent_ns(platform) for way, platform in platforms.items()}
+    return {
+        way: ({part: (after[way][part] - before[way][part]) / requests / 1_000 for part in PARTS}, requests)
+        for way, requests in asked.items()
+    }
 
-    def __init__(self, platform: Platform) -> None:
-        self.spent_ns = {part: _cpu_ns(platform.processes[part].pid) for part in PARTS}
-        self.requests = 0
 
-    def spent_us(self, *, until: "_Visit") -> dict[str, float]:
-        """Microseconds of processor time per request, by part."""
-        return {part: (until.spent_ns[part] - ns) / self.requests / 1_000 for part, ns in self.spent_ns.items()}
-
-
-def _window(generator: Generator, platform: Platform, load: Load, requests: int) -> int:
-    """Ask; how many requests were answered."""
+def _ask(generator: Generator, platform: Platform, load: Load) -> int:
+    """Ask for a while; how many requests were answered."""
     target = Target(platform.port, platform.model_name, {"Authorization": f"Bearer {platform.api_key}"}, {})
-    figures = generator.run(target, load, max_requests=requests)
+    own = dataclasses.replace(generator, scratch=generator.scratch / str(platform.port))
+    figures = own.run(target, load)
     assert figures.errors == 0, figures.first_error
-    assert figures.all_requests >= requests
     return figures.all_requests
+
+
+def _spent_ns(platform: Platform) -> dict[str, int]:
+    """Processor time of the parts of a path so far."""
+    return {part: _cpu_ns(platform.processes[part].pid) for part in PARTS}
 
 
 def _cpu_ns(pid: int) -> int:
@@ -168,24 +171,25 @@ def _verdict(figures: Figures) -> str:
     return "met" if worst <= AIM else f"**missed** ({worst:.3f})"
 
 
-def _page(figures: Figures, rounds: int, requests: int, spans: int) -> str:
+def _page(figures: Figures, rounds: int, seconds: float, spans: int) -> str:
     machine = describe_machine(private_network=False)
     lines = [
         "# What traces cost a request",
         "",
-        "    python -m benchmarks.tracing            # a quarter of an hour; wants an otherwise idle machine",
-        "    python -m benchmarks.tracing --show --rounds 1 --requests 300   # does it still run? Nothing is written",
+        "    python -m benchmarks.tracing            # some minutes; wants an otherwise idle machine",
+        "    python -m benchmarks.tracing --show --rounds 1 --seconds 1   # does it still run? Nothing is written",
         "",
         f"{machine.processor}, {machine.cores} cores, Python {machine.python}. Processor time in µs per request of",
-        f"gateway, scheduler and worker (fake engine): medians of {rounds} rounds of {requests} requests, which take",
-        f"about as long as spans wait before they are sent ({DELAY_MS // 1_000} s). Ratios are to none in the same",
-        "round, their median and their quartiles. The collector, in the measuring process, is not counted;",
-        f"it received {spans} spans. Aim: {AIM} at most at the default, which is {_verdict(figures)}.",
+        f"gateway, scheduler and worker (fake engine): medians of {rounds} rounds, in which all paths are asked at the",
+        f"same time for {seconds:g} s. Ratios are to no traces in the same round, their median and their quartiles.",
+        f"What sending costs, every {DELAY_MS // 1_000} s, weighs the more the fewer the requests. The collector is",
+        f"not counted; it received {spans} spans.",
+        f"Aim: {AIM} at most at the default, which is {_verdict(figures)}.",
     ]
     for load in LOADS:
         lines += [
             "",
-            f"## {load.title}",
+            f"## {load.title}, {statistics.median(figures.requests[load.name]) / seconds:.0f} requests/s for each path",
             "",
             "| traces of | gateway | scheduler | worker | together | ratio | quartiles |",
         ]
