@@ -6,7 +6,6 @@ The build is the service's own child process, as it runs in production; its peak
 import argparse
 import asyncio
 import os
-import platform
 import resource
 import tempfile
 import time
@@ -181,7 +180,7 @@ def _render(figures: list[Figure]) -> str:
         "    python -m benchmarks.datasets --sizes 10000,100000,1000000  # the long form",
         "    python -m benchmarks.datasets --show --sizes 2000            # does it still run? Nothing is written",
         "",
-        f"{where}; PostgreSQL on this machine; Python {platform.python_version()}.",
+        f"{where}; PostgreSQL on this machine; Python {machine.python}.",
         "Made-up interactions (12 words asked, 40 answered, one signal each, half of them in episodes, one in ten with",
         "an address to redact, 200 raters and 20 who flood), all steps on. A build is the service's own child process,",
         "from its start to its last report: reading, redaction, MinHash, quarantine, JSONL and Parquet. One run each;",

@@ -3,6 +3,7 @@
 import importlib.metadata
 import os
 import platform
+import sys
 import time
 from pathlib import Path
 from typing import Final
@@ -40,7 +41,7 @@ def _processor() -> str:
 def settle() -> None:
     """Wait until the disk has everything and the cores are idle: whoever is timed next pays for nobody before him.
 
-    A machine that is never idle is not waited for longer than a quarter of a minute.
+    A machine that is not idle within a quarter of a minute is told of and not waited for any longer.
     """
     os.sync()
     deadline_s = time.monotonic() + _PATIENCE_S
@@ -51,6 +52,7 @@ def settle() -> None:
         if now.idle_s - before.idle_s >= _QUIET * (now.total_s - before.total_s):
             return
         before = now
+    print(f"The machine was not idle within {_PATIENCE_S:g} s; what is timed next shares it.", file=sys.stderr)
 
 
 def package_versions() -> dict[str, str]:

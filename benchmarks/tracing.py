@@ -79,7 +79,7 @@ class Figures:
 def main() -> int:
     """Measure, print, and write unless it is only to be shown."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=8)
+    parser.add_argument("--rounds", type=int, default=6)
     parser.add_argument("--seconds", type=float, default=10.0, help="for which all are asked in each round")
     parser.add_argument("--show", action="store_true", help="write nothing")
     asked = parser.parse_args()

@@ -31,7 +31,7 @@ _DISK_BYTES: Final = 4 * _GIB
 _MEMORY_BYTES: Final = 4 * _GIB
 _PRIVATE_BITS: Final = 0o077
 _FASTER: Final = (
-    "One of a distribution answers about a seventh more on the same cores: remove .venv and name it once,"
+    "One of a distribution answers about an eighth more on the same cores: remove .venv and name it once,"
     " LLMOS_PYTHON=/usr/bin/python3.11 ./llmos"
 )
 

@@ -11,7 +11,7 @@ DATA: Final = "data"
 WORK: Final = "work"
 """What is only needed meanwhile."""
 ROW_IDS: Final = "row_ids.txt"
-"""In `WORK`: the interactions that are in it."""
+"""In `DATA`: the interactions that are in it, a line each."""
 
 
 class Order(msgspec.Struct, frozen=True, kw_only=True):
