@@ -17,6 +17,8 @@ ENTRY: Final = struct.Struct("<BI")
 ENTRY_BYTES: Final = ENTRY.size
 MAX_SEQ: Final = 0xFFFF_FFFF
 _MAX_PART: Final = 0xFF
+_BELOW_RETRY: Final = 0xFFFF
+_REFUSAL: Final = b'{"accepted":'
 
 _encode_meta = msgspec.json.Encoder().encode
 _decode_meta = msgspec.json.Decoder(FrameMeta).decode
@@ -119,9 +121,24 @@ def is_publish_ack(payload: bytes) -> bool:
     return payload[:1] == b"{"
 
 
+def is_refusal(payload: bytes) -> bool:
+    """Whether a message on a reply subject is a worker's `Handover`; a gateway gets none but refusals."""
+    return payload.startswith(_REFUSAL)
+
+
 def make_attempt(retry: int, delivery: int, dispatch: int) -> int:
     """Number one execution: the gateway's retry, JetStream's delivery, the scheduler's dispatch (each at most 255)."""
     return min(retry, _MAX_PART) << 16 | min(delivery, _MAX_PART) << 8 | min(dispatch, _MAX_PART)
+
+
+def direct_attempt(retry: int) -> int:
+    """Number the execution that a gateway orders itself: no delivery, no dispatch, so that no scheduler's is equal."""
+    return make_attempt(retry, 0, 0)
+
+
+def is_direct(attempt: int) -> bool:
+    """Whether a gateway ordered this execution itself, without a scheduler."""
+    return not attempt & _BELOW_RETRY
 
 
 def retry_of(attempt: int) -> int:

@@ -11,6 +11,9 @@ import msgspec
 
 ENVELOPE_HEADER: Final = "Llmos-Envelope"
 ATTEMPT_HEADER: Final = "Llmos-Attempt"
+DIRECT_RENEWAL_S: Final = 1.0
+DIRECT_LEASE_S: Final = 2.5
+"""How often a scheduler says to which workers gateways may turn, and how long that holds."""
 CONNECTION_NAME_PREFIX: Final = "inference."
 """A worker's connection to the bus is named this and its id, so that the server's news of its end can be understood."""
 
@@ -161,6 +164,17 @@ class WorkerLost(msgspec.Struct, frozen=True):
     reason: str
 
 
+class DirectWorkers(msgspec.Struct, frozen=True):
+    """Workers of a pool to which gateways may hand requests themselves, in the opinion of one scheduler.
+
+    It holds for `DIRECT_LEASE_S`. None are named while something waits: then the scheduler alone says whose turn it is.
+    """
+
+    scheduler: str
+    pool: str
+    workers: tuple[str, ...]
+
+
 class Cancel(msgspec.Struct, frozen=True, omit_defaults=True):
     """Calls a request off: every execution of it, or only `attempt`."""
 
@@ -170,7 +184,7 @@ class Cancel(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Handover(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A worker's answer to `run`."""
+    """A worker's answer to `run`; to a gateway, which is told of acceptance by a frame, only a refusal."""
 
     accepted: bool
     reason: str = ""

@@ -73,6 +73,8 @@ ALL_DEPLOYMENTS: Final = "$KV.deployments.>"
 """Each pool's `Deployment`, as it is put into the bucket."""
 
 ALL_EXPRESS: Final = "ctl.scheduler.*.submit"
+ALL_DIRECT: Final = "ctl.scheduler.*.direct"
+ALL_RUNS: Final = "ctl.inference.*.run"
 ALL_SCHEDULER_CALLS: Final = "ctl.scheduler.api.*"
 ALL_CORDONS: Final = "$KV.cordons.>"
 """Each `Cordon`, as it is put into the bucket."""
@@ -113,8 +115,13 @@ def express(pool: str) -> str:
     return f"ctl.scheduler.{pool}.submit"
 
 
+def direct(pool: str) -> str:
+    """Where the schedulers of `pool` say to which workers gateways may hand requests themselves."""
+    return f"ctl.scheduler.{pool}.direct"
+
+
 def run(worker: str) -> str:
-    """Where the scheduler hands a request to `worker`."""
+    """Where a request is handed to `worker`."""
     return f"ctl.inference.{worker}.run"
 
 

@@ -1,11 +1,18 @@
-"""The headers of a submitted request: said by a gateway, and by a scheduler that passes one on to the stream."""
+"""The headers of a request on its way to a worker: said by gateways and by schedulers."""
 
 from typing import Final
 
-from libs.contracts.inference import ENVELOPE_HEADER, Envelope
+from libs.contracts.inference import ATTEMPT_HEADER, ENVELOPE_HEADER, Envelope
 
 _EXPRESS: Final = f"NATS/1.0\r\n{ENVELOPE_HEADER}: %b\r\n\r\n".encode()
 _STORED: Final = f"NATS/1.0\r\n{ENVELOPE_HEADER}: %b\r\nNats-Msg-Id: %b:%d\r\n%b\r\n".encode()
+
+_RUN: Final = f"NATS/1.0\r\n{ENVELOPE_HEADER}: %b\r\n{ATTEMPT_HEADER}: %d\r\n\r\n".encode()
+
+
+def run_headers(envelope_json: bytes, attempt: int) -> bytes:
+    """For a worker that is to run it as this attempt."""
+    return _RUN % (envelope_json, attempt)
 
 
 def express_headers(envelope_json: bytes) -> bytes:

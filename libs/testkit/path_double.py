@@ -15,8 +15,10 @@ from libs.contracts.frames import Flag, encode, encode_meta, make_attempt
 from libs.contracts.inference import (
     ENVELOPE_HEADER,
     Cancel,
+    DirectWorkers,
     Envelope,
     FrameMeta,
+    Handover,
     Running,
     ServedModel,
     ServiceClass,
@@ -90,6 +92,11 @@ class Work:
     def fail(self, code: str, message: str = "no", param: str = "") -> None:
         """The answer ends badly."""
         self.send(Flag.ERROR | Flag.LAST, status=500, meta=FrameMeta(code=code, message=message, param=param))
+
+    def refuse(self, reason: str = "full") -> None:
+        """The worker does not take it."""
+        refusal = msgspec.json.encode(Handover(accepted=False, reason=reason))
+        self.double.worker_bus.publish(self.envelope.reply, refusal)
 
     def answer(self, body: bytes = b'{"ok":true}', *, version: str = VERSION, status: int = 200) -> None:
         """A whole answer, as a worker sends it for a request that is not streamed."""
@@ -172,6 +179,15 @@ class Double:
         lost = msgspec.json.encode(WorkerLost(worker, "killed"))
         self.scheduler_bus.publish(subjects.worker_lost("double"), lost)
 
+    def hear_runs(self, worker: str = "w1") -> None:
+        """Take what gateways hand to `worker` themselves."""
+        self.worker_bus.subscribe(subjects.run(worker), self._on_run)
+
+    def name_direct(self, *workers: str, scheduler: str = "double") -> None:
+        """Say, as a scheduler, to whom gateways may turn."""
+        named = msgspec.json.encode(DirectWorkers(scheduler, "default", workers))
+        self.scheduler_bus.publish(subjects.direct("default"), named)
+
     async def next(self) -> Work:
         """The next submitted request."""
         return await asyncio.wait_for(self.work.get(), 10)
@@ -192,11 +208,16 @@ class Double:
 
     def _on_work(self, pulled: PulledMessage) -> None:
         self.scheduler_bus.publish(pulled.ack_subject, b"+ACK")
-        headers = pulled.message.headers
-        raw = header_value(headers, ENVELOPE_HEADER.encode())
+        self._take(pulled.message, pulled.delivery)
+
+    def _on_run(self, message: Message) -> None:
+        self._take(message, 0)
+
+    def _take(self, message: Message, delivery: int) -> None:
+        raw = header_value(message.headers, ENVELOPE_HEADER.encode())
         assert raw is not None
         envelope = msgspec.json.decode(raw, type=Envelope)
-        work = Work(self, envelope, pulled.message.payload, headers, pulled.delivery)
+        work = Work(self, envelope, message.payload, message.headers, delivery)
         if self.on_work is not None:
             self.on_work(work)
         else:

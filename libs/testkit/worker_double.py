@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import msgspec
 
 from libs.contracts import subjects
-from libs.contracts.frames import Flag, Frame, decode, split
+from libs.contracts.frames import Flag, Frame, decode, direct_attempt, is_refusal, split
 from libs.contracts.inference import (
     ATTEMPT_HEADER,
     ENVELOPE_HEADER,
@@ -20,6 +20,7 @@ from libs.contracts.inference import (
     ServiceClass,
     WorkerBeat,
 )
+from libs.contracts.submission import run_headers
 from libs.kit import clock
 from libs.kit.bus import BusClient, Message, encode_headers
 from libs.testkit.nats_server import NatsServer
@@ -84,6 +85,8 @@ class Double:
         self.gateway = BusClient(server.options("gateway"))
         self.scheduler = BusClient(server.options("scheduler", inbox_prefix=subjects.scheduler_reply("s1", "handover")))  # type: ignore[arg-type]
         self.answers: dict[str, Answer] = {}
+        self.refusals: dict[str, Handover] = {}
+        """Of what was handed over without a scheduler."""
         self.released: list[Running] = []
         self.beats: list[WorkerBeat] = []
         self._beating: asyncio.Task[None] | None = None
@@ -129,6 +132,11 @@ class Double:
         reply = await self.scheduler.request(subjects.run(worker), body, headers=headers, timeout_s=5)
         return msgspec.json.decode(reply.payload, type=Handover)
 
+    def hand_over_directly(self, worker: str, env: Envelope, body: bytes) -> None:
+        """What a gateway does with one request while nothing waits."""
+        headers = run_headers(_encode(env), direct_attempt(env.retry))
+        self.gateway.publish(subjects.run(worker), body, reply=env.reply, headers=headers)
+
     async def run(self, worker: str, env: Envelope, body: bytes, attempt: int = 1, timeout_s: float = 10) -> Answer:
         """Hand over and wait for the last frame."""
         assert (await self.hand_over(worker, env, body, attempt)).accepted
@@ -157,6 +165,9 @@ class Double:
 
     def _on_frame(self, message: Message) -> None:
         request_id = message.subject.split(".")[3]
+        if is_refusal(message.payload):
+            self.refusals[request_id] = msgspec.json.decode(message.payload, type=Handover)
+            return
         if request_id != subjects.SEVERAL:
             self.answers.setdefault(request_id, Answer()).frames.append(decode(message.payload))
             return

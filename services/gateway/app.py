@@ -27,6 +27,7 @@ from libs.kit.telemetry import tracing
 from libs.kit.trainer_client import BusTrainer
 from services.gateway import asgi_spans, metrics, public
 from services.gateway.admin import build_admin, render_service_error
+from services.gateway.direct import Direct
 from services.gateway.door import Door, has_key_in_query, key_in_url
 from services.gateway.endpoint import Endpoint
 from services.gateway.fleet import Fleet
@@ -72,6 +73,7 @@ class Gateway:
             self.bus,
             self.instance,
             self.metrics,
+            Direct(self.fleet),
             queue_timeout_s=settings.queue_timeout_s,
             max_retries=settings.max_retries,
         )

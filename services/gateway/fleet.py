@@ -14,6 +14,7 @@ log = structlog.get_logger(__name__)
 FORGET_AFTER_S: Final = 3_600.0
 """A worker that has been gone this long no longer makes its models known."""
 NO_WORKER_RETRY_S: Final = 5.0
+_NOWHERE: Final[dict[str, "Place"]] = {}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,6 +28,16 @@ class Target:
     ready_workers: int
     details: ServedModel
     known_since_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """One ready worker, as a model that it serves sees it."""
+
+    capacity: int
+    """Executions that it takes at the same time."""
+    resident: bool
+    """Whether it holds the model as an adapter."""
 
 
 @dataclass(slots=True)
@@ -43,6 +54,7 @@ class Fleet:
     preferred_pool: str = "default"
     _workers: dict[str, _Worker] = field(default_factory=dict)
     _targets: dict[str, Target] = field(default_factory=dict)
+    _places: dict[str, dict[str, Place]] = field(default_factory=dict)
 
     @property
     def has_ready_worker(self) -> bool:
@@ -71,6 +83,10 @@ class Fleet:
             raise ServiceError("unsupported_route", f"The model `{model}` cannot answer {route}.", param="model")
         return target
 
+    def places(self, model: str) -> dict[str, Place]:
+        """The ready workers that serve `model`, by id."""
+        return self._places.get(model, _NOWHERE)
+
     def ready(self, model: str, route: str) -> Target | None:
         """Where a request for `model` goes if a ready worker can answer it there; else None."""
         target = self._targets.get(model)
@@ -88,7 +104,12 @@ class Fleet:
             self._drop_predecessors(beat)
             self._rebuild()
             return
-        changed = known.alive != alive or known.beat.state != beat.state or known.beat.models != beat.models
+        before = known.beat
+        changed = known.alive != alive or (before.state, before.capacity, before.models) != (
+            beat.state,
+            beat.capacity,
+            beat.models,
+        )
         known.beat, known.heard_s, known.alive = beat, now_s, alive
         if changed:
             self._rebuild()
@@ -136,6 +157,10 @@ class Fleet:
             for model in known.beat.models:
                 offers.setdefault(model.name, []).append((known.beat, model, ready))
         self._targets = {name: self._choose(name, offered) for name, offered in offers.items()}
+        self._places = {
+            name: {beat.worker: Place(beat.capacity, model.adapter) for beat, model, ready in offered if ready}
+            for name, offered in offers.items()
+        }
 
     def _choose(self, name: str, offered: list[tuple[WorkerBeat, ServedModel, bool]]) -> Target:
         """The pool with a ready worker, preferring the configured one; routes of its ready workers, else of all."""

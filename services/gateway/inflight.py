@@ -53,6 +53,7 @@ class InFlight:
         "client_gone",
         "content_type",
         "deaths",
+        "direct_worker",
         "ended",
         "envelope",
         "error",
@@ -84,6 +85,8 @@ class InFlight:
         self.client_gone = False
         self.deaths = 0
         """Workers that died while they answered it."""
+        self.direct_worker = ""
+        """Whom this gateway gave it without a scheduler; counted there until it is submitted otherwise or over."""
         self.ended = False
         self.error: ServiceError | None = None
         self.usage: Usage | None = None

@@ -29,7 +29,12 @@ _FIRST_TOKEN: Final = histogram(_PREFIX + "first_token_seconds", "The same of st
 _TOKEN: Final = histogram(_PREFIX + "token_seconds", "Mean time between a stream's tokens after the first.", "route")
 _QUEUE: Final = histogram(_PREFIX + "queue_seconds", "Submission to acceptance.", "route")
 _TOTAL: Final = histogram(_PREFIX + "request_seconds", "Arrival to end.", "route")
-_HOT: Final = (_REQUESTS, _ERRORS, _SENT, _TOKENS, _FIRST_BYTE, _FIRST_TOKEN, _TOKEN, _QUEUE, _TOTAL)
+_SUBMISSIONS: Final = counter(
+    _PREFIX + "submissions",
+    "Requests put on the bus: `direct` to a worker, `express` to a scheduler, `stored` into the stream.",
+    "way",
+)
+_HOT: Final = (_SUBMISSIONS, _REQUESTS, _ERRORS, _SENT, _TOKENS, _FIRST_BYTE, _FIRST_TOKEN, _TOKEN, _QUEUE, _TOTAL)
 
 _RETRIES: Final = counter(_PREFIX + "retries", "Requests submitted again.")
 _FOREIGN: Final = counter(_PREFIX + "foreign_frames", "Frames of executions that do not answer.")
@@ -88,6 +93,7 @@ class Metrics(Collector):
         self.registry = CollectorRegistry()
         self._routes: dict[str, _RouteNumbers] = {}
         self._errors: dict[str, int] = {}
+        self.submissions = {"direct": 0, "express": 0, "stored": 0}
         ProcessCollector(registry=self.registry)
         self.registry.register(self)
         self.registry.register(Joined(PLUMBING))
@@ -155,7 +161,10 @@ class Metrics(Collector):
             tokens.add_metric((route, "completion"), numbers.completion_tokens)
         for code, count in self._errors.items():
             errors.add_metric((code,), count)
-        yield from (requests, sent, tokens, errors)
+        submissions = _SUBMISSIONS.counts()
+        for way, count in self.submissions.items():
+            submissions.add_metric((way,), count)
+        yield from (submissions, requests, sent, tokens, errors)
 
     def _counter(self, measure: Measure) -> Counter:
         return measure.counter(self.registry)

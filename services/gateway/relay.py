@@ -6,14 +6,24 @@ import msgspec
 import structlog
 
 from libs.contracts import subjects
-from libs.contracts.frames import Flag, Frame, FrameError, decode, is_publish_ack, split
+from libs.contracts.frames import (
+    Flag,
+    Frame,
+    FrameError,
+    decode,
+    direct_attempt,
+    is_publish_ack,
+    is_refusal,
+    split,
+)
 from libs.contracts.inference import Cancel
-from libs.contracts.submission import express_headers, stored_headers
+from libs.contracts.submission import express_headers, run_headers, stored_headers
 from libs.kit import clock
 from libs.kit.bus import BusClient, BusError, Message
 from libs.kit.errors import ServiceError
 from services.gateway import spans
 from services.gateway.acks import StoreError, stored_as
+from services.gateway.direct import Direct
 from services.gateway.inflight import UNPINNED, InFlight, Verdict
 from services.gateway.metrics import Metrics
 
@@ -32,9 +42,17 @@ class Relay:
     """Owns every request in flight of this process, by request id and by the worker that answers it."""
 
     def __init__(
-        self, bus: BusClient, instance: str, metrics: Metrics, *, queue_timeout_s: float, max_retries: int
+        self,
+        bus: BusClient,
+        instance: str,
+        metrics: Metrics,
+        direct: Direct,
+        *,
+        queue_timeout_s: float,
+        max_retries: int,
     ) -> None:
         """Prepare; nothing is heard before `start`."""
+        self.direct: Final = direct
         self._bus = bus
         self._instance = instance
         self._metrics = metrics
@@ -67,11 +85,16 @@ class Relay:
         """
         if not self._bus.connected:
             raise bus_unavailable()
-        self._requests[inflight.envelope.request_id] = inflight
+        envelope = inflight.envelope
+        self._requests[envelope.request_id] = inflight
+        worker = self.direct.choose(envelope.pool, envelope.model)
         try:
-            self._publish_express(inflight)
+            if worker:
+                self._publish_direct(inflight, worker)
+            else:
+                self._publish_express(inflight)
         except BusError as error:
-            del self._requests[inflight.envelope.request_id]
+            del self._requests[envelope.request_id]
             raise bus_unavailable() from error
 
     def forget(self, inflight: InFlight) -> None:
@@ -79,6 +102,7 @@ class Relay:
         request_id = inflight.envelope.request_id
         if self._requests.pop(request_id, None) is None:
             return
+        self._leave_direct(inflight, in_vain=False)
         self._disown(inflight)
         if not inflight.ended:
             self.call_off(request_id, None)
@@ -129,6 +153,7 @@ class Relay:
     def store(self, inflight: InFlight) -> None:
         """Put a request into the stream whose way past it did not lead to a worker; a repeat does no harm."""
         inflight.express = False
+        self._leave_direct(inflight, in_vain=True)
         try:
             self._publish_stored(inflight)
         except BusError:
@@ -155,18 +180,44 @@ class Relay:
         )
         self.store(inflight)
 
+    def _publish_direct(self, inflight: InFlight, worker: str) -> None:
+        """Past the scheduler, to a worker that accepts or refuses; see `_turn_back` for the rest."""
+        envelope = inflight.envelope
+        headers = run_headers(_encode(envelope), direct_attempt(envelope.retry))
+        self._bus.publish(subjects.run(worker), inflight.body, reply=envelope.reply, headers=headers)
+        inflight.express = True
+        inflight.direct_worker = worker
+        self.direct.take(worker)
+        self._metrics.submissions["direct"] += 1
+
+    def _turn_back(self, inflight: InFlight) -> None:
+        """The worker that was chosen here has no room, or is not there: the scheduler knows better."""
+        self._leave_direct(inflight, in_vain=True)
+        try:
+            self._publish_express(inflight)
+        except BusError:
+            inflight.fail(bus_unavailable())
+
+    def _leave_direct(self, inflight: InFlight, *, in_vain: bool) -> None:
+        """It does not run any more where it was sent directly, or was sent there in vain."""
+        if inflight.direct_worker:
+            self.direct.give_back(inflight.direct_worker, in_vain=in_vain)
+            inflight.direct_worker = ""
+
     def _publish_express(self, inflight: InFlight) -> None:
         """Past the stream, to a scheduler that hands over at once or stores it itself; see `store` for the rest."""
         envelope = inflight.envelope
         inflight.express = True
         headers = express_headers(_encode(envelope))
         self._bus.publish(subjects.express(envelope.pool), inflight.body, reply=envelope.reply, headers=headers)
+        self._metrics.submissions["express"] += 1
 
     def _publish_stored(self, inflight: InFlight) -> None:
         envelope = inflight.envelope
         headers = stored_headers(_encode(envelope), envelope)
         subject = subjects.submit(envelope.pool, envelope.service_class)
         self._bus.publish(subject, inflight.body, reply=envelope.reply, headers=headers)
+        self._metrics.submissions["stored"] += 1
 
     def _on_reply(self, message: Message) -> None:
         """Everything that concerns requests of this process arrives here."""
@@ -179,7 +230,10 @@ class Relay:
             inflight = self._requests.get(request_id)
             if inflight is None:
                 return
-            if not payload and inflight.express:
+            if inflight.direct_worker or is_refusal(payload):
+                if inflight.direct_worker and inflight.attempt == UNPINNED and not inflight.ended:
+                    self._turn_back(inflight)
+            elif not payload and inflight.express:
                 # No scheduler listens; the next one finds it in the stream.
                 self.store(inflight)
             else:

@@ -5,6 +5,7 @@ Strangers have none: a collector must not be filled by whoever finds the port.
 
 from typing import Final
 
+from libs.contracts.frames import is_direct
 from libs.kit import clock
 from libs.kit.telemetry import attributes as names
 from libs.kit.telemetry import tracing
@@ -78,6 +79,8 @@ def _of_the_work(inflight: InFlight) -> dict[str, Value]:
         names.RETRIES: envelope.retry,
         names.QUEUE_MS: inflight.queue_ms,
     }
+    if inflight.attempt != UNPINNED:
+        said[names.DIRECT] = is_direct(inflight.attempt)
     if envelope.max_tokens:
         said[names.REQUEST_MAX_TOKENS] = envelope.max_tokens
     if usage is not None:

@@ -7,7 +7,7 @@ import msgspec
 import structlog
 
 from libs.contracts import subjects
-from libs.contracts.inference import GatewayBeat, WorkerBeat, WorkerLost, WorkerState
+from libs.contracts.inference import DirectWorkers, GatewayBeat, WorkerBeat, WorkerLost, WorkerState
 from libs.kit import clock
 from libs.kit.bus import BusClient, BusError, Message
 from libs.kit.errors import ServiceError
@@ -23,9 +23,11 @@ QUEUE_RETRY_S: Final = 2.0
 _MISSING_BEATS: Final = 2
 _LATE_S: Final = 1.0
 _EXPRESS_TIMEOUT_MS: Final = 1_000
-"""A scheduler that has neither handed a request over nor stored it by then is taken for dead."""
+"""A scheduler that has neither handed a request over nor stored it by then is taken for dead; so is a worker that was
+given it directly and has not accepted it."""
 
 _decode_beat = msgspec.json.Decoder(WorkerBeat).decode
+_decode_direct = msgspec.json.Decoder(DirectWorkers).decode
 _decode_lost = msgspec.json.Decoder(WorkerLost).decode
 
 
@@ -51,6 +53,7 @@ class Watch:
         """Listen and begin to walk."""
         self._bus.subscribe(subjects.ALL_BEATS, self._on_beat)
         self._bus.subscribe(subjects.ALL_WORKERS_LOST, self._on_worker_lost)
+        self._bus.subscribe(subjects.ALL_DIRECT, self._on_direct)
         self._task = asyncio.create_task(self._run(), name="gateway-watch")
 
     async def stop(self) -> None:
@@ -65,6 +68,7 @@ class Watch:
         if not connected:
             if self._task is not None and not self._task.done():
                 log.warning("bus lost", requests=len(self._relay))
+            self._relay.direct.clear()
             return
         self._fleet.excuse()
         self._say(subjects.REPORT, b"")
@@ -108,6 +112,14 @@ class Watch:
             log.error("not a worker_lost", subject=message.subject, error=str(error))
             return
         self._lose_worker(lost.worker, lost.reason)
+
+    def _on_direct(self, message: Message) -> None:
+        try:
+            named = _decode_direct(message.payload)
+        except msgspec.DecodeError as error:
+            log.error("not a list of workers", subject=message.subject, error=str(error))
+            return
+        self._relay.direct.hear(named)
 
     def _lose_worker(self, worker: str, why: str) -> None:
         self._fleet.lose(worker)

@@ -27,7 +27,10 @@ class Acceptances:
         self._accepted: list[tuple[Execution | None, str]] = []
 
     def add(self, execution: Execution, meta: FrameMeta, reply: str) -> None:
-        """Say at the end of this tick that `execution` is accepted, in answer to `reply`, and start it."""
+        """Say at the end of this tick that `execution` is accepted, in answer to `reply`, and start it.
+
+        Without a `reply` only its gateway is told.
+        """
         execution.accept(self._bundler, meta)
         self._remember(execution, reply)
 
@@ -45,7 +48,7 @@ class Acceptances:
         lost = self._bundler.send()
         for sender in lost:
             sender.lose()
-        self._answer([reply for execution, reply in accepted if execution is None or execution not in lost])
+        self._answer([reply for execution, reply in accepted if reply and (execution is None or execution not in lost)])
         # What kills this process must be known to be here before it begins.
         self._bus.write_now()
         for execution, _ in accepted:

@@ -92,6 +92,8 @@ class Execution:
         self._failed = False
         self._error_body: list[bytes] = []
         self._marked = False
+        self.is_counted = True
+        """Whether a scheduler may know of it and must hear of its end: not of one that only a gateway has ordered."""
 
     def accept(self, bundler: Bundler, meta: FrameMeta) -> None:
         """Tell the gateway that the request is taken."""
@@ -293,7 +295,8 @@ class Execution:
         self.outcome = outcome
         if self._timer is not None:
             self._timer.cancel()
-        self._outbox.release(self.running)
+        if self.is_counted:
+            self._outbox.release(self.running)
         if self._span is not None:
             usage = self._request.usage if self._request is not None else None
             spans.end(self._span, outcome, usage, first_chunk_s=self._first_chunk_s, code=self._code)

@@ -7,6 +7,7 @@ import msgspec
 import structlog
 
 from libs.contracts import subjects
+from libs.contracts.frames import is_direct
 from libs.contracts.inference import (
     ATTEMPT_HEADER,
     ENVELOPE_HEADER,
@@ -133,12 +134,14 @@ class Worker:
         twin = self._table.twin(envelope.request_id, attempt)
         if twin is not None:
             # The answer to the first hand-over was lost on its way; running it again would do the work twice.
-            self._acceptances.repeat(message.reply)
+            self._acceptances.repeat("" if is_direct(attempt) else message.reply)
             if twin.running.attempt != attempt:
                 self._outbox.release(Running(envelope.request_id, attempt))
             return
         refusal = self._refusal(envelope)
         if refusal:
+            if refusal == "full":
+                self._count_all()
             self._answer(message, Handover(accepted=False, reason=refusal))
             return
         self._take(envelope, attempt, message)
@@ -165,15 +168,22 @@ class Worker:
         if pinned != envelope.model:
             envelope = msgspec.structs.replace(envelope, model=pinned)
         execution = Execution(self._surroundings, envelope, attempt, message.payload, span)
+        direct = is_direct(attempt)
+        execution.is_counted = not direct
         meta = FrameMeta(
             worker=self._identity.id,
             worker_name=self._identity.name,
             model_version=version,
             queue_ms=max(0, clock.unix_ms() - envelope.submitted_ms),
         )
-        self._acceptances.add(execution, meta, message.reply)
+        self._acceptances.add(execution, meta, "" if direct else message.reply)
         self._table.add(execution)
         self._idle.clear()
+
+    def _count_all(self) -> None:
+        """Schedulers get to know of all that runs here, so that each end is room that they may wait for."""
+        for execution in self._table:
+            execution.is_counted = True
 
     def _answer(self, message: Message, handover: Handover) -> None:
         if message.reply:
@@ -209,6 +219,7 @@ class Worker:
             return
         # Whoever reads that an execution runs no longer must have had its last frame.
         self._outbox.flush()
+        self._count_all()
         self._sequence += 1
         beat = WorkerBeat(
             worker=self._identity.id,

@@ -120,6 +120,7 @@ class Scheduler:
             accept_timeout_s=settings.accept_timeout_s,
             beat_timeout_s=settings.beat_timeout_s,
             grace_s=settings.grace_s,
+            direct=settings.direct,
             max_doubtful=settings.max_doubtful,
         )
         return Dispatcher(pool, voice, Ledger(voice, stats, self._called_off), limits, stats)

@@ -9,6 +9,7 @@ from libs.contracts.frames import make_attempt
 from libs.contracts.inference import Envelope, Handover, Released, WorkerBeat, WorkerState
 from libs.kit import clock
 from libs.kit.bus import Message, PulledMessage
+from services.scheduler.direct import Direct
 from services.scheduler.domain.held import Held
 from services.scheduler.domain.offers import Offer
 from services.scheduler.errors import SubmissionError
@@ -40,6 +41,8 @@ class Dispatcher:
         self.ledger = ledger
         self.matcher = Matcher(voice, ledger, limits, stats)
         self.queue, self.registry, self.offers = self.matcher.queue, self.matcher.registry, self.matcher.offers
+        self._direct = Direct(pool, self.matcher, voice, enabled=limits.direct)
+        self.matcher.on_wait = self._direct.close
         self._voice = voice
         self._grace_s = limits.grace_s
         self._beat_timeout_s = limits.beat_timeout_s
@@ -238,6 +241,7 @@ class Dispatcher:
             if worker.suspected_s is not None and proven_s >= worker.suspected_s + self._grace_s:
                 self.lose(worker.id, "silent" if worker.last_beat_s + self._beat_timeout_s < now_s else "disconnected")
         self.matcher.pump()
+        self._direct.look(now_s)
         return bool(suspects) or self.offers.any_past(now_s)
 
     def pause(self) -> None:
@@ -255,6 +259,8 @@ class Dispatcher:
         self.registry.forgive(now_s)
         self.offers.restart(now_s)
         self.extend_leases()
+        # What is stored has not been seen yet.
+        self._direct.close()
         self.matcher.open = not self.matcher.stopping
         self.matcher.pump()
 

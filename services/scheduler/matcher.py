@@ -1,5 +1,7 @@
 """Brings waiting requests and workers with room together."""
 
+from collections.abc import Callable
+
 from libs.kit import clock
 from libs.kit.bus import BusOverloadedError, BusPayloadError
 from services.scheduler.domain.held import Held
@@ -22,6 +24,8 @@ class Matcher:
         self.open = False
         """Whether offers are made: not while the bus is away, nor during shutdown."""
         self.stopping = False
+        self.on_wait: Callable[[], None] = _nothing
+        """Called whenever a request has to wait."""
         self._voice = voice
         self._ledger = ledger
         self._max_doubtful = limits.max_doubtful
@@ -96,6 +100,7 @@ class Matcher:
 
     def _wait(self, held: Held) -> None:
         """Let it wait where nothing can lose it: in the stream, and here only what is leased from there."""
+        self.on_wait()
         if held.express:
             self._ledger.given_back(held)
         else:
@@ -126,3 +131,7 @@ class Matcher:
 
     def _time_out(self, held: Held) -> None:
         self._ledger.failed(held, "queue_timeout", "No worker was free in time; try again later.")
+
+
+def _nothing() -> None:
+    """Nobody wants to know."""

@@ -28,5 +28,7 @@ class Settings(ServiceSettings):
     """How long a worker suspected to be dead may take to show that it lives."""
     lease_s: float = Field(default=SUBMIT_ACK_WAIT_S, gt=0)
     """JetStream's patience with what is held; it is renewed three times as often."""
+    direct: bool = True
+    """Whether gateways may hand requests to workers themselves while nothing waits."""
     max_doubtful: int = Field(default=5, ge=1, le=200)
     """Executions of one request that may have started unseen before it is given up."""

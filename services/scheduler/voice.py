@@ -8,8 +8,8 @@ import structlog
 from libs.contracts import frames, subjects
 from libs.contracts.errors import spec_of
 from libs.contracts.frames import Flag
-from libs.contracts.inference import ATTEMPT_HEADER, ENVELOPE_HEADER, Cancel, FrameMeta, WorkerLost
-from libs.contracts.submission import stored_headers
+from libs.contracts.inference import Cancel, DirectWorkers, FrameMeta, WorkerLost
+from libs.contracts.submission import run_headers, stored_headers
 from libs.kit.bus import BusClient, BusOverloadedError, BusPayloadError
 from services.scheduler import spans
 from services.scheduler.domain.held import Held
@@ -18,7 +18,6 @@ from services.scheduler.stats import Stats
 
 log = structlog.get_logger(__name__)
 
-_RUN_HEADERS: Final = f"NATS/1.0\r\n{ENVELOPE_HEADER}: %b\r\n{ATTEMPT_HEADER}: %d\r\n\r\n".encode()
 _ACK: Final = b"+ACK"
 _NAK: Final = b"-NAK"
 _MORE_TIME: Final = b"+WPI"
@@ -55,7 +54,7 @@ class Voice:
             subjects.run(offer.worker.id),
             held.body,
             reply=subjects.scheduler_reply(self._instance, self._token_prefix + offer.token),
-            headers=_RUN_HEADERS % (envelope, attempt),
+            headers=run_headers(envelope, attempt),
         )
         if span is not None:
             spans.end(span, offer)
@@ -101,6 +100,10 @@ class Voice:
     def announce_loss(self, worker_id: str, reason: str) -> None:
         """Tell the gateways that a worker is dead."""
         self._say(subjects.worker_lost(self._instance), _encode(WorkerLost(worker_id, reason)))
+
+    def name_direct(self, pool: str, workers: tuple[str, ...]) -> None:
+        """Tell the gateways to which workers of a pool they may hand requests themselves."""
+        self._say(subjects.direct(pool), _encode(DirectWorkers(self._instance, pool, workers)))
 
     def _say(self, subject: str, payload: bytes, *, reply: str = "", headers: bytes = b"") -> bool:
         try:

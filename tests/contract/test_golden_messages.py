@@ -10,6 +10,7 @@ import pytest
 from libs.contracts import frames
 from libs.contracts.inference import (
     Cancel,
+    DirectWorkers,
     Envelope,
     FrameMeta,
     GatewayBeat,
@@ -84,6 +85,7 @@ SAMPLES: Final[dict[str, msgspec.Struct]] = {
     ),
     "Released": Released("w1", (Running("r1", 65_536),)),
     "GatewayBeat": GatewayBeat("g1"),
+    "DirectWorkers": DirectWorkers("s1", "default", ("w1", "w2")),
     "WorkerLost": WorkerLost("w1", "disconnected"),
     "Cancel": Cancel(attempt=65_536),
     "CancelByOperator": Cancel(by_operator=True),

@@ -72,6 +72,8 @@ async def watched(tmp_path_factory: pytest.TempPathFactory, postgres_server: Pos
     database = await postgres_server.create_database()
     ports = {name: free_port() for name in PAGES}
     environment = {f"{name.upper()}_METRICS_PORT": str(port) for name, port in ports.items()}
+    # The scheduler counts what goes by it.
+    environment["SCHEDULER_DIRECT"] = "false"
     ground = FeedbackGround(nats, postgres_server, database, directory)
     with Platform(directory / "path", nats, environment=environment) as platform:
         headers = {"authorization": f"Bearer {platform.api_key}"}

@@ -105,7 +105,9 @@ async def traced_scene(
     feedback = FeedbackGround(nats, postgres, databases[0], directory)
     registry = RegistryGround(nats, postgres, objects, databases[1], objects.settings("traced"), directory)
     with collecting() as collector:
-        environment = {**tracing(collector.url), "GATEWAY_ADMIN_KEYS_FILE": str(admins)}
+        # Every request goes by the scheduler, whose part is to be seen; `test_direct.py` has those that do not.
+        scheduled = {"SCHEDULER_DIRECT": "false"}
+        environment = {**tracing(collector.url), **scheduled, "GATEWAY_ADMIN_KEYS_FILE": str(admins)}
         with Platform(directory / "path", nats, environment=environment) as platform:
             told = {"tracing__endpoint": collector.url}
             headers = {"authorization": f"Bearer {platform.api_key}"}

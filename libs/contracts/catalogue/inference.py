@@ -42,8 +42,14 @@ INFERENCE: Final = Chapter(
             subject=subjects.run("<worker>"),
             message=None,
             payload="the client's body; headers `Llmos-Envelope`: Envelope, `Llmos-Attempt`: number",
-            said_by=("scheduler",),
+            said_by=("gateway", "scheduler"),
             heard_by=("inference",),
+        ),
+        Entry(
+            subject=subjects.direct("<pool>"),
+            message=inference.DirectWorkers,
+            said_by=("scheduler",),
+            heard_by=("gateway",),
         ),
         Entry(
             subject=subjects.scheduler_reply("<instance>", "<token>"),
@@ -54,7 +60,7 @@ INFERENCE: Final = Chapter(
         Entry(
             subject=subjects.gateway_reply("<instance>", "<request>"),
             message=None,
-            payload="a frame (libs.contracts.frames); JetStream's publish acknowledgement",
+            payload="a frame (libs.contracts.frames); JetStream's acknowledgement; a worker's refusal (Handover)",
             said_by=("inference", "scheduler"),
             heard_by=("gateway",),
         ),
@@ -122,6 +128,7 @@ INFERENCE: Final = Chapter(
         inference.FrameMeta,
         inference.Usage,
         inference.Handover,
+        inference.DirectWorkers,
         inference.WorkerBeat,
         inference.ServedModel,
         inference.Running,

@@ -92,7 +92,7 @@ class Queues:
             raise _unknown(request_id)
         held = any(request_id in dispatcher.ledger for dispatcher in self._dispatchers)
         waiting = None if held else await self._find(request_id)
-        worker = "" if held or waiting else self._worker_of(request_id)
+        worker = "" if held or waiting else await self._running_at(request_id)
         if not (held or waiting or worker):
             raise _unknown(request_id)
         # Whoever holds it, or works on it, hears this; also another scheduler.
@@ -136,6 +136,20 @@ class Queues:
         """End it towards its gateway and forget it: no scheduler that hears it has it, so nobody else would."""
         self._dispatchers[0].end_stored(waiting.envelope, *CANCELLED_BY_OPERATOR)
         await self._stored.forget(waiting.place)
+
+    async def _running_at(self, request_id: str) -> str:
+        """The worker that runs it; all are asked if none has named it, for only beats tell of what gateways hand over."""
+        worker = self._worker_of(request_id)
+        if worker or not self._bus.connected:
+            return worker
+        asked_s = clock.monotonic_s()
+        self._bus.publish(subjects.REPORT)
+        while not worker and any(heard.at_s < asked_s for heard in self._directory.all()):
+            if clock.monotonic_s() - asked_s > _PATIENCE_S:
+                break
+            await asyncio.sleep(_LOOK_S)
+            worker = self._worker_of(request_id)
+        return worker or self._worker_of(request_id)
 
     def _worker_of(self, request_id: str) -> str:
         for dispatcher in self._dispatchers:

@@ -93,8 +93,8 @@ async def test_an_answer_above_the_message_limit_is_cut_into_frames(rig: Rig) ->
 
 async def test_the_end_releases_the_credit_after_the_last_frame(rig: Rig) -> None:
     env = envelope()
-    await rig.double.run(rig.worker, env, chat(), attempt=65_536)
-    await until(lambda: Running(env.request_id, 65_536) in rig.double.released)
+    await rig.double.run(rig.worker, env, chat(), attempt=65_537)
+    await until(lambda: Running(env.request_id, 65_537) in rig.double.released)
 
 
 @pytest.mark.parametrize(

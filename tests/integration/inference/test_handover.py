@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from libs.contracts import subjects
-from libs.contracts.frames import Flag, make_attempt
+from libs.contracts.frames import Flag, direct_attempt, make_attempt
 from libs.contracts.inference import ATTEMPT_HEADER, ENVELOPE_HEADER, Handover, Running
 from libs.kit.bus import Message, encode_headers
 from libs.testkit.wait import until
@@ -131,3 +131,41 @@ async def test_offers_that_come_together_are_answered_together(rig: Rig) -> None
     assert answers[0].subject == subjects.scheduler_reply("s2", "0-0")
     assert msgspec.json.decode(answers[0].payload, type=Handover) == Handover(accepted=True, also=("0-1", "0-2"))
     assert len(bundles) == 1
+
+
+async def test_what_a_gateway_hands_over_is_accepted_by_a_frame_alone(rig: Rig) -> None:
+    env = envelope()
+    rig.double.hand_over_directly(rig.worker, env, chat())
+    answer = rig.double.answers.setdefault(env.request_id, Answer())
+    await until(lambda: answer.ended, what="the end")
+    assert {frame.attempt for frame in answer.frames} == {direct_attempt(0)}
+    assert answer.frames[0].flags == Flag.ACCEPTED
+    assert env.request_id not in rig.double.refusals
+
+
+async def test_its_end_is_told_to_schedulers_only_if_they_know_of_it(rig: Rig) -> None:
+    quick, slow = envelope(), envelope()
+    await rig.double.run(rig.worker, envelope(), chat())
+    rig.double.hand_over_directly(rig.worker, quick, chat())
+    rig.double.hand_over_directly(rig.worker, slow, chat(user="hang"))
+    rig.double.report()
+    named = Running(slow.request_id, direct_attempt(0))
+    await rig.double.beat_where(lambda beat: named in beat.running)
+    rig.double.cancel(slow.request_id)
+    await until(lambda: named in rig.double.released, what="the release of what a beat named")
+    beats = [beat for beat in rig.double.beats if any(run.request_id == quick.request_id for run in beat.running)]
+    assert bool(beats) == (Running(quick.request_id, direct_attempt(0)) in rig.double.released)
+
+
+async def test_a_full_worker_refuses_a_gateway_too_and_then_tells_of_every_end(rig: Rig) -> None:
+    running = [envelope() for _ in range(8)]
+    for env in running:
+        rig.double.hand_over_directly(rig.worker, env, chat(user="hang"))
+    too_many = envelope()
+    rig.double.hand_over_directly(rig.worker, too_many, chat())
+    await until(lambda: too_many.request_id in rig.double.refusals, what="the refusal")
+    assert rig.double.refusals[too_many.request_id] == Handover(accepted=False, reason="full")
+    for env in running:
+        rig.double.cancel(env.request_id)
+    ended = {Running(env.request_id, direct_attempt(0)) for env in running}
+    await until(lambda: ended <= set(rig.double.released), what="their releases")

@@ -14,6 +14,7 @@ from libs.contracts.inference import (
     CONNECTION_NAME_PREFIX,
     ENVELOPE_HEADER,
     Cancel,
+    DirectWorkers,
     Envelope,
     FrameMeta,
     Handover,
@@ -24,6 +25,7 @@ from libs.contracts.inference import (
     WorkerBeat,
     WorkerState,
 )
+from libs.contracts.submission import run_headers
 from libs.kit import clock
 from libs.kit.bus import BusClient, Message, encode_headers, header_value, status_of
 from libs.testkit.nats_server import NatsServer
@@ -126,7 +128,8 @@ class WorkerDouble:
         """As a worker does: first the gateway, then the scheduler."""
         meta = frames.encode_meta(FrameMeta(worker=self.id))
         self.bus.publish(run.envelope.reply, frames.encode(Flag.ACCEPTED, run.attempt, 0, meta=meta))
-        self.answer(run, Handover(accepted=True))
+        if not frames.is_direct(run.attempt):
+            self.answer(run, Handover(accepted=True))
         self.running[run.execution] = run
         if self.finishes_at_once:
             asyncio.get_running_loop().call_soon(self.finish, run.envelope.request_id)
@@ -198,6 +201,8 @@ class GatewayDouble:
         self.id = clock.new_instance_id("g")
         self.histories: defaultdict[str, History] = defaultdict(History)
         self.lost_workers: list[str] = []
+        self.named: list[tuple[str, ...]] = []
+        """To whom gateways may turn, as schedulers have said one after the other."""
         self.refused: list[str] = []
         self.repairs = repairs
         self._submitted: dict[str, tuple[Envelope, float]] = {}
@@ -209,6 +214,10 @@ class GatewayDouble:
         self.bus.subscribe(
             subjects.ALL_WORKERS_LOST,
             lambda message: self.lost_workers.append(msgspec.json.decode(message.payload)["worker"]),
+        )
+        self.bus.subscribe(
+            subjects.ALL_DIRECT,
+            lambda message: self.named.append(msgspec.json.decode(message.payload, type=DirectWorkers).workers),
         )
         if self.repairs:
             self.bus.subscribe(subjects.ALL_BEATS, self._on_beat)
@@ -226,9 +235,13 @@ class GatewayDouble:
         retry: int = 0,
         repeat: bool = False,
         express: bool = False,
+        direct: str = "",
         traceparent: str = "",
     ) -> str:
-        """Submit a request whose body is its id; `repeat` passes the check for duplicates, `express` the stream."""
+        """Submit a request whose body is its id.
+
+        `repeat` passes the check for duplicates, `express` the stream, `direct` the scheduler, to that worker.
+        """
         request_id = request_id or clock.new_request_id()
         now_ms = clock.unix_ms()
         envelope = Envelope(
@@ -245,7 +258,10 @@ class GatewayDouble:
             retry=retry,
             traceparent=traceparent,
         )
-        if express:
+        if direct:
+            headers = run_headers(encode(envelope), frames.direct_attempt(retry))
+            self.bus.publish(subjects.run(direct), request_id.encode(), reply=envelope.reply, headers=headers)
+        elif express:
             self.bus.publish(
                 subjects.express(pool),
                 request_id.encode(),

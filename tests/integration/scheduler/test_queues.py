@@ -224,6 +224,19 @@ async def test_a_purge_ends_what_a_killed_scheduler_held(nats: NatsServer) -> No
         assert [run.envelope.request_id for run in worker.seen] == [last]
 
 
+async def test_what_a_gateway_has_just_handed_over_itself_is_found_and_ended(nats: NatsServer) -> None:
+    async with stage(nats) as on:
+        worker = await on.worker("w1")
+        worker.finishes_at_once = False
+        dispatcher = await on.scheduler()
+        await on.known(dispatcher, worker)
+        request_id = on.gateway.submit(direct="w1")
+        await until(lambda: bool(worker.running))
+        assert await _cancel(on, request_id) == RequestCancelled(id=request_id, was="running", worker="w1")
+        await until(lambda: on.gateway.ended(request_id))
+        assert _told(on, request_id) == "cancelled_by_operator"
+
+
 async def test_what_is_not_there_is_refused_and_nonsense_harms_nobody(nats: NatsServer) -> None:
     async with stage(nats) as on:
         dispatcher = await on.scheduler()
