@@ -138,7 +138,7 @@ class Queues:
         await self._stored.forget(waiting.place)
 
     async def _running_at(self, request_id: str) -> str:
-        """The worker that runs it; all are asked if none has named it, for only beats tell of what gateways hand over."""
+        """The worker that runs it; all are asked if none has named it: of direct requests only beats tell."""
         worker = self._worker_of(request_id)
         if worker or not self._bus.connected:
             return worker
