@@ -40,7 +40,9 @@ class Direct:
             self._name(workers, now_s)
 
     def _calm_workers(self, now_s: float) -> tuple[str, ...]:
-        if not self._enabled or self._matcher.queue or now_s - self._waited_s < CALM_S:
+        if self._matcher.queue:
+            self._waited_s = now_s
+        if not self._enabled or now_s - self._waited_s < CALM_S:
             return ()
         known = self._matcher.registry.workers.values()
         return tuple(sorted(worker.id for worker in known if worker.open and worker.suspected_s is None))

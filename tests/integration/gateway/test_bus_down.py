@@ -169,3 +169,23 @@ async def test_the_gateway_starts_before_nats(tmp_path: Path) -> None:
         await until(lambda: front.gateway.bus.connected)
         assert (await front.http.get("/readyz")).json()["missing"] == ["worker"]
     server.stop()
+
+
+async def test_what_a_gateway_handed_over_itself_when_nats_died_is_submitted_to_the_stream(
+    private_nats: NatsServer, own_double: Double, own_front: Front
+) -> None:
+    direct = own_front.gateway.relay.direct
+    own_double.hear_runs("w1")
+    own_double.name_direct("w1")
+    await until(lambda: direct.choose("default", "helpdesk") == "w1", what="the name")
+    task = own_front.ask()
+    lost = await own_double.next()
+    assert lost.delivery == 0
+    private_nats.kill()
+    await until(lambda: not own_front.gateway.bus.connected)
+    assert direct.choose("default", "helpdesk") == "", "what was said before holds no more"
+    private_nats.start()
+    again = await own_double.next()
+    assert (again.envelope.request_id, again.delivery) == (lost.envelope.request_id, 1)
+    again.answer()
+    assert (await task).status_code == 200
