@@ -12,6 +12,8 @@ INSTRUCTIONS: Final = "instructions"
 _RESAMPLES: Final = 5_000
 _SEED: Final = 20261123
 _TAIL: Final = 0.025
+LEAST_STARTS: Final = 5
+"""Of fewer, what is drawn again is too often the same for an interval to mean anything."""
 
 
 @dataclass(frozen=True)
@@ -30,11 +32,14 @@ class Window:
 
 @dataclass(frozen=True)
 class Spread:
-    """A median, the middle half of what it is of, and 95 % of the medians that other starts might have had."""
+    """A median, the middle half of what it is of, and 95 % of the medians that other starts might have had.
+
+    There is no interval of too few starts.
+    """
 
     median: float
     quartiles: tuple[float, float]
-    interval: tuple[float, float]
+    interval: tuple[float, float] | None
 
 
 @dataclass
@@ -77,27 +82,31 @@ class Figures:
 def spread(starts: Sequence[Sequence[float]]) -> Spread:
     """Of all values; the interval draws whole starts again, for those of one start share its luck."""
     values = sorted(value for start in starts for value in start)
+    quartiles = values[len(values) // 4], values[(3 * len(values)) // 4]
+    return Spread(statistics.median(values), quartiles, _interval(starts) if len(starts) >= LEAST_STARTS else None)
+
+
+def _interval(starts: Sequence[Sequence[float]]) -> tuple[float, float]:
     chance = random.Random(_SEED)  # noqa: S311 - to be repeated, not to be kept secret
     drawn = sorted(
         statistics.median([value for start in chance.choices(starts, k=len(starts)) for value in start])
         for _ in range(_RESAMPLES)
     )
     cut = int(_TAIL * _RESAMPLES)
-    quartiles = values[len(values) // 4], values[(3 * len(values)) // 4]
-    return Spread(statistics.median(values), quartiles, (drawn[cut], drawn[-cut - 1]))
+    return drawn[cut], drawn[-cut - 1]
 
 
 def verdict(found: Sequence[Spread], aim: float) -> str:
     """Whether the worst of what was found is at most `aim`, as far as it tells."""
     worst = max(found, key=lambda each: each.median)
     told = f"{worst.median:.3f}, {between(worst.interval)}"
-    if all(each.interval[1] <= aim for each in found):
+    if all(each.interval is not None and each.interval[1] <= aim for each in found):
         return f"met ({told})"
-    if worst.interval[0] > aim:
+    if worst.interval is not None and worst.interval[0] > aim:
         return f"**missed** ({told})"
     return f"not decided by this run, {'met' if worst.median <= aim else '**missed**'} by its median ({told})"
 
 
-def between(bounds: tuple[float, float]) -> str:
+def between(bounds: tuple[float, float] | None) -> str:
     """Both ends."""
-    return f"{bounds[0]:.3f}-{bounds[1]:.3f}"
+    return f"{bounds[0]:.3f}-{bounds[1]:.3f}" if bounds is not None else "too few starts"
