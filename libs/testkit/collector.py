@@ -1,8 +1,9 @@
 """A collector of traces: an OTLP/HTTP receiver that keeps every span, and can be told to fail."""
 
+import socket
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Final
@@ -41,6 +42,10 @@ class Collector:
     spans: list[SeenSpan] = field(default_factory=list)
     raw: list[bytes] = field(default_factory=list)
     """Every request's body."""
+    headers: list[dict[str, str]] = field(default_factory=list)
+    """Every request's, their names in lower case."""
+    connections: int = 0
+    """How often somebody connected; as real collectors do, this one keeps connections."""
 
     @property
     def url(self) -> str:
@@ -73,12 +78,25 @@ class Collector:
 
 
 @contextmanager
-def collecting(answers: Callable[[], int] = lambda: 200) -> Iterator[Collector]:
-    """A collector on a free port of loopback."""
+def collecting(answers: Callable[[], int] = lambda: 200, *, port: int = 0) -> Iterator[Collector]:
+    """A collector on loopback, on a free port unless one is named."""
     collector = Collector(answers=answers)
+    connected: set[socket.socket] = set()
 
     class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def setup(self) -> None:
+            super().setup()
+            collector.connections += 1
+            connected.add(self.connection)
+
+        def finish(self) -> None:
+            super().finish()
+            connected.discard(self.connection)
+
         def do_POST(self) -> None:
+            collector.headers.append({name.lower(): value for name, value in self.headers.items()})
             status = collector.take(self.rfile.read(int(self.headers["content-length"])))
             self.send_response(status)
             self.send_header("content-length", "0")
@@ -87,7 +105,7 @@ def collecting(answers: Callable[[], int] = lambda: 200) -> Iterator[Collector]:
         def log_message(self, *_: object) -> None:
             """Tests read what was received, not the log."""
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
     server.daemon_threads = True
     server.block_on_close = False
     collector.port = server.server_address[1]
@@ -98,6 +116,9 @@ def collecting(answers: Callable[[], int] = lambda: 200) -> Iterator[Collector]:
     finally:
         server.shutdown()
         server.server_close()
+        for connection in connected.copy():
+            with suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
 
 
 def _read(body: bytes) -> Iterator[SeenSpan]:

@@ -9,6 +9,7 @@ import threading
 from collections.abc import Iterable
 from typing import Final
 
+import requests
 import structlog
 from opentelemetry.context import Context
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
@@ -27,6 +28,7 @@ from opentelemetry.trace import (
     set_span_in_context,
 )
 from opentelemetry.trace import Span as OtelSpan
+from requests.utils import get_netrc_auth
 
 from libs.kit import clock
 from libs.kit.telemetry import attributes as names
@@ -89,7 +91,7 @@ class Exporting:
     def __init__(self, service: str, endpoint: str) -> None:
         """Send to the collector at `endpoint`, by OTLP over HTTP."""
         _Seldom().take_over(logging.getLogger("opentelemetry"))
-        self._exporter = OTLPSpanExporter(endpoint=endpoint.rstrip("/") + _PATH, timeout=_SEND_TIMEOUT_S)
+        self._exporter = _exporter(endpoint.rstrip("/") + _PATH)
         self._provider = TracerProvider(
             sampler=ALWAYS_ON,
             resource=Resource.create(
@@ -130,6 +132,17 @@ class Exporting:
         if last.is_alive():
             # It gives up what is left as soon as what it has begun ends, and does not keep the process.
             self._exporter.shutdown()  # type: ignore[no-untyped-call] # it has no types
+
+
+def _exporter(url: str) -> OTLPSpanExporter:
+    """Sends to `url`, over a connection that is kept."""
+    session = requests.Session()
+    exporter = OTLPSpanExporter(endpoint=url, timeout=_SEND_TIMEOUT_S, session=session)
+    # Proxies, certificates and passwords that the environment names for this address: asked now, and not each time.
+    found = session.merge_environment_settings(url, {}, None, None, None)
+    session.proxies, session.verify, session.auth = found["proxies"], found["verify"], get_netrc_auth(url)
+    session.trust_env = False
+    return exporter
 
 
 def _short(value: Value) -> Value:

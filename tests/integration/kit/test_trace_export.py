@@ -4,7 +4,9 @@ import logging
 import threading
 import time
 from collections.abc import AsyncIterator
+from pathlib import Path
 
+import pytest
 import pytest_asyncio
 from structlog.testing import capture_logs
 
@@ -55,6 +57,45 @@ async def test_what_is_recorded_arrives_as_it_was_told() -> None:
     assert (good.parent_id, good.is_error, bad.is_error) == (f"{8:016x}", False, True)
     assert bad.attributes["error.type"] == "storage_unavailable"
     assert len(good.attributes["text"]) == 256
+
+
+async def test_batches_share_a_connection() -> None:
+    with collecting() as collector:
+        exporting = Exporting("gateway", collector.url)
+        _record(exporting, 1)
+        await until(lambda: len(collector.raw) == 1, timeout_s=60, what="a batch")
+        _record(exporting, 1)
+        exporting.stop()
+    assert (len(collector.spans), len(collector.raw), collector.connections) == (2, 2, 1)
+
+
+async def test_a_collector_that_was_away_is_connected_to_again() -> None:
+    with collecting() as away:
+        exporting = Exporting("gateway", away.url)
+        _record(exporting, 1)
+        await until(lambda: len(away.raw) == 1, timeout_s=60, what="a batch")
+    with collecting(port=away.port) as back:
+        _record(exporting, 1)
+        exporting.stop()
+    assert (len(away.spans), len(back.spans)) == (1, 1)
+
+
+async def test_what_the_environment_says_of_an_address_is_heeded(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    passwords = tmp_path / "netrc"
+    passwords.write_text("machine traces.example login llmos password secret\n", encoding="utf-8")
+    monkeypatch.setenv("NETRC", str(passwords))
+    with collecting() as proxy, collecting() as direct:
+        monkeypatch.setenv("http_proxy", proxy.url)
+        monkeypatch.setenv("no_proxy", "127.0.0.1")
+        for endpoint in (direct.url, "http://traces.example:4318"):
+            exporting = Exporting("gateway", endpoint)
+            _record(exporting, 1)
+            exporting.stop()
+    assert (len(direct.spans), len(proxy.spans)) == (1, 1)
+    assert "authorization" not in direct.headers[0]
+    assert proxy.headers[0]["authorization"].startswith("Basic ")
 
 
 async def test_a_dead_collector_costs_one_line_and_no_more() -> None:

@@ -3,12 +3,15 @@
 import asyncio
 import os
 import signal
+import threading
 
 import pytest
 from pydantic_settings import SettingsConfigDict
 
 from libs.kit.process import BAD_SETTINGS, run_service
 from libs.kit.settings import NatsSettings, ServiceSettings
+from libs.kit.watchdog import THREAD
+from libs.testkit.wait import until
 from services.scheduler.settings import Settings as Scheduler
 
 
@@ -59,6 +62,36 @@ def test_a_signal_ends_it_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
     assert run_service("sample", _read, build) == 0
     assert made[0].stopped
     assert made[0].settings.pools == 3
+
+
+class Guarded(Sample):
+    """Looks, before and while it serves, whether anybody would notice that it hangs."""
+
+    async def run(self, stop: asyncio.Event) -> None:
+        await asyncio.sleep(0)
+        await until(lambda: not _is_watched(), timeout_s=3, what="a start that may take long")
+        serving = asyncio.create_task(stop.wait())
+        await until(_is_watched, timeout_s=3, what="the watchdog")
+        os.kill(os.getpid(), signal.SIGTERM)
+        self.stopped = await serving
+
+
+def _is_watched() -> bool:
+    return THREAD in {thread.name for thread in threading.enumerate()}
+
+
+def test_what_serves_is_watched_and_what_only_starts_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SAMPLE_POOLS", "3")
+    monkeypatch.setenv("LLMOS_HANG_LIMIT_S", "60")
+    made: list[Guarded] = []
+
+    def build(settings: Settings) -> Guarded:
+        made.append(Guarded(settings))
+        return made[-1]
+
+    monkeypatch.setattr("libs.kit.process.configure_logging", lambda *_, **__: None)
+    assert run_service("sample", _read, build) == 0
+    assert made[0].stopped
 
 
 def _never(_: Scheduler) -> Sample:
