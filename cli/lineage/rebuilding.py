@@ -15,6 +15,7 @@ from libs.kit.errors import ServiceError
 
 _DECLARATION: Final = "manifest.json"
 """In a data set: the selection that it was built by."""
+_OLDER: Final = "it was published before manifests stated BLAKE3; so another digest does not tell whether rows differ"
 
 
 class _Declaration(msgspec.Struct):
@@ -125,7 +126,8 @@ class Rebuilding:
         build = await self._follow_build(await self._feedback.call("dataset_build", order))
         if build.state != "succeeded":
             return False, "", build.error or f"the build is {build.state}"
-        return build.digest == details.version.digest, build.digest, ""
+        same = build.digest == details.version.digest
+        return same, build.digest, "" if same or _states_blake3(details.manifest) else _OLDER
 
     async def _selection(self, reference: str, manifest: Manifest) -> Selection | None:
         blobs = next((file.blobs for file in manifest.files if file.path == _DECLARATION), ())
@@ -159,6 +161,10 @@ class Rebuilding:
         if hashlib.sha256(answer.content).hexdigest() != digest:
             raise ServiceError("digest_mismatch", "What the object storage sent is not what was published.")
         return answer.content
+
+
+def _states_blake3(manifest: Manifest) -> bool:
+    return any(blob.blake3 for file in manifest.files for blob in file.blobs)
 
 
 def compared(before: Manifest, after: Manifest) -> tuple[FileCompared, ...]:

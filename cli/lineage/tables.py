@@ -62,7 +62,8 @@ def rebuilt(found: Rebuilt) -> None:
     if found.dataset_same is None:
         ui.say(f"  [yellow]?[/yellow] {show.plain(found.dataset)} was not built of judgements here")
     else:
-        ui.say(f"{mark} data set: {show.plain(found.dataset_digest or found.dataset_error)}")
+        told = ": ".join(filter(None, (found.dataset_digest, found.dataset_error)))
+        ui.say(f"{mark} data set: {show.plain(told)}")
     for file in found.files:
         mark = ui.WELL if file.same else ui.BAD
         told = file.before[:12] if file.same else f"{file.before[:12] or 'none'} → {file.after[:12] or 'none'}"

@@ -142,7 +142,7 @@ def list_deployments(
 
 
 def verify(reference: Reference, *, as_json: Json = False) -> None:
-    """Have the registry read every byte of a version back; status 1 if any is missing or wrong."""
+    """Have the registry read every byte of a version back; status 1 if any is missing, wrong or misstated."""
 
     async def work(registry: RestRegistry) -> Verification:
         result: Verification = await registry.call("version_verify", Verify(reference))
@@ -152,9 +152,20 @@ def verify(reference: Reference, *, as_json: Json = False) -> None:
         result = with_registry(work)
     if as_json:
         show.emit(result)
-    elif result.bad:
-        bad = "\n  ".join(result.bad)
-        ui.fail(f"{len(result.bad)} of {result.blobs} blobs are missing or wrong:\n  {bad}", "Push the version again.")
     else:
-        ui.say(f"{ui.WELL} {result.blobs} blobs, {show.size(result.size_bytes)}: all as published")
-    raise typer.Exit(1 if result.bad else 0)
+        _tell(result)
+    raise typer.Exit(1 if result.bad or result.misstated else 0)
+
+
+def _tell(found: Verification) -> None:
+    if found.bad:
+        bad = "\n  ".join(found.bad)
+        ui.fail(f"{len(found.bad)} of {found.blobs} blobs are missing or wrong:\n  {bad}", "Push the version again.")
+    if found.misstated:
+        misstated = "\n  ".join(found.misstated)
+        ui.fail(
+            f"Of {len(found.misstated)} of {found.blobs} blobs the manifest states another BLAKE3:\n  {misstated}",
+            "Nobody can load this version; push its files again, which makes another one.",
+        )
+    if not (found.bad or found.misstated):
+        ui.say(f"{ui.WELL} {found.blobs} blobs, {show.size(found.size_bytes)}: all as published")

@@ -4,10 +4,13 @@ import contextlib
 import hashlib
 import ssl
 import threading
+from collections.abc import Iterable
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, Final, Self
+
+from blake3 import blake3
 
 from libs.contracts.registry import BLOB_BYTES, Blob, BlobDownload, Fetch, Kind, Manifest, ManifestFile
 from libs.contracts.versions import digest_of, file_digest, full_reference
@@ -70,7 +73,7 @@ class BlobStore:
     def publish(self, directory: Path, name: str, kind: Kind = Kind.MODEL, base: str = "") -> Stored:
         """Take a directory in as a version, whatever is in it."""
         files = sorted(path for path in directory.rglob("*") if path.is_file())
-        listed = tuple(self._file(path.relative_to(directory).as_posix(), path.read_bytes()) for path in files)
+        listed = tuple(self._whole(path.relative_to(directory).as_posix(), path.read_bytes()) for path in files)
         return self.add(Manifest(name=name, kind=kind, files=listed, base=base))
 
     def add(self, manifest: Manifest) -> Stored:
@@ -85,10 +88,15 @@ class BlobStore:
         self.blobs[digest] = data
         return digest
 
-    def _file(self, path: str, data: bytes) -> ManifestFile:
-        parts = [data[at : at + BLOB_BYTES] for at in range(0, len(data), BLOB_BYTES)]
-        blobs = tuple(Blob(self.put(part), len(part)) for part in parts)
-        return ManifestFile(path, file_digest(blobs), len(data), blobs)
+    def _whole(self, path: str, data: bytes) -> ManifestFile:
+        return self.file(path, (data[at : at + BLOB_BYTES] for at in range(0, len(data), BLOB_BYTES)))
+
+    def file(self, path: str, parts: Iterable[bytes], *, states_blake3: bool = True) -> ManifestFile:
+        """Take the parts of a file in; what a manifest says of it."""
+        blobs = tuple(
+            Blob(self.put(part), len(part), blake3(part).hexdigest() if states_blake3 else "") for part in parts
+        )
+        return ManifestFile(path, file_digest(blobs), sum(blob.size_bytes for blob in blobs), blobs)
 
     def fetch(self, digest: str, skip: int) -> Fetch:
         """One page, as the registry answers."""

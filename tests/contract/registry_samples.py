@@ -102,6 +102,8 @@ SAMPLES: Final[dict[str, msgspec.Struct]] = {
     "DeploymentList": r.DeploymentList((STATUS,)),
     "Verify": r.Verify(REFERENCE),
     "Verification": r.Verification(digest=A, blobs=1, size_bytes=3, bad=(B,)),
+    "VerificationOfMisstated": r.Verification(digest=A, blobs=1, size_bytes=3, bad=(), misstated=(B,)),
+    "BlobDownloadWithBlake3": r.BlobDownload(r.Blob(B, 3, C), "http://s3/b"),
     "CollectGarbage": r.CollectGarbage(dry_run=False, min_age_s=60.0),
     "Garbage": r.Garbage(dry_run=True, kept=1, candidates=2, deleted=3, deleted_bytes=4),
     "DeleteVersion": r.DeleteVersion(REFERENCE, author="ann"),

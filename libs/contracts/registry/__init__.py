@@ -22,7 +22,15 @@ from libs.contracts.registry.deployments import (
     PoolName,
     WorkerStatus,
 )
-from libs.contracts.registry.manifests import BLOB_BYTES, Blob, Kind, Lineage, Manifest, ManifestFile
+from libs.contracts.registry.manifests import (
+    BLOB_BYTES,
+    MAX_MANIFEST_BYTES,
+    Blob,
+    Kind,
+    Lineage,
+    Manifest,
+    ManifestFile,
+)
 from libs.contracts.registry.uploads import (
     UPLOAD_PAGE,
     BeginUpload,
@@ -50,6 +58,7 @@ from libs.contracts.registry.versions import (
 __all__ = [
     "BLOB_BYTES",
     "DEFAULT_ALIAS",
+    "MAX_MANIFEST_BYTES",
     "OPERATIONS",
     "UPLOAD_PAGE",
     "Alias",

@@ -8,6 +8,9 @@ import msgspec
 BLOB_BYTES: Final = 64 << 20
 """Files are cut into blobs of this size (the last one smaller), so that a broken transfer resumes close by."""
 
+MAX_MANIFEST_BYTES: Final = 512 << 10
+"""Of the canonical form, so that a manifest and a page of URLs fit into one message."""
+
 
 class Kind(StrEnum):
     """What a version is."""
@@ -20,12 +23,14 @@ class Kind(StrEnum):
     """What a training job needs to go on; its name is the job's."""
 
 
-class Blob(msgspec.Struct, frozen=True):
+class Blob(msgspec.Struct, frozen=True, omit_defaults=True):
     """Bytes in S3, named by what they are."""
 
     digest: str
     """64 hex digits, SHA-256."""
     size_bytes: int
+    blake3: str = ""
+    """64 hex digits of the same bytes, by which whoever loads them checks them; empty: by the SHA-256."""
 
 
 class ManifestFile(msgspec.Struct, frozen=True):

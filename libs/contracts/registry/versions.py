@@ -104,7 +104,7 @@ class Verify(msgspec.Struct, frozen=True, omit_defaults=True):
     """Keeps those of others out of sight; empty: everybody's."""
 
 
-class Verification(msgspec.Struct, frozen=True):
+class Verification(msgspec.Struct, frozen=True, omit_defaults=True):
     """What reading back found."""
 
     digest: str
@@ -112,6 +112,8 @@ class Verification(msgspec.Struct, frozen=True):
     size_bytes: int
     bad: tuple[str, ...]
     """Digests of blobs that are missing or wrong."""
+    misstated: tuple[str, ...] = ()
+    """Digests of blobs that are right, and of which the manifest states a BLAKE3 that is not theirs."""
 
 
 class DeleteVersion(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -1,12 +1,13 @@
 """One blob over HTTP into its places: streamed, hashed on the way, and thrown away if it is not what was named."""
 
-import hashlib
 import os
 import threading
 from collections.abc import Callable
 from http import HTTPStatus
 from typing import NamedTuple
 
+from libs.contracts.registry import Blob
+from libs.kit.digests import Check
 from libs.kit.fetch.lanes import Answer, Lanes
 
 
@@ -35,18 +36,16 @@ class Download:
     def __init__(
         self,
         lanes: Lanes,
-        digest: str,
-        size_bytes: int,
+        blob: Blob,
         *,
         stop: threading.Event,
         count: Callable[[int], None],
     ) -> None:
         self._lanes = lanes
-        self._digest = digest
-        self._size_bytes = size_bytes
+        self._size_bytes = blob.size_bytes
         self._stop = stop
         self._count = count
-        self._hash = hashlib.sha256()
+        self._check = Check(blob)
         self._done_bytes = 0
 
     def run(self, url: str, sinks: list[Sink]) -> None:
@@ -68,8 +67,8 @@ class Download:
     def _stream(self, url: str, sinks: list[Sink]) -> None:
         with self._lanes.get(url) as answer:
             self._receive(answer, sinks)
-        if self._done_bytes != self._size_bytes or self._hash.hexdigest() != self._digest:
-            raise WrongBytesError(f"{self._done_bytes} of {self._size_bytes} bytes, digest {self._hash.hexdigest()}")
+        if self._done_bytes != self._size_bytes or not self._check.holds():
+            raise WrongBytesError(f"{self._done_bytes} of {self._size_bytes} bytes, {self._check.found()}")
 
     def _receive(self, answer: Answer, sinks: list[Sink]) -> None:
         if answer.status != HTTPStatus.OK:
@@ -83,7 +82,7 @@ class Download:
         if self._done_bytes + len(part) > self._size_bytes:
             raise WrongBytesError(f"more than {self._size_bytes} bytes")
         # Hashed while it is in the processor's cache, and before anything of it is on the disk.
-        self._hash.update(part)
+        self._check.update(part)
         for fd, offset in sinks:
             write_all(fd, part, offset + self._done_bytes)
         self._done_bytes += len(part)

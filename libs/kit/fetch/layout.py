@@ -15,8 +15,7 @@ _MAX_PATH_BYTES: Final = 512
 class Piece:
     """One distinct blob and every place where its bytes belong."""
 
-    digest: str
-    size_bytes: int
+    blob: Blob
     places: list[tuple[str, int]] = field(default_factory=list)
     """Path and offset in bytes."""
 
@@ -67,20 +66,21 @@ def pieces_of(manifest: Manifest) -> dict[str, Piece]:
     """Distinct blobs in the manifest's order.
 
     Raises:
-        ServiceError: `invalid_manifest`: one digest with two sizes.
+        ServiceError: `invalid_manifest`: one digest with two sizes, or with two BLAKE3s.
     """
     pieces: dict[str, Piece] = {}
     for file in manifest.files:
         for offset, blob in _with_offsets(file):
-            piece = pieces.setdefault(blob.digest, Piece(blob.digest, blob.size_bytes))
-            if piece.size_bytes != blob.size_bytes:
-                raise ServiceError("invalid_manifest", f"Blob {blob.digest[:12]} has two sizes.")
+            piece = pieces.setdefault(blob.digest, Piece(blob))
+            if piece.blob != blob:
+                raise ServiceError("invalid_manifest", f"Blob {blob.digest[:12]} has two sizes or two BLAKE3s.")
             piece.places.append((file.path, offset))
     return pieces
 
 
 def _check_file(file: ManifestFile) -> None:
-    digests = [file.digest, *(blob.digest for blob in file.blobs)]
+    stated = (blob.blake3 for blob in file.blobs if blob.blake3)
+    digests = [file.digest, *(blob.digest for blob in file.blobs), *stated]
     if not all(is_digest(digest) for digest in digests) or any(blob.size_bytes <= 0 for blob in file.blobs):
         raise ServiceError("invalid_manifest", f"A digest or a size of {file.path!r} is malformed.")
     if sum(blob.size_bytes for blob in file.blobs) != file.size_bytes:

@@ -2,13 +2,13 @@
 
 import errno
 import fcntl
-import hashlib
 import os
 import shutil
 from pathlib import Path
 from typing import Final
 
-from libs.contracts.registry import Manifest
+from libs.contracts.registry import Blob, Manifest
+from libs.kit.digests import Check
 from libs.kit.errors import ServiceError
 from libs.kit.fetch.blobs import Sink
 from libs.kit.fetch.layout import Piece
@@ -98,18 +98,14 @@ class PartDirectory:
         """Whether an earlier try has brought this blob to all its places."""
         if any(path not in begun for path, _ in piece.places):
             return False
-        return all(
-            self.read_into(hashlib.sha256(), path, offset, piece.size_bytes) == piece.digest
-            for path, offset in piece.places
-        )
+        return all(self._is_at(piece.blob, path, offset) for path, offset in piece.places)
 
-    def read_into(self, into: "hashlib._Hash", path: str, offset: int, size_bytes: int) -> str:
-        """Feed a part of a file to a hash; its digest so far."""
-        end = offset + size_bytes
+    def _is_at(self, blob: Blob, path: str, offset: int) -> bool:
+        check, end = Check(blob), offset + blob.size_bytes
         while offset < end and (data := os.pread(self._files[path], min(_READ_BYTES, end - offset), offset)):
-            into.update(data)
+            check.update(data)
             offset += len(data)
-        return into.hexdigest()
+        return check.holds()
 
     def sync(self, path: str) -> None:
         """Have the disk hold what was written to one file so far."""

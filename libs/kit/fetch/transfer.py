@@ -33,10 +33,10 @@ class Transfer:
         self._part = part
         self._options = options
         self._pieces = list(pieces_of(first.manifest).values())
-        self._number = {piece.digest: number for number, piece in enumerate(self._pieces)}
+        self._number = {piece.blob.digest: number for number, piece in enumerate(self._pieces)}
         self._urls = _urls(first)
         self._asking = asyncio.Lock()
-        self._total_bytes = sum(piece.size_bytes for piece in self._pieces)
+        self._total_bytes = sum(piece.blob.size_bytes for piece in self._pieces)
         self._done_bytes = 0
         self._counting = threading.Lock()
         self._stop = threading.Event()
@@ -80,10 +80,10 @@ class Transfer:
     async def _bring_in_turn(self, pieces: Iterator[Piece], begun: set[str]) -> None:
         for piece in pieces:
             if await self._in_thread(self._part.holds, piece, begun):
-                self._count(piece.size_bytes)
+                self._count(piece.blob.size_bytes)
             else:
                 await self._bring(piece)
-            if self._options.durable and piece.size_bytes >= _SYNC_BYTES:
+            if self._options.durable and piece.blob.size_bytes >= _SYNC_BYTES:
                 # While others are on their way; at the end little is left to be waited for.
                 await self._in_thread(self._part.sync, piece.places[0][0])
 
@@ -93,30 +93,32 @@ class Transfer:
         for number in range(self._options.attempts):
             last = number + 1 == self._options.attempts
             try:
-                download = Download(self._lanes, piece.digest, piece.size_bytes, stop=self._stop, count=self._count)
+                download = Download(self._lanes, piece.blob, stop=self._stop, count=self._count)
                 await self._in_thread(download.run, await self._url(piece), self._part.sinks(piece))
             except WrongBytesError as error:
                 wrong += 1
                 if last or wrong >= self._options.wrong_attempts:
-                    raise _gave_up(piece.digest, error) from error
-                log.warning("wrong bytes, fetching the blob again", blob=piece.digest, error=str(error))
+                    raise _gave_up(piece.blob.digest, error) from error
+                log.warning("wrong bytes, fetching the blob again", blob=piece.blob.digest, error=str(error))
             except (UnreachableError, RefusedError) as error:
                 if last:
-                    raise _gave_up(piece.digest, error) from error
-                log.warning("blob not fetched, trying again", blob=piece.digest, error=str(error))
+                    raise _gave_up(piece.blob.digest, error) from error
+                log.warning("blob not fetched, trying again", blob=piece.blob.digest, error=str(error))
                 # It may have expired; asking again also tells whether the version is still there.
-                self._urls.pop(piece.digest, None)
+                self._urls.pop(piece.blob.digest, None)
                 await asyncio.sleep(self._pause_s(number))
             else:
                 return
 
     async def _url(self, piece: Piece) -> str:
         async with self._asking:
-            if piece.digest not in self._urls:
-                self._urls |= _urls(await self._ask(self._number[piece.digest]))
-        url = self._urls.get(piece.digest)
+            if piece.blob.digest not in self._urls:
+                self._urls |= _urls(await self._ask(self._number[piece.blob.digest]))
+        url = self._urls.get(piece.blob.digest)
         if url is None:
-            raise ServiceError("storage_unavailable", f"The registry names no source for blob {piece.digest[:12]}.")
+            raise ServiceError(
+                "storage_unavailable", f"The registry names no source for blob {piece.blob.digest[:12]}."
+            )
         return url
 
     def _pause_s(self, number: int) -> float:
@@ -142,5 +144,6 @@ def _urls(page: Fetch) -> dict[str, str]:
 
 def _gave_up(digest: str, error: Exception) -> ServiceError:
     if isinstance(error, WrongBytesError):
-        return ServiceError("digest_mismatch", f"The store keeps sending wrong bytes for blob {digest[:12]}: {error}.")
+        text = f"The store keeps sending wrong bytes for blob {digest[:12]}, or its manifest misstates it: {error}."
+        return ServiceError("digest_mismatch", text)
     return ServiceError("storage_unavailable", f"Blob {digest[:12]} cannot be fetched: {error}. Try again later.")

@@ -1,10 +1,10 @@
 """Comparing a directory with the manifest of the version that it is said to hold."""
 
-import hashlib
 from pathlib import Path
 from typing import BinaryIO, Final
 
-from libs.contracts.registry import Manifest, ManifestFile
+from libs.contracts.registry import Blob, Manifest, ManifestFile
+from libs.kit.digests import Check
 
 _READ_BYTES: Final = 1 << 20
 
@@ -25,13 +25,12 @@ def differences(directory: Path, manifest: Manifest) -> list[str]:
 
 def _holds(path: Path, wanted: ManifestFile) -> bool:
     with path.open("rb") as file:
-        return all(_digest(file, blob.size_bytes) == blob.digest for blob in wanted.blobs)
+        return all(_is_next(file, blob) for blob in wanted.blobs)
 
 
-def _digest(file: BinaryIO, size_bytes: int) -> str:
-    """Of the next so many bytes."""
-    digest, left = hashlib.sha256(), size_bytes
+def _is_next(file: BinaryIO, blob: Blob) -> bool:
+    check, left = Check(blob), blob.size_bytes
     while left and (data := file.read(min(_READ_BYTES, left))):
-        digest.update(data)
+        check.update(data)
         left -= len(data)
-    return digest.hexdigest()
+    return check.holds()

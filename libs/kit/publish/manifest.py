@@ -1,6 +1,5 @@
 """A directory in Hugging Face layout becomes a manifest: its files cut into blobs and hashed, several at a time."""
 
-import hashlib
 import os
 import stat
 import threading
@@ -10,9 +9,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from libs.contracts.registry import BLOB_BYTES, Blob, Kind, Lineage, Manifest, ManifestFile
-from libs.contracts.versions import file_digest
+import msgspec
+
+from libs.contracts.registry import BLOB_BYTES, MAX_MANIFEST_BYTES, Blob, Kind, Lineage, Manifest, ManifestFile
+from libs.contracts.versions import canonical, file_digest
 from libs.kit.chat_templates import render_templates
+from libs.kit.digests import Digesting, Digests
 from libs.kit.errors import ServiceError
 from libs.kit.publish.rules import check_files
 
@@ -97,12 +99,21 @@ def scan(directory: Path, description: Description, *, progress: Progress = lamb
         licence=description.licence,
         annotations=dict(sorted(description.annotations.items())),
     )
-    return Scan(manifest, pieces)
+    return Scan(_fitting(manifest), pieces)
 
 
 def changed(path: str) -> ServiceError:
     """What to say of a file that is not any more what was hashed."""
     return ServiceError("digest_mismatch", f"{path} changed while it was being published; publish again when it rests.")
+
+
+def _fitting(manifest: Manifest) -> Manifest:
+    """Without BLAKE3s where it would be too long with them: what is very large then loads slower, but is published."""
+    if len(canonical(manifest)) <= MAX_MANIFEST_BYTES:
+        return manifest
+    replace = msgspec.structs.replace
+    files = (replace(file, blobs=tuple(replace(blob, blake3="") for blob in file.blobs)) for file in manifest.files)
+    return replace(manifest, files=tuple(files))
 
 
 def _files(directory: Path) -> Iterator[tuple[str, Path]]:
@@ -150,21 +161,21 @@ def _hash_all(
 
 
 def _collect(
-    cuts: dict[str, list[Piece]], marks: dict[str, tuple[int, int]], parts: dict[str, list[Future[str]]]
+    cuts: dict[str, list[Piece]], marks: dict[str, tuple[int, int]], parts: dict[str, list[Future[Digests]]]
 ) -> tuple[tuple[ManifestFile, ...], dict[str, Piece]]:
     files: list[ManifestFile] = []
     pieces: dict[str, Piece] = {}
     for path, cut in cuts.items():
         digests = [part.result() for part in parts[path]]
-        blobs = tuple(Blob(digest, piece.size_bytes) for digest, piece in zip(digests, cut, strict=True))
-        for digest, piece in zip(digests, cut, strict=True):
-            pieces.setdefault(digest, piece)
+        blobs = tuple(Blob(of.sha256, piece.size_bytes, of.blake3) for of, piece in zip(digests, cut, strict=True))
+        for of, piece in zip(digests, cut, strict=True):
+            pieces.setdefault(of.sha256, piece)
         files.append(ManifestFile(path, file_digest(blobs), marks[path][0], blobs))
     return tuple(files), pieces
 
 
-def _digest(piece: Piece, name: str, meter: "Meter") -> str:
-    """The digest of one piece, read once."""
+def _digest(piece: Piece, name: str, meter: "Meter") -> Digests:
+    """The digests of one piece, read once."""
     try:
         return _read_through(piece, name, meter)
     except FileNotFoundError as error:
@@ -173,8 +184,8 @@ def _digest(piece: Piece, name: str, meter: "Meter") -> str:
         raise ServiceError("unsafe_file", f"{name} cannot be read: {error.strerror}.") from error
 
 
-def _read_through(piece: Piece, name: str, meter: "Meter") -> str:
-    hashed, left = hashlib.sha256(), piece.size_bytes
+def _read_through(piece: Piece, name: str, meter: "Meter") -> Digests:
+    hashed, left = Digesting(), piece.size_bytes
     with piece.path.open("rb", buffering=0) as file:
         file.seek(piece.offset)
         while left:
@@ -184,7 +195,7 @@ def _read_through(piece: Piece, name: str, meter: "Meter") -> str:
             hashed.update(chunk)
             left -= len(chunk)
             meter.add(len(chunk))
-    return hashed.hexdigest()
+    return hashed.digests()
 
 
 class Meter:

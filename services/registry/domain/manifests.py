@@ -1,8 +1,6 @@
 """What a manifest must be before its upload may begin; nothing here looks at the bytes."""
 
-from typing import Final
-
-from libs.contracts.registry import BLOB_BYTES, Blob, Kind, Manifest, ManifestFile
+from libs.contracts.registry import BLOB_BYTES, MAX_MANIFEST_BYTES, Blob, Kind, Manifest, ManifestFile
 from libs.contracts.versions import (
     NAME,
     BadReferenceError,
@@ -14,9 +12,6 @@ from libs.contracts.versions import (
 )
 from libs.kit.errors import ServiceError
 from libs.kit.modelfiles import check_names, check_paths
-
-MAX_MANIFEST_BYTES: Final = 512 << 10
-"""So that a manifest and a page of URLs fit into one message."""
 
 
 def check_manifest(manifest: Manifest) -> None:
@@ -51,14 +46,14 @@ def blobs_of(manifest: Manifest) -> tuple[Blob, ...]:
     """The distinct blobs in manifest order.
 
     Raises:
-        ServiceError: `invalid_manifest`, one digest with two sizes.
+        ServiceError: `invalid_manifest`, one digest with two sizes, or with two BLAKE3s.
     """
-    sizes: dict[str, Blob] = {}
+    found: dict[str, Blob] = {}
     for file in manifest.files:
         for blob in file.blobs:
-            if sizes.setdefault(blob.digest, blob).size_bytes != blob.size_bytes:
-                raise _invalid(f"Blob {blob.digest[:12]} is listed with two sizes.", file.path)
-    return tuple(sizes.values())
+            if found.setdefault(blob.digest, blob) != blob:
+                raise _invalid(f"Blob {blob.digest[:12]} is listed with two sizes or two BLAKE3s.", file.path)
+    return tuple(found.values())
 
 
 def base_of(manifest: Manifest) -> Reference | None:
@@ -91,6 +86,8 @@ def _check_file(file: ManifestFile) -> None:
     for blob in file.blobs:
         if not is_digest(blob.digest):
             raise _invalid(f"A blob of {file.path} has a digest that is not 64 hex digits.", file.path)
+        if blob.blake3 and not is_digest(blob.blake3):
+            raise _invalid(f"A blob of {file.path} has a BLAKE3 that is not 64 hex digits.", file.path)
         if not 1 <= blob.size_bytes <= BLOB_BYTES:
             raise _invalid(
                 f"A blob of {file.path} has {blob.size_bytes} bytes; it may have 1 to {BLOB_BYTES}.", file.path

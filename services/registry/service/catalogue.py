@@ -107,6 +107,8 @@ class Catalogue:
     async def verify(self, request: Verify) -> Verification:
         """Read every blob back; what is wrong is remembered, so that publishing the same version again heals it.
 
+        A blob that is right and misstated is only told of: nothing but another manifest helps.
+
         Raises:
             ServiceError: `version_not_found`, `invalid_value`, `storage_unavailable`.
         """
@@ -114,16 +116,19 @@ class Catalogue:
             row = await resolve(connection, request.reference, tenant=request.tenant)
         manifest, place = versions.placed_of(row)
         wanted = blobs_of(manifest)
-        wrong = sorted(await self.reader.wrong(place, wanted))
+        wrong, misstated = await self.reader.faults(place, wanted)
         async with self.database.begin() as connection:
-            for digest in wrong:
+            for digest in sorted(wrong):
                 log.error("blob of a version is missing or wrong", blob=digest, version=row.digest)
                 await blobs.set_wrong(connection, BlobAt(place, digest))
+        for digest in sorted(misstated):
+            log.error("the manifest states another BLAKE3 of a blob", blob=digest, version=row.digest)
         return Verification(
             digest=row.digest,
             blobs=len(wanted),
             size_bytes=sum(blob.size_bytes for blob in wanted),
-            bad=tuple(wrong),
+            bad=tuple(sorted(wrong)),
+            misstated=tuple(sorted(misstated)),
         )
 
     async def delete(self, request: DeleteVersion) -> Empty:

@@ -92,8 +92,8 @@ class Publisher:
 
         Raises:
             ServiceError: `not_found`, no such upload; `digest_mismatch`, blobs are missing or wrong (wrong ones are
-                removed, so that the same upload can be completed); `unsafe_file`; `incompatible_base`;
-                `storage_unavailable`.
+                removed, so that the same upload can be completed); `invalid_manifest`, a BLAKE3 in it is found not to
+                be that of its blob; `unsafe_file`; `incompatible_base`; `storage_unavailable`.
         """
         key = (request.tenant, request.upload_id)
         task = self._running.get(key)
@@ -170,18 +170,27 @@ class Publisher:
             raise _mismatch([blob.digest for blob in bad], "are missing or have another size")
 
     async def _check_bytes(self, uploaded: Placed) -> None:
-        """Believe the store's checksum where it has one, read what is left; drop what is wrong."""
+        """Believe the store's checksum where it has one, read what is left; drop what is wrong.
+
+        A store that checks nothing may be given other bytes by an old URL, which a BLAKE3 of theirs would let pass:
+        there whatever has a BLAKE3 stated is read for every manifest that states one.
+        """
         wanted, place = blobs_of(uploaded.manifest), uploaded.place
         async with self.database.begin() as connection:
             known = await blobs.verified(connection, place, (blob.digest for blob in wanted))
         unknown = [blob for blob in wanted if blob.digest not in known]
         checked = await self._checked_by_store(place, unknown)
-        wrong = await self.reader.wrong(place, (blob for blob in unknown if blob.digest not in checked))
+        unread = [blob for blob in unknown if blob.digest not in checked]
+        if not await self.checked.is_bound():
+            unread += [blob for blob in wanted if blob.digest in known and blob.blake3]
+        wrong, misstated = await self.reader.faults(place, unread)
         await self._remember(place, {blob.digest for blob in unknown} - wrong)
         await self.passed("bytes are checked")
         if wrong:
             await self._drop(place, sorted(wrong), known)
             raise _mismatch(sorted(wrong), "held other bytes than their names say and were removed")
+        if misstated:
+            raise _misstated(sorted(misstated))
 
     async def _checked_by_store(self, place: str, unknown: list[Blob]) -> set[str]:
         """Those that the store hashed itself when they came."""
@@ -286,6 +295,15 @@ def _no_upload(upload_id: str) -> ServiceError:
         f"There is no upload `{upload_id[:64]}`; it may have expired. Begin the same one again: what was sent is"
         " kept for a while.",
         param="upload_id",
+    )
+
+
+def _misstated(digests: list[str]) -> ServiceError:
+    return ServiceError(
+        "invalid_manifest",
+        f"The manifest states a BLAKE3 of {len(digests)} blob(s) that is not theirs ({digests[0][:12]}"
+        f"{'…' if len(digests) > 1 else ''}); hash the files again.",
+        param=digests[0],
     )
 
 

@@ -1,15 +1,33 @@
 """Reads what was uploaded: hashes blobs, and gives ranges of files to those who look into them."""
 
 import asyncio
-import hashlib
 from collections.abc import Coroutine, Iterable, Mapping
-from typing import Any, TypeVar
+from enum import Enum, auto
+from typing import Any, NamedTuple, TypeVar
 
 from libs.contracts.registry import Blob, ManifestFile
+from libs.kit.digests import Digesting
 from libs.kit.objects import ObjectStore
 from services.registry.domain.places import Placed, blob_key
 
 _T = TypeVar("_T")
+
+
+class Reading(Enum):
+    """What the bytes of a blob are found to be."""
+
+    RIGHT = auto()
+    WRONG = auto()
+    """Missing, or not those of its name."""
+    MISSTATED = auto()
+    """Those of its name; its BLAKE3 is not the one that the manifest states."""
+
+
+class Faults(NamedTuple):
+    """Digests of blobs that are not as a manifest says; those of `misstated` are right themselves."""
+
+    wrong: set[str]
+    misstated: set[str]
 
 
 class BlobReader:
@@ -29,20 +47,27 @@ class BlobReader:
 
         return dict(await all_of(head(blob) for blob in blobs))
 
-    async def is_right(self, place: str, blob: Blob) -> bool:
-        """Whether the blob is there and its bytes are those of its name."""
+    async def read(self, place: str, blob: Blob) -> Reading:
+        """Read a blob whole and compare it with its name, and with its BLAKE3 where one is stated."""
         async with self._room:
-            digest, size_bytes = hashlib.sha256(), 0
+            hashed, size_bytes = Digesting(), 0
             async for part in self._store.stream(blob_key(place, blob.digest)):
                 size_bytes += len(part)
-                await asyncio.to_thread(digest.update, part)
-        return (digest.hexdigest(), size_bytes) == (blob.digest, blob.size_bytes)
+                await asyncio.to_thread(hashed.update, part)
+        found = hashed.digests()
+        if (found.sha256, size_bytes) != (blob.digest, blob.size_bytes):
+            return Reading.WRONG
+        return Reading.RIGHT if blob.blake3 in ("", found.blake3) else Reading.MISSTATED
 
-    async def wrong(self, place: str, blobs: Iterable[Blob]) -> set[str]:
-        """Digests of those blobs that are missing or not what their names say."""
+    async def faults(self, place: str, blobs: Iterable[Blob]) -> Faults:
+        """Read these blobs and find those that are not what is said of them."""
         checked = list(blobs)
-        right = await all_of(self.is_right(place, blob) for blob in checked)
-        return {blob.digest for blob, ok in zip(checked, right, strict=True) if not ok}
+        readings = await all_of(self.read(place, blob) for blob in checked)
+        found = list(zip(checked, readings, strict=True))
+        return Faults(
+            wrong={blob.digest for blob, reading in found if reading is Reading.WRONG},
+            misstated={blob.digest for blob, reading in found if reading is Reading.MISSTATED},
+        )
 
 
 class FileReader:

@@ -28,7 +28,7 @@ from libs.testkit.models import write_adapter, write_model
 from libs.testkit.registry import RegistryDesk, RegistryGround, wrong_bytes
 from services.registry.app import Registry
 from services.registry.domain.places import blob_key
-from services.registry.service.reading import BlobReader
+from services.registry.service.reading import BlobReader, Reading
 
 
 def _content(directory: Path) -> dict[str, bytes]:
@@ -166,13 +166,13 @@ async def test_where_the_store_has_checked_the_bytes_they_are_not_read_again(
     registry: Registry, desk: RegistryDesk, model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     read: list[str] = []
-    reading = BlobReader.is_right
+    reading = BlobReader.read
 
-    async def noted(self: BlobReader, place: str, blob: Blob) -> bool:
+    async def noted(self: BlobReader, place: str, blob: Blob) -> Reading:
         read.append(blob.digest)
         return await reading(self, place, blob)
 
-    monkeypatch.setattr(BlobReader, "is_right", noted)
+    monkeypatch.setattr(BlobReader, "read", noted)
     found = scan(model, Description(name="helpdesk", kind=Kind.MODEL))
     upload = await desk.begin(found)
     smuggled = upload.missing[0].blob

@@ -1,12 +1,17 @@
 """How lineage reads, and how a version that was made again is compared."""
 
+from typing import Any
+
+import httpx2
+import msgspec
 import pytest
 
 from cli.lineage import tables
-from cli.lineage.rebuilding import FileCompared, Rebuilt, compared
+from cli.lineage.rebuilding import FileCompared, Rebuilding, Rebuilt, compared
+from libs.contracts.datasets import DatasetJob, Selection
 from libs.contracts.feedback import DatasetOrigin
 from libs.contracts.lineage import AnswerLineage, ShapedVersion, SignalImpact
-from libs.contracts.registry import Kind, Lineage, Manifest, ManifestFile
+from libs.contracts.registry import Blob, Kind, Lineage, Manifest, ManifestFile, VersionDetails
 from tests.contract.feedback_samples import JOB as BUILD
 from tests.contract.feedback_samples import SIGNAL
 from tests.contract.training_samples import JOB
@@ -35,6 +40,43 @@ def test_a_judgement_names_the_versions_and_which_answers(capsys: pytest.Capture
     assert "It shaped two." in shown
     assert "not served" in shown
     assert "helpdesk" in shown
+
+
+class _Giving:
+    """A service that has one answer to everything."""
+
+    def __init__(self, answer: Any) -> None:
+        self._answer = answer
+
+    async def call(self, *_: object) -> Any:
+        return self._answer
+
+
+@pytest.mark.parametrize(("blake3", "is_explained"), [("", True), ("b" * 64, False)])
+async def test_a_data_set_from_before_blake3_is_not_silently_another_one(
+    blake3: str,
+    *,
+    is_explained: bool,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    file = ManifestFile("manifest.json", "a" * 64, 1, (Blob("a" * 64, 1, blake3),))
+    before = VersionDetails(version=VERSION, manifest=Manifest(name="faq", kind=Kind.DATASET, files=(file,)))
+    built = msgspec.structs.replace(BUILD, state="succeeded", digest="c" * 64)
+
+    async def selection(*_: object) -> Selection:
+        return BUILD.selection
+
+    async def ended(_: DatasetJob) -> DatasetJob:
+        return built
+
+    async with httpx2.AsyncClient() as http:
+        rebuilding = Rebuilding(
+            registry=_Giving(before), feedback=_Giving(built), trainer=_Giving(None), http=http, author="ann",
+            follow_build=ended, follow_job=lambda _: pytest.fail("no job is ordered"),
+        )  # fmt: skip
+        monkeypatch.setattr(rebuilding, "_selection", selection)
+        same, digest, error = await rebuilding._dataset("faq@1")
+    assert (same, digest, "before manifests stated BLAKE3" in error) == (False, "c" * 64, is_explained)
 
 
 def _manifest(**digests: str) -> Manifest:

@@ -19,6 +19,7 @@ from libs.contracts.registry import (
     ListVersions,
     Manifest,
     Upload,
+    Verification,
     Version,
     VersionDetails,
     VersionPage,
@@ -129,6 +130,33 @@ def test_another_installation_is_named_by_address_and_key(monkeypatch: pytest.Mo
     monkeypatch.setattr(settings, "environment", lambda: {"LLMOS_BASE_URL": "http://x/v1"})
     with pytest.raises(StackError, match="LLMOS_ADMIN_KEY"):
         address.admin()
+
+
+@pytest.mark.parametrize(
+    ("bad", "misstated", "status", "told"),
+    [
+        ((), (), 0, ["3 blobs, 9 B: all as published"]),
+        (("aa",), (), 1, ["1 of 3 blobs are missing or wrong", "aa", "Push the version again"]),
+        ((), ("bb", "cc"), 1, ["Of 2 of 3 blobs the manifest states another BLAKE3", "bb", "cc", "another one"]),
+        (("aa",), ("bb",), 1, ["1 of 3 blobs are missing or wrong", "Of 1 of 3 blobs"]),
+    ],
+)
+def test_a_check_tells_what_is_wrong_and_what_is_misstated(
+    bad: tuple[str, ...],
+    misstated: tuple[str, ...],
+    status: int,
+    told: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    found = Verification("d" * 64, 3, 9, bad, misstated)
+    monkeypatch.setattr(look, "with_registry", lambda _: found)
+    with pytest.raises(typer.Exit) as ended:
+        look.verify("shop")
+    assert ended.value.exit_code == status
+    shown = capsys.readouterr()
+    assert [text for text in told if text not in shown.out + shown.err] == []
+    assert ("all as published" in shown.out) is (status == 0)
 
 
 class _Paged:

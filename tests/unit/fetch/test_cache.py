@@ -60,6 +60,46 @@ async def test_a_digest_that_is_none_is_refused(store: BlobStore, tmp_path: Path
     assert names(tmp_path) == []
 
 
+async def test_a_version_with_a_wrong_blake3_leaves_nothing_in_the_cache_and_others_with_its_bytes_alone(
+    store: BlobStore, tmp_path: Path
+) -> None:
+    cache = cache_at(tmp_path)
+    right, ask = of(store, 1_000, 1)
+    file = right.manifest.files[0]
+    replace = msgspec.structs.replace
+    misstated = version(store, replace(file, blobs=(replace(file.blobs[0], blake3="0" * 64),)))
+    for _ in range(2):
+        with pytest.raises(ServiceError) as error:
+            await cache.acquire(misstated.digest, pages(store, misstated))
+        assert error.value.code == "digest_mismatch"
+        assert not (tmp_path / misstated.digest / "files").exists()
+    assert cache.digests() == []
+    held = await cache.acquire(right.digest, ask)
+    with pytest.raises(ServiceError):
+        await cache.acquire(misstated.digest, pages(store, misstated))
+    assert cache.digests() == [right.digest]
+    assert contents(held.directory) == {"model.safetensors": data(1_000, 1)}
+    held.release()
+
+
+@pytest.mark.parametrize("states_blake3", [True, False])
+async def test_wrong_bytes_from_the_store_are_not_in_the_cache(
+    store: BlobStore, tmp_path: Path, *, states_blake3: bool
+) -> None:
+    cache = cache_at(tmp_path)
+    stored = version(store, cut(store, "a", data(3_000), 1_000, states_blake3=states_blake3))
+    victim = stored.manifest.files[0].blobs[1].digest
+    store.blobs[victim] = bytes(1_000)
+    with pytest.raises(ServiceError) as error:
+        await cache.acquire(stored.digest, pages(store, stored))
+    assert error.value.code == "digest_mismatch"
+    assert cache.digests() == []
+    store.blobs[victim] = data(3_000)[1_000:2_000]
+    lease = await cache.acquire(stored.digest, pages(store, stored))
+    assert contents(lease.directory) == {"a": data(3_000)}
+    lease.release()
+
+
 async def test_what_was_used_longest_ago_makes_room(store: BlobStore, tmp_path: Path) -> None:
     cache = cache_at(tmp_path, 3_500)
     first, second, third, fourth = (of(store, 1_000, seed) for seed in (1, 2, 3, 4))

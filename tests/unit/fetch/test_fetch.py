@@ -69,16 +69,20 @@ async def test_files_of_many_blobs_and_many_pages(store: BlobStore, tmp_path: Pa
     assert len(store.served) == 12
 
 
+@pytest.mark.parametrize("states_blake3", [True, False])
 @pytest.mark.parametrize("fault", ["wrong", "short", "long", "cut", "503", "500", "404"])
-async def test_a_bad_piece_is_thrown_away_and_fetched_again(store: BlobStore, tmp_path: Path, fault: str) -> None:
+async def test_a_bad_piece_is_thrown_away_and_fetched_again(
+    store: BlobStore, tmp_path: Path, fault: str, *, states_blake3: bool
+) -> None:
     content = data(5_000)
-    stored = version(store, cut(store, "a", content, 1_000))
+    stored = version(store, cut(store, "a", content, 1_000, states_blake3=states_blake3))
     store.faults = [fault, "", fault]
     await fetch_version(pages(store, stored), tmp_path / "out", options=QUICK)
     assert contents(tmp_path / "out") == {"a": content}
     assert len(store.served) == 7
 
 
+@pytest.mark.parametrize("states_blake3", [True, False])
 @pytest.mark.parametrize(
     ("fault", "code"),
     [
@@ -91,15 +95,40 @@ async def test_a_bad_piece_is_thrown_away_and_fetched_again(store: BlobStore, tm
     ],
 )
 async def test_tries_are_bounded_and_nothing_is_visible(
-    store: BlobStore, tmp_path: Path, fault: str, code: str
+    store: BlobStore, tmp_path: Path, fault: str, code: str, *, states_blake3: bool
 ) -> None:
-    stored = version(store, cut(store, "a", data(5_000), 5_000))
+    stored = version(store, cut(store, "a", data(5_000), 5_000, states_blake3=states_blake3))
     store.faults = [fault] * 50
     with pytest.raises(ServiceError) as error:
         await fetch_version(pages(store, stored), tmp_path / "out", options=QUICK)
     assert error.value.code == code
     assert not (tmp_path / "out").exists()
     assert len(store.served) == (QUICK.wrong_attempts if code == "digest_mismatch" else QUICK.attempts)
+
+
+async def test_a_version_that_states_no_blake3_or_only_here_and_there_comes_too(
+    store: BlobStore, tmp_path: Path
+) -> None:
+    old = cut(store, "a", data(3_000, seed=1), 1_000, states_blake3=False)
+    new = cut(store, "b", data(3_000, seed=2), 1_000)
+    for files in ((old,), (old, new)):
+        target = tmp_path / f"{len(files)}"
+        await fetch_version(pages(store, version(store, *files)), target, options=QUICK)
+        assert contents(target) == {file.path: data(3_000, seed) for seed, file in enumerate(files, 1)}
+
+
+async def test_a_blake3_that_is_not_that_of_the_blob_spoils_the_version_that_states_it(
+    store: BlobStore, tmp_path: Path
+) -> None:
+    right = version(store, cut(store, "a", data(2_000), 2_000))
+    blob = right.manifest.files[0].blobs[0]
+    misstated = version(store, _file("a", blob.digest, 2_000, (Blob(blob.digest, 2_000, "0" * 64),)))
+    with pytest.raises(ServiceError, match=f"misstates it: 2000 of 2000 bytes, BLAKE3 {blob.blake3}") as error:
+        await fetch_version(pages(store, misstated), tmp_path / "out", options=QUICK)
+    assert error.value.code == "digest_mismatch"
+    assert not (tmp_path / "out").exists()
+    await fetch_version(pages(store, right), tmp_path / "out", options=QUICK)
+    assert contents(tmp_path / "out") == {"a": data(2_000)}
 
 
 async def test_a_store_that_falls_silent_is_given_up(store: BlobStore, tmp_path: Path) -> None:
@@ -279,6 +308,22 @@ def _file(path: str = "a", digest: str = "0" * 64, size: int = 3, blobs: tuple[B
         ((_file(size=3, blobs=(Blob("1" * 64, 3),)),), "digest_mismatch"),
         ((_file(size=3, digest="Z" * 64, blobs=(Blob("Z" * 64, 3),)),), "invalid_manifest"),
         ((_file(size=0, digest="1" * 64, blobs=(Blob("1" * 64, 0),)),), "invalid_manifest"),
+        ((_file(size=3, digest="1" * 64, blobs=(Blob("1" * 64, 3, "Z" * 64),)),), "invalid_manifest"),
+        ((_file(size=3, digest="1" * 64, blobs=(Blob("1" * 64, 3, "2" * 63),)),), "invalid_manifest"),
+        (
+            (
+                _file("a", "1" * 64, 3, (Blob("1" * 64, 3, "2" * 64),)),
+                _file("b", "1" * 64, 3, (Blob("1" * 64, 3, "3" * 64),)),
+            ),
+            "invalid_manifest",
+        ),
+        (
+            (
+                _file("a", "1" * 64, 3, (Blob("1" * 64, 3, "2" * 64),)),
+                _file("b", "1" * 64, 3, (Blob("1" * 64, 3),)),
+            ),
+            "invalid_manifest",
+        ),
         (
             (
                 _file("a", "1" * 64, 3, (Blob("1" * 64, 3),)),

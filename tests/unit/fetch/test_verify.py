@@ -16,9 +16,12 @@ def store() -> Iterator[BlobStore]:
         yield store
 
 
-def test_a_change_in_the_last_of_several_blobs_is_a_difference(store: BlobStore, tmp_path: Path) -> None:
+@pytest.mark.parametrize("states_blake3", [True, False])
+def test_a_change_in_the_last_of_several_blobs_is_a_difference(
+    store: BlobStore, tmp_path: Path, *, states_blake3: bool
+) -> None:
     content = data(2_500)
-    manifest = version(store, cut(store, "a", content, 1_000)).manifest
+    manifest = version(store, cut(store, "a", content, 1_000, states_blake3=states_blake3)).manifest
     (tmp_path / "a").write_bytes(content)
     assert differences(tmp_path, manifest) == []
     (tmp_path / "a").write_bytes(content[:-1] + bytes([content[-1] ^ 1]))

@@ -2,8 +2,7 @@
 
 from pathlib import Path
 
-from libs.contracts.registry import Blob, Fetch, Kind, Manifest, ManifestFile
-from libs.contracts.versions import file_digest
+from libs.contracts.registry import Fetch, Kind, Manifest, ManifestFile
 from libs.kit.clock import seeded_random
 from libs.kit.fetch import FetchOptions, Pages
 from libs.testkit.blob_store import BlobStore, Stored
@@ -25,11 +24,10 @@ def data(size_bytes: int, seed: int = 1) -> bytes:
     return seeded_random(seed).randbytes(size_bytes)
 
 
-def cut(store: BlobStore, path: str, content: bytes, blob_bytes: int) -> ManifestFile:
+def cut(store: BlobStore, path: str, content: bytes, blob_bytes: int, *, states_blake3: bool = True) -> ManifestFile:
     """A file of several small blobs."""
-    parts = [content[at : at + blob_bytes] for at in range(0, len(content), blob_bytes)]
-    blobs = tuple(Blob(store.put(part), len(part)) for part in parts)
-    return ManifestFile(path, file_digest(blobs), len(content), blobs)
+    parts = (content[at : at + blob_bytes] for at in range(0, len(content), blob_bytes))
+    return store.file(path, parts, states_blake3=states_blake3)
 
 
 def version(store: BlobStore, *files: ManifestFile, name: str = "helpdesk") -> Stored:

@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
+from blake3 import blake3
 
 from libs.contracts import registry as contract
 from libs.contracts.registry import Kind, Version
-from libs.contracts.versions import digest_of
+from libs.contracts.versions import canonical, digest_of
 from libs.kit.errors import ServiceError
 from libs.kit.publish import Description, Options, Scan, manifest, publish, scan
 from tests.unit.kit.publishing_doubles import Registry, Store
@@ -70,13 +71,25 @@ def test_the_manifest_says_exactly_what_is_there(model: Path) -> None:
         content = (model / file.path).read_bytes()
         assert file.size_bytes == len(content)
         pieces = [content[at : at + CUT] for at in range(0, len(content), CUT)]
-        assert [(blob.digest, blob.size_bytes) for blob in file.blobs] == [
-            (hashlib.sha256(piece).hexdigest(), len(piece)) for piece in pieces
+        assert [(blob.digest, blob.size_bytes, blob.blake3) for blob in file.blobs] == [
+            (hashlib.sha256(piece).hexdigest(), len(piece), blake3(piece).hexdigest()) for piece in pieces
         ]
         made_of = "".join(blob.digest for blob in file.blobs).encode()
         assert file.digest == (file.blobs[0].digest if len(file.blobs) == 1 else hashlib.sha256(made_of).hexdigest())
     assert (made.licence, list(made.metrics)) == ("Apache-2.0", ["em", "f1"])
     assert digest_of(made) == digest_of(scan(model, MODEL).manifest)
+
+
+@pytest.mark.parametrize("room", [0, -1])
+def test_a_manifest_that_is_too_long_with_its_blake3s_goes_without(
+    room: int, model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    long = scan(model, MODEL).manifest
+    monkeypatch.setattr(manifest, "MAX_MANIFEST_BYTES", len(canonical(long)) + room)
+    found = scan(model, MODEL)
+
+    assert all(bool(blob.blake3) is (room == 0) for file in found.manifest.files for blob in file.blobs)
+    assert [file.digest for file in found.manifest.files] == [file.digest for file in long.files]
 
 
 def test_the_cut_of_production_is_that_of_the_contract(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,10 +5,10 @@ import hashlib
 import msgspec
 import pytest
 
-from libs.contracts.registry import Blob, Kind, Manifest, ManifestFile
-from libs.contracts.versions import file_digest
+from libs.contracts.registry import MAX_MANIFEST_BYTES, Blob, Kind, Manifest, ManifestFile
+from libs.contracts.versions import canonical, digest_of, file_digest
 from libs.kit.errors import ServiceError
-from services.registry.domain.manifests import MAX_MANIFEST_BYTES, blobs_of, check_manifest, size_of
+from services.registry.domain.manifests import blobs_of, check_manifest, size_of
 
 EMPTY = hashlib.sha256().hexdigest()
 A, B, C = (character * 64 for character in "abc")
@@ -37,6 +37,21 @@ def test_a_sound_manifest_is_accepted() -> None:
     check_manifest(manifest)
     assert blobs_of(manifest) == (Blob(A, 3), Blob(B, 2))
     assert size_of(manifest) == 8
+
+
+def test_a_file_may_be_there_twice_with_its_blake3() -> None:
+    manifest = data(file("a", A, 3, Blob(A, 3, B)), file("b", A, 3, Blob(A, 3, B)))
+    check_manifest(manifest)
+    assert blobs_of(manifest) == (Blob(A, 3, B),)
+
+
+def test_a_manifest_without_blake3s_is_written_as_before_there_were_any() -> None:
+    assert canonical(data(file("a"))) == (
+        b'{"files":[{"blobs":[{"digest":"%(a)b","size_bytes":3}],"digest":"%(a)b","path":"a","size_bytes":3}],'
+        b'"kind":"dataset","name":"faq"}' % {b"a": A.encode()}
+    )
+    assert digest_of(data(file("a"))) == "e8989e49dd6eb901b6e6ea83b6203643ce5869222187e947779ad051c4618ca0"
+    assert digest_of(data(file("a", A, 3, Blob(A, 3, B)))) != digest_of(data(file("a")))
 
 
 @pytest.mark.parametrize(
@@ -70,6 +85,11 @@ def test_paths_that_meet_on_some_file_system_are_refused(paths: tuple[str, ...])
         data(file("a", A, (64 << 20) + 1)),
         data(ManifestFile("a", A, 0, ())),
         data(file("a"), file("b", A, 4)),
+        data(file("a", A, 3, Blob(A, 3, "x" * 64))),
+        data(file("a", A, 3, Blob(A, 3, B.upper()))),
+        data(file("a", A, 3, Blob(A, 3, B[:-1]))),
+        data(file("a", A, 3, Blob(A, 3, B)), file("b", A, 3, Blob(A, 3, C))),
+        data(file("a", A, 3, Blob(A, 3, B)), file("b", A, 3, Blob(A, 3))),
         data(file("a"), annotations={"x": "\0"}),
         data(file("a"), annotations={"x": "y" * MAX_MANIFEST_BYTES}),
         data(file("a"), base="helpdesk@champion"),
