@@ -73,7 +73,7 @@ class Gateway:
             self.bus,
             self.instance,
             self.metrics,
-            Direct(self.fleet),
+            Direct(self.fleet, self.instance),
             queue_timeout_s=settings.queue_timeout_s,
             max_retries=settings.max_retries,
         )

@@ -1,7 +1,9 @@
 """Which worker a request is handed to without a scheduler: while nothing waits, there is nothing to decide about it."""
 
+import hashlib
 import math
 from collections import Counter
+from functools import lru_cache
 from typing import Final, NamedTuple
 
 from libs.contracts.inference import DIRECT_LEASE_S, DirectWorkers
@@ -23,9 +25,10 @@ _NOBODY: Final = _Named(frozenset(), math.inf)
 class Direct:
     """The workers that every scheduler of a pool has named lately, and what this gateway has given each of them."""
 
-    def __init__(self, fleet: Fleet) -> None:
-        """Nobody is named yet."""
+    def __init__(self, fleet: Fleet, instance: str) -> None:
+        """Nobody is named yet; `instance` is this gateway's id, which decides among workers that are alike."""
         self._fleet = fleet
+        self._instance = instance
         self._named: dict[str, dict[str, _Named]] = {}
         """By pool and scheduler."""
         self._agreed: dict[str, _Named] = {}
@@ -48,7 +51,8 @@ class Direct:
     def choose(self, pool: str, model: str) -> str:
         """The worker for a request, or nothing if a scheduler must say.
 
-        Of those with room: one that holds the model as an adapter, then the least loaded by us, then the first id.
+        Of those with room: one that holds the model as an adapter, then the least loaded by us. Of equal ones each
+        gateway prefers another, for it does not know what the others have given them.
         """
         agreed = self._agreed.get(pool, _NOBODY)
         if not agreed.workers:
@@ -56,10 +60,11 @@ class Direct:
         now_s = clock.monotonic_s()
         if now_s >= agreed.until_s:
             agreed = self._agree(pool, now_s)
-        best, best_rank = "", (True, math.inf, "")
+        best, best_rank = "", (True, math.inf, 0)
         for worker, place in self._fleet.places(model).items():
             if worker in agreed.workers and self._has_room(worker, place, now_s):
-                rank = (not place.resident, self._given[worker] / place.capacity, worker)
+                load = self._given[worker] / place.capacity
+                rank = (not place.resident, load, _preference(self._instance, worker))
                 if not best or rank < best_rank:
                     best, best_rank = worker, rank
         return best
@@ -98,3 +103,9 @@ class Direct:
             agreed = _Named(workers, min(word.until_s for word in named.values()))
         self._agreed[pool] = agreed
         return agreed
+
+
+@lru_cache(maxsize=4096)
+def _preference(instance: str, worker: str) -> int:
+    """A gateway's order among workers that are alike: that of every gateway is another."""
+    return int.from_bytes(hashlib.sha256(f"{instance} {worker}".encode()).digest()[:8])

@@ -12,11 +12,11 @@ from libs.testkit.wait import until
 
 
 async def _name(front: Front, double: Double, *workers: str) -> None:
-    """Let `workers` beat and be named, until the gateway would turn to the first of them."""
+    """Let `workers` beat and be named, until the gateway would turn to one of them."""
     for worker in workers:
         double.beat(worker)
     double.name_direct(*workers)
-    await until(lambda: front.gateway.relay.direct.choose("default", "helpdesk") == min(workers), what="the names")
+    await until(lambda: front.gateway.relay.direct.choose("default", "helpdesk") in workers, what="the names")
 
 
 def _ways(front: Front) -> tuple[int, ...]:
@@ -121,7 +121,7 @@ async def test_the_load_is_spread_and_given_back(front: Front, double: Double) -
     for work in seen:
         work.answer()
     assert {(await task).status_code for task in tasks} == {200}
-    await until(lambda: front.gateway.relay.direct.choose("default", "helpdesk") == "w1")
+    await until(lambda: front.gateway.relay.direct.choose("default", "helpdesk") != "")
     assert _ways(front) == (16, 0, 0)
 
 

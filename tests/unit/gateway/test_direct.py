@@ -1,11 +1,16 @@
 """Whom a gateway hands a request to by itself: only whom every scheduler names, and only for as long as that holds."""
 
+from collections import Counter
+
 import pytest
 
 from libs.contracts.inference import DIRECT_LEASE_S, DirectWorkers, ServedModel, WorkerBeat, WorkerState
 from libs.kit import clock
 from services.gateway.direct import AVOIDED_S, Direct
 from services.gateway.fleet import Fleet
+
+GATEWAY = "g1"
+"""Of equal workers it prefers `a`."""
 
 
 class Watch:
@@ -47,7 +52,7 @@ def _direct(*beats: WorkerBeat, named: tuple[str, ...] = ("a", "b"), scheduler: 
     fleet = Fleet()
     for beat in beats or (_beat("a"), _beat("b")):
         fleet.hear(beat)
-    direct = Direct(fleet)
+    direct = Direct(fleet, GATEWAY)
     direct.hear(DirectWorkers(scheduler, "default", named))
     return direct
 
@@ -55,10 +60,10 @@ def _direct(*beats: WorkerBeat, named: tuple[str, ...] = ("a", "b"), scheduler: 
 def test_nobody_is_chosen_before_a_scheduler_has_named_anybody() -> None:
     fleet = Fleet()
     fleet.hear(_beat("a"))
-    assert Direct(fleet).choose("default", "m") == ""
+    assert Direct(fleet, GATEWAY).choose("default", "m") == ""
 
 
-def test_the_least_loaded_by_us_is_chosen_then_the_first_id_and_none_beyond_its_capacity() -> None:
+def test_the_least_loaded_by_us_is_chosen_and_none_beyond_its_capacity() -> None:
     direct = _direct(_beat("b"), _beat("a", capacity=1))
     order = []
     for _ in range(4):
@@ -68,6 +73,19 @@ def test_the_least_loaded_by_us_is_chosen_then_the_first_id_and_none_beyond_its_
     assert order == ["a", "b", "b", ""]
     direct.give_back("b", in_vain=False)
     assert direct.choose("default", "m") == "b"
+
+
+def test_of_equal_workers_gateways_prefer_each_its_own() -> None:
+    fleet = Fleet()
+    for worker in ("a", "b", "c", "d"):
+        fleet.hear(_beat(worker))
+    chosen = Counter[str]()
+    for number in range(100):
+        direct = Direct(fleet, f"g{number}")
+        direct.hear(DirectWorkers("s1", "default", ("a", "b", "c", "d")))
+        chosen[direct.choose("default", "m")] += 1
+    assert chosen.keys() == {"a", "b", "c", "d"}
+    assert max(chosen.values()) < 50
 
 
 def test_a_resident_adapter_goes_before_load() -> None:
