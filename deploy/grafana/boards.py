@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from deploy.grafana.panels import BYTES, COUNT, MS, PART, PER_S, RATE, TOKENS, Board, Panel, S, quantiles, rate
+from deploy.grafana.panels import BYTES, COUNT, PART, PER_S, RATE, TOKENS, Board, Panel, S, quantiles, rate
 
 _OVERVIEW: Final = Board(
     "llmos-overview",
@@ -37,7 +37,7 @@ _OVERVIEW: Final = Board(
                 S,
                 {"{{pool}} {{service_class}}": "max by (pool, service_class) (llmos_scheduler_queue_oldest_seconds)"},
             ),
-            Panel("Submission to acceptance", MS, quantiles("llmos_scheduler_wait_ms", "pool")),
+            Panel("Submission to acceptance", S, quantiles("llmos_gateway_queue_seconds", "route")),
             Panel(
                 "Room",
                 COUNT,
@@ -52,6 +52,7 @@ _OVERVIEW: Final = Board(
                 PER_S,
                 {
                     "submitted again": rate("llmos_gateway_retries_total"),
+                    "direct, in vain: {{reason}}": rate("llmos_gateway_direct_failed_total", "reason"),
                     "unanswered offers": rate("llmos_scheduler_unanswered_total"),
                     "redelivered": rate("llmos_scheduler_redelivered_total"),
                     "refused {{reason}}": rate("llmos_scheduler_refused_total", "reason"),

@@ -18,7 +18,7 @@ ENTRY_BYTES: Final = ENTRY.size
 MAX_SEQ: Final = 0xFFFF_FFFF
 _MAX_PART: Final = 0xFF
 _BELOW_RETRY: Final = 0xFFFF
-_REFUSAL: Final = b'{"accepted":'
+_REFUSAL: Final = b'{"accepted":false'
 
 _encode_meta = msgspec.json.Encoder().encode
 _decode_meta = msgspec.json.Decoder(FrameMeta).decode
@@ -122,7 +122,7 @@ def is_publish_ack(payload: bytes) -> bool:
 
 
 def is_refusal(payload: bytes) -> bool:
-    """Whether a message on a reply subject is a worker's `Handover`; a gateway gets none but refusals."""
+    """Whether a message on a gateway's reply subject is a worker's `Handover` that refuses."""
     return payload.startswith(_REFUSAL)
 
 

@@ -79,18 +79,12 @@ class Direct:
         if self._given[worker] <= 0:
             del self._given[worker]
         if in_vain:
-            self._avoided_until_s[worker] = clock.monotonic_s() + AVOIDED_S
+            now_s = clock.monotonic_s()
+            avoided = {one: until_s for one, until_s in self._avoided_until_s.items() if now_s < until_s}
+            self._avoided_until_s = {**avoided, worker: now_s + AVOIDED_S}
 
     def _has_room(self, worker: str, place: Place, now_s: float) -> bool:
-        if self._given[worker] >= place.capacity:
-            return False
-        until_s = self._avoided_until_s.get(worker)
-        if until_s is None:
-            return True
-        if now_s < until_s:
-            return False
-        del self._avoided_until_s[worker]
-        return True
+        return self._given[worker] < place.capacity and now_s >= self._avoided_until_s.get(worker, 0.0)
 
     def _agree(self, pool: str, now_s: float) -> _Named:
         """Whom every scheduler names whose word still holds, and until one of them ends."""

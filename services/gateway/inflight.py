@@ -58,7 +58,6 @@ class InFlight:
         "envelope",
         "error",
         "exchange",
-        "express",
         "max_buffered_bytes",
         "max_response_bytes",
         "missed_beats",
@@ -68,6 +67,8 @@ class InFlight:
         "status",
         "stored_seq",
         "streamed",
+        "unheard",
+        "unstored",
         "usage",
         "worker",
         "worker_name",
@@ -87,6 +88,8 @@ class InFlight:
         """Workers that died while they answered it."""
         self.direct_worker = ""
         """Whom this gateway gave it without a scheduler; counted there until it is submitted otherwise or over."""
+        self.unheard = 0
+        """Submissions given up without an answer, of each of which the server may still say that nobody listens."""
         self.ended = False
         self.error: ServiceError | None = None
         self.usage: Usage | None = None
@@ -98,8 +101,8 @@ class InFlight:
         self.next_seq = 1
         self.stored_seq = 0
         """Where the stream has it, or had it; 0 while it is not known to have."""
-        self.express = False
-        """Submitted without being stored; not yet known to be stored or taken."""
+        self.unstored = False
+        """Given to a worker or a scheduler without being stored; not yet known to be stored or taken."""
         self.worker = ""
         self.worker_name = ""
         self.model_version = ""
@@ -114,6 +117,8 @@ class InFlight:
     def restart(self, envelope: Envelope) -> None:
         """Forget the execution that was lost; the client has seen nothing of it."""
         self.envelope = envelope
+        if self.attempt == UNPINNED:
+            self.unheard += self.unstored
         self._forget_execution()
 
     def fail(self, error: ServiceError) -> None:

@@ -34,7 +34,24 @@ _SUBMISSIONS: Final = counter(
     "Requests put on the bus: `direct` to a worker, `express` to a scheduler, `stored` into the stream.",
     "way",
 )
-_HOT: Final = (_SUBMISSIONS, _REQUESTS, _ERRORS, _SENT, _TOKENS, _FIRST_BYTE, _FIRST_TOKEN, _TOKEN, _QUEUE, _TOTAL)
+_DIRECT_FAILED: Final = counter(
+    _PREFIX + "direct_failed",
+    "Direct requests in vain: the worker refused, nobody listened (`deaf`), or no word came in time (`silent`).",
+    "reason",
+)
+_HOT: Final = (
+    _DIRECT_FAILED,
+    _SUBMISSIONS,
+    _REQUESTS,
+    _ERRORS,
+    _SENT,
+    _TOKENS,
+    _FIRST_BYTE,
+    _FIRST_TOKEN,
+    _TOKEN,
+    _QUEUE,
+    _TOTAL,
+)
 
 _RETRIES: Final = counter(_PREFIX + "retries", "Requests submitted again.")
 _FOREIGN: Final = counter(_PREFIX + "foreign_frames", "Frames of executions that do not answer.")
@@ -93,6 +110,7 @@ class Metrics(Collector):
         self.registry = CollectorRegistry()
         self._routes: dict[str, _RouteNumbers] = {}
         self._errors: dict[str, int] = {}
+        self._direct_failed: dict[str, int] = {}
         self.submissions = {"direct": 0, "express": 0, "stored": 0}
         ProcessCollector(registry=self.registry)
         self.registry.register(self)
@@ -102,6 +120,10 @@ class Metrics(Collector):
         )
         self._ready = READY.gauge(self.registry)
         self._missing = MISSING.gauge(self.registry)
+
+    def direct_failed(self, reason: str) -> None:
+        """Count a request that was handed to a worker in vain."""
+        self._direct_failed[reason] = self._direct_failed.get(reason, 0) + 1
 
     def gauge(self, measure: Measure, read: Callable[[], float]) -> None:
         """Show a value that is read only when Prometheus asks."""
@@ -164,7 +186,10 @@ class Metrics(Collector):
         submissions = _SUBMISSIONS.counts()
         for way, count in self.submissions.items():
             submissions.add_metric((way,), count)
-        yield from (submissions, requests, sent, tokens, errors)
+        failed = _DIRECT_FAILED.counts()
+        for reason, count in self._direct_failed.items():
+            failed.add_metric((reason,), count)
+        yield from (submissions, failed, requests, sent, tokens, errors)
 
     def _counter(self, measure: Measure) -> Counter:
         return measure.counter(self.registry)

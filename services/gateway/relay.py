@@ -16,7 +16,7 @@ from libs.contracts.frames import (
     is_refusal,
     split,
 )
-from libs.contracts.inference import Cancel
+from libs.contracts.inference import Cancel, Handover
 from libs.contracts.submission import express_headers, run_headers, stored_headers
 from libs.kit import clock
 from libs.kit.bus import BusClient, BusError, Message
@@ -35,7 +35,10 @@ _POISONOUS: Final = 2
 """Workers that may die on a request before it is blamed."""
 _ACCEPTED: Final = int(Flag.ACCEPTED)
 
+_REASONS: Final = frozenset(("full", "draining", "unknown_model", "invalid"))
+
 _encode = msgspec.json.Encoder().encode
+_decode_refusal = msgspec.json.Decoder(Handover).decode
 
 
 class Relay:
@@ -152,12 +155,19 @@ class Relay:
 
     def store(self, inflight: InFlight) -> None:
         """Put a request into the stream whose way past it did not lead to a worker; a repeat does no harm."""
-        inflight.express = False
+        inflight.unheard += inflight.unstored
+        inflight.unstored = False
         self._leave_direct(inflight, in_vain=True)
         try:
             self._publish_stored(inflight)
         except BusError:
             inflight.fail(bus_unavailable())
+
+    def not_taken(self, inflight: InFlight) -> None:
+        """Nobody has taken or stored it in time: let the stream have it."""
+        if inflight.direct_worker:
+            self._metrics.direct_failed("silent")
+        self.store(inflight)
 
     def call_off(self, request_id: str, attempt: int | None) -> None:
         """Tell schedulers and workers that nobody wants it any more."""
@@ -185,13 +195,14 @@ class Relay:
         envelope = inflight.envelope
         headers = run_headers(_encode(envelope), direct_attempt(envelope.retry))
         self._bus.publish(subjects.run(worker), inflight.body, reply=envelope.reply, headers=headers)
-        inflight.express = True
+        inflight.unstored = True
         inflight.direct_worker = worker
         self.direct.take(worker)
         self._metrics.submissions["direct"] += 1
 
-    def _turn_back(self, inflight: InFlight) -> None:
+    def _turn_back(self, inflight: InFlight, refusal: bytes) -> None:
         """The worker that was chosen here has no room, or is not there: the scheduler knows better."""
+        self._metrics.direct_failed(_reason(refusal) if refusal else "deaf")
         self._leave_direct(inflight, in_vain=True)
         try:
             self._publish_express(inflight)
@@ -207,7 +218,7 @@ class Relay:
     def _publish_express(self, inflight: InFlight) -> None:
         """Past the stream, to a scheduler that hands over at once or stores it itself; see `store` for the rest."""
         envelope = inflight.envelope
-        inflight.express = True
+        inflight.unstored = True
         headers = express_headers(_encode(envelope))
         self._bus.publish(subjects.express(envelope.pool), inflight.body, reply=envelope.reply, headers=headers)
         self._metrics.submissions["express"] += 1
@@ -232,10 +243,14 @@ class Relay:
                 return
             if inflight.direct_worker or is_refusal(payload):
                 if inflight.direct_worker and inflight.attempt == UNPINNED and not inflight.ended:
-                    self._turn_back(inflight)
-            elif not payload and inflight.express:
+                    self._turn_back(inflight, payload)
+            elif not payload and inflight.unstored:
                 # No scheduler listens; the next one finds it in the stream.
+                inflight.unstored = False
                 self.store(inflight)
+            elif not payload and inflight.unheard:
+                # Said of a submission that was given up, not of the stream.
+                inflight.unheard -= 1
             else:
                 _on_publish_ack(inflight, payload)
             return
@@ -261,6 +276,9 @@ class Relay:
         verdict = Verdict.FOREIGN if inflight is None else inflight.take_frame(frame)
         if verdict:
             self._act(verdict, request_id, inflight, frame)
+        elif inflight is not None and inflight.ended:
+            # A client that reads slowly occupies no worker.
+            self._leave_direct(inflight, in_vain=False)
 
     def _act(self, verdict: Verdict, request_id: str, inflight: InFlight | None, frame: Frame) -> None:
         """What a frame's verdict asks for, besides its effect on the request."""
@@ -308,6 +326,15 @@ def _given_up(deaths: int) -> ServiceError:
     if deaths < _POISONOUS:
         return ServiceError("worker_lost", "The worker that was to answer is gone. Send the request again.")
     return ServiceError("request_quarantined", f"{deaths} workers died on this request. It is not tried again.")
+
+
+def _reason(refusal: bytes) -> str:
+    """Why a worker refused; one of its few words, as it becomes a label."""
+    try:
+        said = _decode_refusal(refusal).reason
+    except msgspec.DecodeError:
+        return "unreadable"
+    return said if said in _REASONS else "unreadable"
 
 
 def _on_publish_ack(inflight: InFlight, payload: bytes) -> None:

@@ -167,12 +167,12 @@ class Watch:
         elif self._is_withdrawn(inflight):
             self._relay.undivide(inflight)
         elif (
-            inflight.express
+            inflight.unstored
             and inflight.attempt == UNPINNED
             and not inflight.stored_seq
             and now_ms > envelope.submitted_ms + _EXPRESS_TIMEOUT_MS
         ):
-            self._relay.store(inflight)
+            self._relay.not_taken(inflight)
 
     def _is_withdrawn(self, inflight: InFlight) -> bool:
         """Whether it waits for a version that a split chose and that nobody can answer under any more."""

@@ -48,5 +48,5 @@ class Direct:
         return tuple(sorted(worker.id for worker in known if worker.open and worker.suspected_s is None))
 
     def _name(self, workers: tuple[str, ...], now_s: float) -> None:
-        self._named, self._named_s = workers, now_s
-        self._voice.name_direct(self._pool, workers)
+        was_said = self._voice.name_direct(self._pool, workers)
+        self._named, self._named_s = workers, now_s if was_said else -math.inf

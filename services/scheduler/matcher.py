@@ -45,14 +45,19 @@ class Matcher:
             self.pump()
 
     def put_back(self, held: Held) -> None:
-        """Let a request that was offered in vain wait again, unless it is called off or has been tried too often."""
+        """Offer a request that was offered in vain to another, or let it wait.
+
+        One that is called off, or has been tried too often, ends here.
+        """
         if held.cancelled:
             self._ledger.cancelled(held)
         elif self.stopping:
             self._ledger.given_back(held)
         elif held.doubtful >= self._max_doubtful:
             self._ledger.failed(held, "no_worker", "No worker answered for the request; try again.")
-        else:
+        elif held.envelope.start_by_ms < clock.unix_ms():
+            self._time_out(held)
+        elif self.queue or not self._offer_at_once(held):
             self._wait(held)
 
     def has_room(self, worker: Worker) -> None:

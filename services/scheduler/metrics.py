@@ -22,10 +22,10 @@ _TOTALS: Final = {
     name: counter(_PREFIX + name, f"{sentence}.", "pool")
     for name, sentence in (
         ("pulled", "Messages taken from the stream"),
-        ("express", "Requests that came past the stream"),
+        ("express", "Requests that came past the stream; not those that gateways hand over themselves"),
         ("stored", "Of them, those put into the stream because no worker had room"),
         ("handed_over", "Offers made to workers"),
-        ("accepted", "Requests that a worker accepted"),
+        ("accepted", "Requests that a worker accepted from a scheduler"),
         ("unanswered", "Offers that a worker left unanswered"),
         ("redelivered", "Messages that JetStream delivered more than once"),
         ("repeated", "Messages for a request that was held or settled already"),
@@ -47,8 +47,14 @@ _AGE: Final = gauge(_PREFIX + "queue_oldest_seconds", "Age of the oldest of them
 _HELD: Final = gauge(_PREFIX + "held", "Requests leased from the stream.", "pool")
 _WORKERS: Final = gauge(_PREFIX + "workers", "Workers known.", "pool", "state")
 _CAPACITY: Final = gauge(_PREFIX + "capacity", "Executions that the workers can hold.", "pool")
-_CREDITS: Final = gauge(_PREFIX + "credits", "Executions that may still be started.", "pool")
-_WAIT: Final = histogram(_PREFIX + "wait_ms", "Milliseconds between submission and acceptance.", "pool")
+_CREDITS: Final = gauge(
+    _PREFIX + "credits",
+    "Executions that may still be started; of direct ones only those are known that a beat has named.",
+    "pool",
+)
+_WAIT: Final = histogram(
+    _PREFIX + "wait_ms", "Milliseconds between submission and acceptance of what went by a scheduler.", "pool"
+)
 
 _READ: Final = (*_TOTALS.values(), *_LABELLED.values(), _DEPTH, _AGE, _HELD, _WORKERS, _CAPACITY, _CREDITS)
 MEASURES: Final = (*_READ, _WAIT)

@@ -101,9 +101,9 @@ class Voice:
         """Tell the gateways that a worker is dead."""
         self._say(subjects.worker_lost(self._instance), _encode(WorkerLost(worker_id, reason)))
 
-    def name_direct(self, pool: str, workers: tuple[str, ...]) -> None:
-        """Tell the gateways to which workers of a pool they may hand requests themselves."""
-        self._say(subjects.direct(pool), _encode(DirectWorkers(self._instance, pool, workers)))
+    def name_direct(self, pool: str, workers: tuple[str, ...]) -> bool:
+        """Tell the gateways to which workers of a pool they may hand requests themselves; False if that was dropped."""
+        return self._say(subjects.direct(pool), _encode(DirectWorkers(self._instance, pool, workers)))
 
     def _say(self, subject: str, payload: bytes, *, reply: str = "", headers: bytes = b"") -> bool:
         try:

@@ -94,12 +94,13 @@ async def test_a_request_that_kills_two_workers_is_not_given_a_third(
     assert _text(await _ask(http, _body()))
 
 
+@pytest.mark.parametrize("own_capacity", [2])
 async def test_a_scheduler_killed_with_requests_waiting_loses_and_doubles_none(
     own_platform: Platform, http: httpx2.AsyncClient, observer: Observer
 ) -> None:
     expected = [_text(await _ask(http, _body(f"question {n}", tokens=20))) for n in range(15)]
     asked = [asyncio.create_task(_ask(http, _body(f"question {n}", tokens=20, user="pace-50ms"))) for n in range(15)]
-    await until(lambda: observer.running > 0)
+    await until(lambda: observer.running == 4, what="every place is taken, and the rest waits")
     own_platform.kill("scheduler")
     own_platform.start("scheduler")
     assert [_text(response) for response in await asyncio.gather(*asked)] == expected

@@ -7,6 +7,7 @@ import asyncio
 import json
 import os
 import random
+import re
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,6 +23,7 @@ from libs.testkit.platform import Platform
 
 DURATION_S: Final = 60.0
 CLIENTS: Final = 24
+WORKERS: Final = 3
 PROMPTS: Final = [f"What does item {number} cost?" for number in range(12)]
 ALLOWED_ERRORS: Final = {
     "worker_lost",
@@ -44,6 +46,8 @@ class History:
     errors: Counter[str] = field(default_factory=Counter)
     cut: int = 0
     """Connections that broke: only a killed gateway may cause these."""
+    ways: Counter[str] = field(default_factory=Counter)
+    """How requests were put on the bus: directly, by a scheduler, into the stream."""
 
 
 def _body(prompt: str, *, stream: bool, user: str) -> dict[str, object]:
@@ -100,7 +104,18 @@ async def _client(platform: Platform, expected: dict[str, str], history: History
                 history.wrong.append(f"{prompt}: {text!r}")
 
 
-async def _killer(platform: Platform, rng: random.Random) -> Counter[str]:
+async def _count_ways(platform: Platform, history: History) -> None:
+    """Add what the gateway that lives now has counted."""
+    try:
+        async with httpx2.AsyncClient(base_url=platform.url, timeout=5) as client:
+            page = (await client.get("/metrics")).text
+    except httpx2.HTTPError:
+        return
+    for way, count in re.findall(r'^llmos_gateway_submissions_total\{way="(\w+)"\} (\S+)$', page, re.MULTILINE):
+        history.ways[way] += int(float(count))
+
+
+async def _killer(platform: Platform, rng: random.Random, history: History) -> Counter[str]:
     """Kill a part every one to four seconds and start it again."""
     killed: Counter[str] = Counter()
     end = asyncio.get_running_loop().time() + DURATION_S - 5
@@ -112,6 +127,8 @@ async def _killer(platform: Platform, rng: random.Random) -> Counter[str]:
             platform.nats.kill()
             platform.nats.start()
         else:
+            if part == "gateway":
+                await _count_ways(platform, history)
             platform.kill(part)
             platform.start(part)
     return killed
@@ -124,19 +141,24 @@ async def test_random_kills_falsify_no_answer_and_double_none(tmp_path: Path) ->
     server.start()
     await provision(server.settings("provisioner"), ("default",))
     history = History()
-    with Platform(tmp_path / "path", server, workers=3) as platform:
+    # Room for all while all workers live, so that requests go directly then, and wait while one is away.
+    room = {"INFERENCE_CAPACITY": str(CLIENTS // WORKERS)}
+    with Platform(tmp_path / "path", server, workers=WORKERS, environment=room) as platform:
         headers = {"authorization": f"Bearer {platform.api_key}"}
         async with httpx2.AsyncClient(base_url=platform.url, headers=headers) as client:
             expected = {prompt: (await _whole(client, _body(prompt, stream=False, user="")))[0] for prompt in PROMPTS}
-        killer = asyncio.create_task(_killer(platform, random.Random(seed)))
+        killer = asyncio.create_task(_killer(platform, random.Random(seed), history))
         await asyncio.gather(*(_client(platform, expected, history, random.Random(seed + n)) for n in range(CLIENTS)))
         killed = await killer
         await asyncio.to_thread(platform.wait_ready)
         # From the stream: who only listens hears an event again whose acknowledgement died with the server.
+        await _count_ways(platform, history)
         ids = Counter(done.request_id for done in await stored_events(server))
         print(f"seed {seed}, killed {dict(killed)}: {history.right} right, {dict(history.errors)}, {history.cut} cut")
+        print(dict(history.ways))
     server.stop()
     assert not history.wrong
     assert history.right > 200
     assert set(history.errors) <= ALLOWED_ERRORS
+    assert all(history.ways[way] > 0 for way in ("direct", "express", "stored")), history.ways
     assert max(ids.values()) == 1, "a request was announced as completed twice"

@@ -1,4 +1,4 @@
-"""A request on its way: from the gateway over the scheduler to a worker, and back."""
+"""A request on its way: from the gateway, over the scheduler if anything waits, to a worker, and back."""
 
 from typing import Final
 

@@ -94,7 +94,10 @@ class Queues:
         waiting = None if held else await self._find(request_id)
         worker = "" if held or waiting else await self._running_at(request_id)
         if not (held or waiting or worker):
-            raise _unknown(request_id)
+            # One that a worker was handed directly, and refused, was on its way into the stream.
+            waiting = await self._find(request_id)
+            if waiting is None:
+                raise _unknown(request_id)
         # Whoever holds it, or works on it, hears this; also another scheduler.
         self._call_off(request_id)
         if waiting is not None:
@@ -118,8 +121,11 @@ class Queues:
         return QueuePurged(len(ended))
 
     def _call_off(self, request_id: str) -> None:
+        self._say(subjects.cancel(request_id), _BY_OPERATOR)
+
+    def _say(self, subject: str, payload: bytes) -> None:
         try:
-            self._bus.publish(subjects.cancel(request_id), _BY_OPERATOR)
+            self._bus.publish(subject, payload)
         except BusError as error:
             raise ServiceError("bus_unavailable", f"It cannot be called off now: {error}.", retry_after_s=1) from error
 
@@ -143,7 +149,7 @@ class Queues:
         if worker or not self._bus.connected:
             return worker
         asked_s = clock.monotonic_s()
-        self._bus.publish(subjects.REPORT)
+        self._say(subjects.REPORT, b"")
         while not worker and any(heard.at_s < asked_s for heard in self._directory.all()):
             if clock.monotonic_s() - asked_s > _PATIENCE_S:
                 break

@@ -85,6 +85,8 @@ async def test_one_that_dies_with_it_has_it_submitted_again(front: Front, double
     await _name(front, double, "w1")
     task = front.ask()
     (await double.next()).accept()
+    (inflight,) = front.gateway.relay.requests()
+    await until(lambda: inflight.worker == "w1")
     double.announce_loss()
     again = await double.next()
     assert (again.delivery, again.envelope.retry) == (1, 1)
@@ -147,3 +149,49 @@ async def test_a_client_that_leaves_calls_off_what_was_handed_over(front: Front,
     work.accept()
     writer.transport.abort()
     await until(lambda: (work.envelope.request_id, None) in double.cancels, what="the cancel")
+
+
+async def test_that_nobody_listened_to_a_hand_over_may_be_said_after_the_request_was_stored(
+    front: Front, double: Double
+) -> None:
+    double.hear_runs()
+    await _name(front, double, "w1")
+    task = front.ask()
+    silent = await double.next()
+    (inflight,) = front.gateway.relay.requests()
+    front.gateway.relay.resend_unconfirmed()
+    double.worker_bus.publish(silent.envelope.reply, b"")
+    stored = await double.next()
+    await double.worker_bus.flush()
+    await until(lambda: inflight.unheard == 0, what="the late word")
+    stored.answer()
+    assert (await task).status_code == 200
+
+
+async def test_a_client_that_reads_slowly_occupies_no_worker(front: Front, double: Double) -> None:
+    double.hear_runs()
+    await _name(front, double, "w1")
+    task = front.ask()
+    work = await double.next()
+    (inflight,) = front.gateway.relay.requests()
+    assert inflight.direct_worker == "w1"
+    work.accept()
+    work.head(b"{}", "application/json")
+    work.last()
+    await until(lambda: inflight.ended)
+    assert inflight.direct_worker == ""
+    assert (await task).status_code == 200
+
+
+async def test_what_was_in_vain_is_counted_by_why(front: Front, double: Double) -> None:
+    double.hear_runs("w1")
+    for reason, label in (("full", "full"), ("somehow", "unreadable")):
+        double.beat("w1")
+        double.name_direct("w1")
+        await until(lambda: front.gateway.relay.direct.choose("default", "helpdesk") == "w1", what="the name")
+        task = front.ask()
+        (await double.next()).refuse(reason)
+        (await double.next()).answer()
+        await task
+        page = (await front.http.get("/metrics")).text
+        assert f'llmos_gateway_direct_failed_total{{reason="{label}"}} 1.0' in page

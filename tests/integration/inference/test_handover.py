@@ -147,6 +147,8 @@ async def test_its_end_is_told_to_schedulers_only_if_they_know_of_it(rig: Rig) -
     quick, slow = envelope(), envelope()
     await rig.double.run(rig.worker, envelope(), chat())
     rig.double.hand_over_directly(rig.worker, quick, chat())
+    answer = rig.double.answers.setdefault(quick.request_id, Answer())
+    await until(lambda: answer.ended, what="the end of the quick one")
     rig.double.hand_over_directly(rig.worker, slow, chat(user="hang"))
     rig.double.report()
     named = Running(slow.request_id, direct_attempt(0))

@@ -141,3 +141,16 @@ async def test_of_two_schedulers_one_hears_it(nats: NatsServer) -> None:
         await until(lambda: all(on.gateway.ended(request_id) for request_id in sent))
         assert sum(dispatcher.stats.express for dispatcher in schedulers) == len(sent)
         assert len(worker.seen) == len(sent)
+
+
+async def test_one_that_a_worker_refuses_is_offered_to_the_next_and_not_stored(nats: NatsServer) -> None:
+    async with stage(nats) as on:
+        first, second = await on.worker("w1"), await on.worker("w2")
+        first.mood = "full"
+        dispatcher = await on.scheduler()
+        await on.known(dispatcher, first, second)
+        request_id = on.gateway.submit(express=True)
+        await until(lambda: on.gateway.ended(request_id))
+        assert on.gateway.end(request_id).status == 200
+        assert [len(worker.seen) for worker in (first, second)] == [1, 1]
+        assert dispatcher.stats.stored == 0

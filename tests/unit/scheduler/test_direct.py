@@ -22,9 +22,13 @@ class Scene:
     queue: list[str] = field(default_factory=list)
     said: list[tuple[str, ...]] = field(default_factory=list)
 
-    def name_direct(self, pool: str, workers: tuple[str, ...]) -> None:
+    is_overloaded: bool = False
+
+    def name_direct(self, pool: str, workers: tuple[str, ...]) -> bool:
         assert pool == "default"
-        self.said.append(workers)
+        if not self.is_overloaded:
+            self.said.append(workers)
+        return not self.is_overloaded
 
     def direct(self, *, enabled: bool = True) -> Direct:
         for one in ("b", "a"):
@@ -86,3 +90,16 @@ def test_switched_off_nobody_is_ever_named() -> None:
     direct.look(0.0)
     direct.look(10.0)
     assert set(scene.said) == {()}
+
+
+def test_a_word_that_was_dropped_is_said_as_soon_as_there_is_room() -> None:
+    scene = Scene()
+    direct = scene.direct()
+    direct.look(0.0)
+    scene.is_overloaded = True
+    scene.queue.append("waits")
+    direct.look(0.05)
+    assert scene.said == [("a", "b")]
+    scene.is_overloaded = False
+    direct.look(0.1)
+    assert scene.said == [("a", "b"), ()]
