@@ -48,6 +48,7 @@ from services.gateway.splits import Divider
 from services.gateway.subscriptions.feed import Feed
 from services.gateway.subscriptions.routes import add_routes
 from services.gateway.watch import Watch
+from services.gateway.ways import Ways
 
 log = structlog.get_logger(__name__)
 
@@ -69,11 +70,13 @@ class Gateway:
         options = settings.nats.options(f"gateway.{self.instance}", inbox_prefix=inbox)
         self.bus = BusClient(options, on_state=self._on_bus)
         self.fleet = Fleet(settings.pool)
+        self.direct = Direct(self.fleet, self.instance)
+        ways = Ways(self.bus, self.direct, self.metrics)
         self.relay = Relay(
             self.bus,
             self.instance,
             self.metrics,
-            Direct(self.fleet, self.instance),
+            ways,
             queue_timeout_s=settings.queue_timeout_s,
             max_retries=settings.max_retries,
         )
@@ -85,7 +88,9 @@ class Gateway:
         self.feed = Feed(self.bus, self.instance, most=settings.event_listeners)
         identity = BusIdentity(self.bus)
         self.keys = KeyFollower(keyring, identity) if settings.identity else None
-        self._watch = Watch(self.bus, self.instance, self.fleet, self.relay, settings)
+        self._watch = Watch(
+            self.bus, self.instance, settings, fleet=self.fleet, relay=self.relay, ways=ways, direct=self.direct
+        )
         self.limiter = (
             Limiter(self.bus, self.instance, answer_tokens=settings.limited_answer_tokens)
             if settings.identity

@@ -1,4 +1,4 @@
-"""Between the bus and the requests in flight: submits them, gives each frame to its request, retries, calls off."""
+"""Between the bus and the requests in flight: gives each frame to its request, retries, calls off."""
 
 from typing import Final
 
@@ -6,39 +6,23 @@ import msgspec
 import structlog
 
 from libs.contracts import subjects
-from libs.contracts.frames import (
-    Flag,
-    Frame,
-    FrameError,
-    decode,
-    direct_attempt,
-    is_publish_ack,
-    is_refusal,
-    split,
-)
-from libs.contracts.inference import Cancel, Handover
-from libs.contracts.submission import express_headers, run_headers, stored_headers
+from libs.contracts.frames import Flag, Frame, FrameError, decode, is_publish_ack, split
+from libs.contracts.inference import Cancel
 from libs.kit import clock
 from libs.kit.bus import BusClient, BusError, Message
 from libs.kit.errors import ServiceError
 from services.gateway import spans
-from services.gateway.acks import StoreError, stored_as
-from services.gateway.direct import Direct
 from services.gateway.inflight import UNPINNED, InFlight, Verdict
 from services.gateway.metrics import Metrics
+from services.gateway.ways import Ways
 
 log = structlog.get_logger(__name__)
 
-BUS_RETRY_S: Final = 1.0
-QUEUE_RETRY_S: Final = 2.0
 _POISONOUS: Final = 2
 """Workers that may die on a request before it is blamed."""
 _ACCEPTED: Final = int(Flag.ACCEPTED)
 
-_REASONS: Final = frozenset(("full", "draining", "unknown_model", "invalid"))
-
 _encode = msgspec.json.Encoder().encode
-_decode_refusal = msgspec.json.Decoder(Handover).decode
 
 
 class Relay:
@@ -49,16 +33,16 @@ class Relay:
         bus: BusClient,
         instance: str,
         metrics: Metrics,
-        direct: Direct,
+        ways: Ways,
         *,
         queue_timeout_s: float,
         max_retries: int,
     ) -> None:
         """Prepare; nothing is heard before `start`."""
-        self.direct: Final = direct
         self._bus = bus
         self._instance = instance
         self._metrics = metrics
+        self._ways = ways
         self._queue_timeout_s = queue_timeout_s
         self._max_retries = max_retries
         self._prefix_len = len(subjects.gateway_reply(instance, ""))
@@ -81,31 +65,20 @@ class Relay:
         return list(self._by_worker.get(worker, {}).values())
 
     def submit(self, inflight: InFlight) -> None:
-        """Put a request into its queue; what becomes of it arrives as frames.
+        """Put a request on the bus; what becomes of it arrives as frames.
 
         Raises:
             ServiceError: `bus_unavailable`.
         """
-        if not self._bus.connected:
-            raise bus_unavailable()
-        envelope = inflight.envelope
-        self._requests[envelope.request_id] = inflight
-        worker = self.direct.choose(envelope.pool, envelope.model)
-        try:
-            if worker:
-                self._publish_direct(inflight, worker)
-            else:
-                self._publish_express(inflight)
-        except BusError as error:
-            del self._requests[envelope.request_id]
-            raise bus_unavailable() from error
+        self._ways.submit(inflight)
+        self._requests[inflight.envelope.request_id] = inflight
 
     def forget(self, inflight: InFlight) -> None:
         """The exchange is over; an execution that still runs is called off."""
         request_id = inflight.envelope.request_id
         if self._requests.pop(request_id, None) is None:
             return
-        self._leave_direct(inflight, in_vain=False)
+        self._ways.leave_worker(inflight, in_vain=False)
         self._disown(inflight)
         if not inflight.ended:
             self.call_off(request_id, None)
@@ -151,23 +124,7 @@ class Relay:
         """After a reconnect: repeat submissions that may never have arrived; the stream removes duplicates."""
         for inflight in self.requests():
             if not inflight.ended and not inflight.stored_seq and inflight.attempt == UNPINNED:
-                self.store(inflight)
-
-    def store(self, inflight: InFlight) -> None:
-        """Put a request into the stream whose way past it did not lead to a worker; a repeat does no harm."""
-        inflight.unheard += inflight.unstored
-        inflight.unstored = False
-        self._leave_direct(inflight, in_vain=True)
-        try:
-            self._publish_stored(inflight)
-        except BusError:
-            inflight.fail(bus_unavailable())
-
-    def not_taken(self, inflight: InFlight) -> None:
-        """Nobody has taken or stored it in time: let the stream have it."""
-        if inflight.direct_worker:
-            self._metrics.direct_failed("silent")
-        self.store(inflight)
+                self._ways.store(inflight)
 
     def call_off(self, request_id: str, attempt: int | None) -> None:
         """Tell schedulers and workers that nobody wants it any more."""
@@ -188,47 +145,7 @@ class Relay:
                 start_by_ms=now_ms + int(self._queue_timeout_s * 1000),
             )
         )
-        self.store(inflight)
-
-    def _publish_direct(self, inflight: InFlight, worker: str) -> None:
-        """Past the scheduler, to a worker that accepts or refuses; see `_turn_back` for the rest."""
-        envelope = inflight.envelope
-        headers = run_headers(_encode(envelope), direct_attempt(envelope.retry))
-        self._bus.publish(subjects.run(worker), inflight.body, reply=envelope.reply, headers=headers)
-        inflight.unstored = True
-        inflight.direct_worker = worker
-        self.direct.take(worker)
-        self._metrics.submissions["direct"] += 1
-
-    def _turn_back(self, inflight: InFlight, refusal: bytes) -> None:
-        """The worker that was chosen here has no room, or is not there: the scheduler knows better."""
-        self._metrics.direct_failed(_reason(refusal) if refusal else "deaf")
-        self._leave_direct(inflight, in_vain=True)
-        try:
-            self._publish_express(inflight)
-        except BusError:
-            inflight.fail(bus_unavailable())
-
-    def _leave_direct(self, inflight: InFlight, *, in_vain: bool) -> None:
-        """It does not run any more where it was sent directly, or was sent there in vain."""
-        if inflight.direct_worker:
-            self.direct.give_back(inflight.direct_worker, in_vain=in_vain)
-            inflight.direct_worker = ""
-
-    def _publish_express(self, inflight: InFlight) -> None:
-        """Past the stream, to a scheduler that hands over at once or stores it itself; see `store` for the rest."""
-        envelope = inflight.envelope
-        inflight.unstored = True
-        headers = express_headers(_encode(envelope))
-        self._bus.publish(subjects.express(envelope.pool), inflight.body, reply=envelope.reply, headers=headers)
-        self._metrics.submissions["express"] += 1
-
-    def _publish_stored(self, inflight: InFlight) -> None:
-        envelope = inflight.envelope
-        headers = stored_headers(_encode(envelope), envelope)
-        subject = subjects.submit(envelope.pool, envelope.service_class)
-        self._bus.publish(subject, inflight.body, reply=envelope.reply, headers=headers)
-        self._metrics.submissions["stored"] += 1
+        self._ways.store(inflight)
 
     def _on_reply(self, message: Message) -> None:
         """Everything that concerns requests of this process arrives here."""
@@ -239,20 +156,8 @@ class Relay:
         payload = message.payload
         if not payload or is_publish_ack(payload):
             inflight = self._requests.get(request_id)
-            if inflight is None:
-                return
-            if inflight.direct_worker or is_refusal(payload):
-                if inflight.direct_worker and inflight.attempt == UNPINNED and not inflight.ended:
-                    self._turn_back(inflight, payload)
-            elif not payload and inflight.unstored:
-                # No scheduler listens; the next one finds it in the stream.
-                inflight.unstored = False
-                self.store(inflight)
-            elif not payload and inflight.unheard:
-                # Said of a submission that was given up, not of the stream.
-                inflight.unheard -= 1
-            else:
-                _on_publish_ack(inflight, payload)
+            if inflight is not None:
+                self._ways.on_answer(inflight, payload)
             return
         self._on_frame(request_id, payload, 0, len(payload))
 
@@ -278,7 +183,7 @@ class Relay:
             self._act(verdict, request_id, inflight, frame)
         elif inflight is not None and inflight.ended:
             # A client that reads slowly occupies no worker.
-            self._leave_direct(inflight, in_vain=False)
+            self._ways.leave_worker(inflight, in_vain=False)
 
     def _act(self, verdict: Verdict, request_id: str, inflight: InFlight | None, frame: Frame) -> None:
         """What a frame's verdict asks for, besides its effect on the request."""
@@ -315,43 +220,7 @@ class Relay:
                 del self._by_worker[inflight.worker]
 
 
-def bus_unavailable() -> ServiceError:
-    """There is no way to the workers just now."""
-    return ServiceError(
-        "bus_unavailable", "The message bus cannot be reached. Try again soon.", retry_after_s=BUS_RETRY_S
-    )
-
-
 def _given_up(deaths: int) -> ServiceError:
     if deaths < _POISONOUS:
         return ServiceError("worker_lost", "The worker that was to answer is gone. Send the request again.")
     return ServiceError("request_quarantined", f"{deaths} workers died on this request. It is not tried again.")
-
-
-def _reason(refusal: bytes) -> str:
-    """Why a worker refused; one of its few words, as it becomes a label."""
-    try:
-        said = _decode_refusal(refusal).reason
-    except msgspec.DecodeError:
-        return "unreadable"
-    return said if said in _REASONS else "unreadable"
-
-
-def _on_publish_ack(inflight: InFlight, payload: bytes) -> None:
-    """The stream's answer to a submission; nothing at all means that no stream listens."""
-    try:
-        told = stored_as(payload) if payload else StoreError(description="no stream listens")
-    except msgspec.DecodeError:
-        log.error("not a publish acknowledgement", request_id=inflight.envelope.request_id)
-        return
-    if not isinstance(told, StoreError):
-        inflight.stored_seq = told
-    elif inflight.attempt == UNPINNED:
-        if told.is_full:
-            full = ServiceError(
-                "queue_full", "Too many requests are waiting. Try again soon.", retry_after_s=QUEUE_RETRY_S
-            )
-            inflight.fail(full)
-        else:
-            log.error("submission refused", error=told.description)
-            inflight.fail(bus_unavailable())

@@ -19,7 +19,7 @@ from services.gateway.acks import refusal_in
 from services.gateway.bodies import ClientGoneError, read_body
 from services.gateway.identity import Principal
 from services.gateway.judgements import Recent, read, read_batch
-from services.gateway.relay import BUS_RETRY_S, QUEUE_RETRY_S
+from services.gateway.ways import BUS_RETRY_S, QUEUE_RETRY_S
 
 log = structlog.get_logger(__name__)
 

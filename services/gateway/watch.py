@@ -11,11 +11,13 @@ from libs.contracts.inference import DirectWorkers, GatewayBeat, WorkerBeat, Wor
 from libs.kit import clock
 from libs.kit.bus import BusClient, BusError, Message
 from libs.kit.errors import ServiceError
+from services.gateway.direct import Direct
 from services.gateway.doubts import Doubts
 from services.gateway.fleet import Fleet
 from services.gateway.inflight import UNPINNED, InFlight
 from services.gateway.relay import Relay
 from services.gateway.settings import Settings
+from services.gateway.ways import Ways
 
 log = structlog.get_logger(__name__)
 
@@ -34,11 +36,23 @@ _decode_lost = msgspec.json.Decoder(WorkerLost).decode
 class Watch:
     """Hears the fleet, beats for this gateway, and walks over the requests a few times per second."""
 
-    def __init__(self, bus: BusClient, instance: str, fleet: Fleet, relay: Relay, settings: Settings) -> None:
+    def __init__(  # noqa: PLR0913 - the parts that it looks after
+        self,
+        bus: BusClient,
+        instance: str,
+        settings: Settings,
+        *,
+        fleet: Fleet,
+        relay: Relay,
+        ways: Ways,
+        direct: Direct,
+    ) -> None:
         """Prepare; nothing is heard before `start`."""
         self._bus = bus
         self._fleet = fleet
         self._relay = relay
+        self._ways = ways
+        self._direct = direct
         self._settings = settings
         self._doubts = Doubts(bus, relay)
         self._beat_subject = subjects.gateway_beat(instance)
@@ -68,7 +82,7 @@ class Watch:
         if not connected:
             if self._task is not None and not self._task.done():
                 log.warning("bus lost", requests=len(self._relay))
-            self._relay.direct.clear()
+            self._direct.clear()
             return
         self._fleet.excuse()
         self._say(subjects.REPORT, b"")
@@ -119,7 +133,7 @@ class Watch:
         except msgspec.DecodeError as error:
             log.error("not a list of workers", subject=message.subject, error=str(error))
             return
-        self._relay.direct.hear(named)
+        self._direct.hear(named)
 
     def _lose_worker(self, worker: str, why: str) -> None:
         self._fleet.lose(worker)
@@ -172,7 +186,7 @@ class Watch:
             and not inflight.stored_seq
             and now_ms > envelope.submitted_ms + _EXPRESS_TIMEOUT_MS
         ):
-            self._relay.not_taken(inflight)
+            self._ways.not_taken(inflight)
 
     def _is_withdrawn(self, inflight: InFlight) -> bool:
         """Whether it waits for a version that a split chose and that nobody can answer under any more."""

@@ -174,7 +174,7 @@ async def test_the_gateway_starts_before_nats(tmp_path: Path) -> None:
 async def test_what_a_gateway_handed_over_itself_when_nats_died_is_submitted_to_the_stream(
     private_nats: NatsServer, own_double: Double, own_front: Front
 ) -> None:
-    direct = own_front.gateway.relay.direct
+    direct = own_front.gateway.direct
     own_double.hear_runs("w1")
     own_double.name_direct("w1")
     await until(lambda: direct.choose("default", "helpdesk") == "w1", what="the name")

@@ -16,7 +16,7 @@ async def _name(front: Front, double: Double, *workers: str) -> None:
     for worker in workers:
         double.beat(worker)
     double.name_direct(*workers)
-    await until(lambda: front.gateway.relay.direct.choose("default", "helpdesk") in workers, what="the names")
+    await until(lambda: front.gateway.direct.choose("default", "helpdesk") in workers, what="the names")
 
 
 def _ways(front: Front) -> tuple[int, ...]:
@@ -99,7 +99,7 @@ async def test_a_scheduler_that_names_nobody_is_asked(front: Front, double: Doub
     double.hear_runs()
     await _name(front, double, "w1")
     double.name_direct(scheduler="another")
-    await until(lambda: front.gateway.relay.direct.choose("default", "helpdesk") == "", what="its word")
+    await until(lambda: front.gateway.direct.choose("default", "helpdesk") == "", what="its word")
     asked: list[Message] = []
     deaf = double.scheduler_bus.subscribe(subjects.express("default"), asked.append)
     await double.scheduler_bus.flush()
@@ -119,11 +119,11 @@ async def test_the_load_is_spread_and_given_back(front: Front, double: Double) -
     await _name(front, double, "w1", "w2")
     tasks = [front.ask() for _ in range(16)]
     await until(lambda: len(seen) == 16)
-    assert front.gateway.relay.direct.choose("default", "helpdesk") == "", "each has as many as it takes"
+    assert front.gateway.direct.choose("default", "helpdesk") == "", "each has as many as it takes"
     for work in seen:
         work.answer()
     assert {(await task).status_code for task in tasks} == {200}
-    await until(lambda: front.gateway.relay.direct.choose("default", "helpdesk") != "")
+    await until(lambda: front.gateway.direct.choose("default", "helpdesk") != "")
     assert _ways(front) == (16, 0, 0)
 
 
@@ -188,7 +188,7 @@ async def test_what_was_in_vain_is_counted_by_why(front: Front, double: Double) 
     for reason, label in (("full", "full"), ("somehow", "unreadable")):
         double.beat("w1")
         double.name_direct("w1")
-        await until(lambda: front.gateway.relay.direct.choose("default", "helpdesk") == "w1", what="the name")
+        await until(lambda: front.gateway.direct.choose("default", "helpdesk") == "w1", what="the name")
         task = front.ask()
         (await double.next()).refuse(reason)
         (await double.next()).answer()
