@@ -14,9 +14,25 @@ _ACROSS: Final = 4
 _HEIGHTS: Final = {"stat": 4, "timeseries": 8}
 _SOURCE: Final = {"type": "prometheus", "uid": "prometheus"}
 _SCHEMA: Final = 39
+_LINK: Final[Mapping[str, Any]] = {
+    "title": "llmos", "type": "dashboards", "tags": ["llmos"], "icon": "external link",
+    "tooltip": "The other dashboards", "asDropdown": True, "includeVars": False, "keepTime": True, "targetBlank": False,
+}  # fmt: skip
 _OPTIONS: Final[Mapping[str, Any]] = {
-    "timeseries": {"legend": {"displayMode": "list", "placement": "bottom"}, "tooltip": {"mode": "multi"}},
-    "stat": {"reduceOptions": {"calcs": ["lastNotNull"]}, "textMode": "value_and_name"},
+    "timeseries": {
+        "legend": {"showLegend": True, "displayMode": "list", "placement": "bottom", "calcs": []},
+        "tooltip": {"mode": "multi", "sort": "desc"},
+    },
+    "stat": {
+        "reduceOptions": {"calcs": ["lastNotNull"], "fields": "", "values": False},
+        "textMode": "value_and_name",
+        "colorMode": "value",
+        "graphMode": "area",
+        "justifyMode": "auto",
+        "orientation": "auto",
+        "wideLayout": True,
+        "showPercentChange": False,
+    },
 }
 
 
@@ -42,7 +58,7 @@ def _rendered(board: Board) -> dict[str, Any]:
         "refresh": "15s",
         "time": {"from": "now-1h", "to": "now"},
         "timezone": "browser",
-        "links": [{"title": "llmos", "type": "dashboards", "tags": ["llmos"], "asDropdown": True, "keepTime": True}],
+        "links": [_LINK],
         "panels": [{"id": number, **panel} for number, panel in enumerate(_panels(board), 1)],
     }
 

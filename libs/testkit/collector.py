@@ -78,8 +78,10 @@ class Collector:
 
 
 @contextmanager
-def collecting(answers: Callable[[], int] = lambda: 200, *, port: int = 0) -> Iterator[Collector]:
-    """A collector on loopback, on a free port unless one is named."""
+def collecting(
+    answers: Callable[[], int] = lambda: 200, *, host: str = "127.0.0.1", port: int = 0
+) -> Iterator[Collector]:
+    """A collector on loopback unless another address is named, on a free port unless one is."""
     collector = Collector(answers=answers)
     connected: set[socket.socket] = set()
 
@@ -105,7 +107,7 @@ def collecting(answers: Callable[[], int] = lambda: 200, *, port: int = 0) -> It
         def log_message(self, *_: object) -> None:
             """Tests read what was received, not the log."""
 
-    server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
+    server = ThreadingHTTPServer((host, port), Handler)
     server.daemon_threads = True
     server.block_on_close = False
     collector.port = server.server_address[1]

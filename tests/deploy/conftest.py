@@ -21,7 +21,7 @@ def compose(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
     for each in (folder, *folder.parents[:2]):  # pytest's own, which only its user may enter
         each.chmod(0o755)
     project = Compose(port=free_port(), folder=folder)
-    project.run("down", "--volumes", "--remove-orphans")
+    project.down()
     get_images(project)
     request.config.stash[_ROWS] = []
     request.config.stash[_NOTES] = project.notes
@@ -29,7 +29,7 @@ def compose(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
         project.begin()
         yield project
     finally:
-        project.run("down", "--volumes", "--remove-orphans", check=False)
+        project.down(check=False)
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 import json
 import os
+import secrets
 import subprocess
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -14,8 +15,13 @@ from deploy.local.home import CHECKOUT
 from libs.kit import clock
 
 PROJECT: Final = "llmos-test"
-STANDINS: Final = {"nats": "nats", "chrislusf/seaweedfs": "seaweedfs", "haproxy": "haproxy"}
+STANDINS: Final = {
+    "nats": "nats", "chrislusf/seaweedfs": "seaweedfs", "haproxy": "haproxy",
+    "prom/prometheus": "prometheus", "jaegertracing/jaeger": "jaeger",
+}  # fmt: skip
 """Image → target of `standins/Dockerfile`, for machines that can pull none."""
+NOT_STARTED: Final = ("grafana",)
+"""Services without a stand-in."""
 FAKE_ENGINE: Final = os.environ.get("LLMOS_DEPLOY_ENGINE") == "fake"
 """Whether an engine answers that costs nothing, where vLLM would take minutes for each start."""
 SUBNET: Final = "172.29.247.0/24"
@@ -111,6 +117,26 @@ class Compose:
             found: dict[str, Any] = reply.json()
             return found
 
+    def judge(self) -> str:
+        """Have an answer and find it good; its id."""
+        judged: str = self.answer()["id"]
+        with self.http() as http:
+            said = http.post("/v1/feedback", json={"kind": "thumb", "value": True, "inference_id": judged})
+        assert said.status_code == 201, said.text
+        return judged
+
+    def traced(self, path: str, key: str, body: dict[str, Any]) -> str:
+        """The trace id of a request that is recorded."""
+        wanted = f"00-{secrets.token_hex(16)}-{secrets.token_hex(8)}-01"
+        with self.http(key) as http:
+            reply = http.post(path, json=body, headers={"traceparent": wanted})
+            reply.raise_for_status()
+            return reply.headers["x-llmos-trace-id"]
+
+    def down(self, *, check: bool = True) -> None:
+        """Remove containers, networks and volumes, those of the watchers too."""
+        self.run("--profile", "observability", "down", "--volumes", "--remove-orphans", check=check)
+
 
 def keep_asking(ask: Callable[[], Any], what: str, timeout_s: float = 900) -> tuple[float, int]:
     """Ask until there is an answer; how many seconds that took and how often it failed."""
@@ -138,7 +164,8 @@ def engine_answers() -> bool:
 
 def get_images(project: Compose) -> None:
     """Build ours; pull the others, or make stand-ins where nothing can be pulled."""
-    services = json.loads(project.run("config", "--format", "json").stdout)["services"].values()
+    told = project.run("--profile", "observability", "config", "--format", "json")
+    services = [about for name, about in json.loads(told.stdout)["services"].items() if name not in NOT_STARTED]
     for image in sorted({each["image"] for each in services if "build" not in each}):
         there = project.docker("image", "inspect", image, check=False).returncode == 0
         if there or project.docker("pull", "--quiet", image, check=False).returncode == 0:

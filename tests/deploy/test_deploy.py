@@ -11,6 +11,7 @@ import pytest
 from cli.mission.mission import Place, play
 from libs.kit import clock
 from tests.deploy.project import FAKE_ENGINE, PROJECT, Compose, keep_asking
+from tests.deploy.watching import WATCHERS, addresses, panels, prometheus, rules, targets, trace
 
 pytestmark = pytest.mark.deploy
 
@@ -35,6 +36,15 @@ KILLED: Final = (
     "rollout", "trainer", "inference",
 )  # fmt: skip
 
+FOREIGN: Final = ("balancer", "nats", "postgres", "s3")
+"""Those that show no page to Prometheus."""
+QUIET: Final = {
+    "Overview: Not ready", "Stores and bus: Missing dependencies", "Learning loop: Dead letters",
+    "Learning loop: Decisions, last hour", "Learning loop: Harm, last hour", "Stores and bus: Webhooks: attempts",
+    "Engine: Fetching versions", "Engine: Put back, for the cache was full",
+}  # fmt: skip
+"""Panels of what happens rarely, or should not."""
+
 
 def test_it_comes_up_from_nothing(compose: Compose, row: Row) -> None:
     row("`up -d --wait` with no volume, images built", "", "", compose.came_up_s)
@@ -58,11 +68,8 @@ def test_an_answer_is_streamed_through_the_balancer_word_by_word(compose: Compos
 
 
 def test_a_judgement_is_recorded(compose: Compose) -> None:
-    answer = compose.answer()
-    with compose.http() as http:
-        said = http.post("/v1/feedback", json={"kind": "thumb", "value": True, "inference_id": answer["id"]})
-    assert said.status_code == 201, said.text
-    keep_asking(lambda: bool(compose.admin(f"/interactions/{answer['id']}")["signals"]), "the judgement")
+    judged = compose.judge()
+    keep_asking(lambda: bool(compose.admin(f"/interactions/{judged}")["signals"]), "the judgement")
 
 
 @pytest.mark.skipif(FAKE_ENGINE, reason="not run: the fake engine cannot learn")
@@ -145,9 +152,48 @@ def test_workers_are_scaled(compose: Compose, row: Row) -> None:
     compose.answer()
 
 
+def test_prometheus_finds_every_process_and_nothing_to_call_about(compose: Compose) -> None:
+    compose.up("--no-recreate", *WATCHERS)
+    there = {service: addresses(compose, service) for service in KILLED if service not in FOREIGN}
+    keep_asking(lambda: targets(compose) == there, "every process", 120)
+    keep_asking(lambda: set(rules(compose).values()) == {"inactive"}, "alerts that are evaluated and silent", 120)
+
+
+def test_every_panel_of_the_dashboards_shows_something(compose: Compose) -> None:
+    compose.judge()
+    compose.answer()
+    unlike = {title for title, query in panels() if FAKE_ENGINE and "vllm:" in query}
+
+    def drawn() -> None:
+        empty = shown - {title for title, query in panels() if prometheus(compose, "query", query=query)["result"]}
+        assert not empty, empty
+
+    shown = {title for title, _ in panels()} - QUIET - unlike
+    keep_asking(drawn, f"something in each of {len(shown)} panels", 120)
+
+
+def test_a_service_that_is_gone_is_told_of(compose: Compose) -> None:
+    compose.run("stop", "audit")
+    keep_asking(lambda: rules(compose)["LlmosServiceDown"] != "inactive", "the alert", 120)
+    compose.run("start", "audit")
+    keep_asking(lambda: rules(compose)["LlmosServiceDown"] == "inactive", "the end of the alert", 120)
+
+
+def test_a_request_leaves_its_whole_trace_with_the_collector(compose: Compose) -> None:
+    asked = {"model": "helpdesk", "messages": [{"role": "user", "content": "When are you open?"}], "max_tokens": 8}
+    answered = compose.traced("/v1/chat/completions", compose.key, asked)
+    spans = {("llmos-gateway", "POST /v1/chat/completions"), ("llmos-inference", "chat helpdesk")}
+    keep_asking(lambda: trace(compose, answered) >= spans, "the trace of an answer", 60)
+    verified = compose.traced("/admin/v1/versions/helpdesk@champion/verify", compose.admin_key, {})
+    spans = {("llmos-gateway", "POST /admin/v1/versions/{reference}/verify")} | {
+        ("llmos-registry", name) for name in ("registry.version_verify", "transaction", "S3 stream")
+    }
+    keep_asking(lambda: trace(compose, verified) >= spans, "the trace of an admin call", 60)
+
+
 def test_down_leaves_nothing(compose: Compose, row: Row) -> None:
     began_s = clock.monotonic_s()
-    compose.run("down", "--volumes")
+    compose.down()
     row("`down --volumes`", "", "", clock.monotonic_s() - began_s)
     label = f"label=com.docker.compose.project={PROJECT}"
     for kind in (("ps", "--all"), ("volume", "ls"), ("network", "ls")):
