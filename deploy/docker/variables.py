@@ -22,7 +22,7 @@ _COUNT: Final = "count"
 VARIABLES: Final = (
     Variable("LLMOS_BIND", "127.0.0.1", "address", "Where the balancer listens on the host; TLS belongs before it."),
     Variable("LLMOS_PORT", "8000", "TCP port", "Port of the balancer on the host."),
-    Variable("LLMOS_DOOR_SUBNET", "172.29.246.0/24", "CIDR", "Of the balancer, which gateways believe about clients."),
+    Variable("LLMOS_DOOR_SUBNET", "172.16.246.0/24", "CIDR", "Of the balancer, which gateways believe about clients."),
     Variable("LLMOS_GATEWAYS", "2", _COUNT, "Gateways behind the balancer, 16 at most."),
     Variable("LLMOS_SCHEDULERS", "2", _COUNT, "Schedulers; whichever is left takes over."),
     Variable("LLMOS_CPU_WORKERS", "1", _COUNT, "Inference workers on CPUs; 0 where GPUs serve."),

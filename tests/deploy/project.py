@@ -24,7 +24,7 @@ NOT_STARTED: Final = ("grafana",)
 """Services without a stand-in."""
 FAKE_ENGINE: Final = os.environ.get("LLMOS_DEPLOY_ENGINE") == "fake"
 """Whether an engine answers that costs nothing, where vLLM would take minutes for each start."""
-SUBNET: Final = "172.29.247.0/24"
+SUBNET: Final = "172.16.247.0/24"
 """Not that of an installation beside it."""
 AS_THEY_ARE: Final = os.environ.get("LLMOS_DEPLOY_BUILD") == "no"
 """Whether our own images are taken as they are, not built first."""

@@ -2,6 +2,7 @@
 
 import re
 from functools import cache
+from ipaddress import IPv4Network
 from pathlib import Path
 from typing import Any, Final
 
@@ -20,6 +21,7 @@ from deploy.local.publish_model import Settings as PublishSettings
 from deploy.local.site import Site
 from deploy.nats.__main__ import Settings as ProvisionSettings
 from services.audit.settings import OwnerSettings as AuditOwnerSettings
+from tests.deploy.project import SUBNET
 
 FILE: Final = CHECKOUT / "docker-compose.yml"
 TEXT: Final = FILE.read_text(encoding="utf-8")
@@ -29,6 +31,11 @@ ENGINE: Final = ("VLLM_", "OMP_", "TORCHDYNAMO_", "DO_NOT_TRACK", "HF_HUB_OFFLIN
 FOREIGN: Final = (
     "nats", "postgres", "s3", "s3-setup", "balancer", "otel-collector", "prometheus", "grafana",
 )  # fmt: skip
+POOLS_OF_DOCKER: Final = (
+    "172.17.0.0/16", "172.18.0.0/16", "172.19.0.0/16", "172.20.0.0/14", "172.24.0.0/14", "172.28.0.0/14",
+    "192.168.0.0/16",
+)  # fmt: skip
+"""From where an engine takes subnets for networks that name none (`default-address-pools`)."""
 JOBS: Final = ("prepare", "nats-setup", "postgres-setup", "s3-setup", "audit-setup", "model")
 
 
@@ -86,6 +93,18 @@ def test_a_container_has_limits_a_health_check_and_a_way_back(name: str) -> None
         assert told["restart"] == "unless-stopped"
         assert told["healthcheck"]["test"]
         assert told["stop_grace_period"]
+
+
+def test_the_one_subnet_that_is_named_is_never_given_to_another_network() -> None:
+    named = [
+        IPv4Network(config["subnet"])
+        for network in compose()["networks"].values()
+        for config in network.get("ipam", {}).get("config", ())
+    ]
+    assert len(named) == 1
+    for subnet in (*named, IPv4Network(SUBNET)):
+        assert subnet.is_private
+        assert not any(subnet.overlaps(IPv4Network(pool)) for pool in POOLS_OF_DOCKER)
 
 
 @pytest.mark.parametrize("name", JOBS)
