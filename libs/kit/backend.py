@@ -23,7 +23,7 @@ from libs.kit.outbox import BundledOutbox, Outbox, Relay
 from libs.kit.page import Page
 from libs.kit.postgres import Database
 from libs.kit.rounds import Rounds
-from libs.kit.serving import Desk, Operation
+from libs.kit.serving import Calls, Desk, Operation
 from libs.kit.settings import BackendSettings
 
 log = structlog.get_logger(__name__)
@@ -69,6 +69,8 @@ class Backend:
         self._desk = desk
         self._start_timeout_s = settings.start_timeout_s
         self._retry_s = settings.retry_s
+        self._drain_s = settings.drain_s
+        self._calls: list[Calls] = []
         self._migrate = migrate
         options = settings.nats.options(f"{self.name}.{self.instance}", inbox_prefix=f"_INBOX.{self.instance}")
         self.database = Database(settings.database, fresh_plans=fresh_plans)
@@ -96,6 +98,7 @@ class Backend:
     def answer(self, operations: Mapping[str, Operation]) -> None:
         """Answer every call of the contract with its function in `operations`."""
         calls = self._desk.subscribe(self.broker, operations)
+        self._calls.append(calls)
         self.discovery.offer(self._desk.subject, calls.tallies, queue_group=self.name)
 
     def send(self, outbox: Outbox | BundledOutbox) -> None:
@@ -168,7 +171,10 @@ class Backend:
     async def stop(self) -> None:
         """End the work, finish the calls that run, then close everything."""
         await self.rest()
+        # The broker waits for what runs; its own patience ends without an answer to anybody, so ours ends before.
+        breaking_off = asyncio.get_running_loop().call_later(self._drain_s, self._break_off)
         await stop_broker(self.broker)
+        breaking_off.cancel()
         if self._relay is not None:
             await self._relay.stop()
         await self._operators.stop()
@@ -187,6 +193,10 @@ class Backend:
         for consumer in self._consumers:
             consumer.reconnected()
         self.told.set()
+
+    def _break_off(self) -> None:
+        for calls in self._calls:
+            calls.break_off()
 
     def _on_bus(self, connected: bool) -> None:  # noqa: FBT001 - the bus's own callback
         if connected:

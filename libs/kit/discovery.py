@@ -11,7 +11,6 @@ from typing import Final
 
 import msgspec
 import structlog
-from faststream.nats import NatsBroker, NatsMessage
 
 from libs.contracts import subjects
 from libs.contracts.discovery import EndpointInfo, EndpointStats, InfoAnswer, PingAnswer, StatsAnswer, Verb, heard_by
@@ -60,7 +59,7 @@ class Discovery:
     """One process, as it shows itself to whoever may ask."""
 
     def __init__(self, service: str, instance: str, health: Health) -> None:
-        """Prepare; nothing is heard before `listen` or `listen_at`."""
+        """Prepare; nothing is heard before `listen`."""
         self._service = service
         self._instance = instance
         self._health = health
@@ -76,15 +75,6 @@ class Discovery:
         """Answer on this connection for as long as it is there."""
         for subject in heard_by(self._service, self._instance):
             bus.subscribe(subject, lambda message: self._hear(bus, message))
-
-    def listen_at(self, broker: NatsBroker) -> None:
-        """The same where FastStream has the connection; call it before the broker starts."""
-
-        async def hear(message: NatsMessage) -> bytes | None:
-            return await self._answer(subjects.discovery_verb(message.raw_message.subject))
-
-        for subject in heard_by(self._service, self._instance):
-            broker.subscriber(subject, max_workers=_AT_ONCE, decoder=_as_it_is)(hear)
 
     def _hear(self, bus: BusClient, message: Message) -> None:
         if not message.reply or len(self._answering) >= _AT_ONCE:
@@ -146,8 +136,3 @@ class Discovery:
     async def _state(self) -> dict[str, str]:
         found = await self._health.look()
         return {**self._constant(), "lacks": ",".join(found.missing), "degraded": ",".join(found.degraded)}
-
-
-async def _as_it_is(message: NatsMessage) -> bytes:
-    """What comes with a question means nothing, so nothing may go wrong in reading it."""
-    return message.body

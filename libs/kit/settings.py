@@ -146,3 +146,5 @@ class BackendSettings(ServiceSettings):
     """Pause before what the database or the bus did not take is tried again."""
     start_timeout_s: float = Field(default=60.0, gt=0)
     """How long the database and the bus may take to answer when this process starts."""
+    drain_s: float = Field(default=5.0, ge=0, le=10)
+    """How long calls that run may take when this process is stopped."""

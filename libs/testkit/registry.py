@@ -32,6 +32,7 @@ from services.registry.settings import Settings
 
 QUICK: Final = {
     "steward_s": 0.05,
+    "retry_s": 0.05,
     "announce_s": 0.5,
     "adapter_grace_s": 0.3,
     "beat_timeout_s": 1.0,

@@ -6,11 +6,11 @@ from typing import Final
 
 import msgspec
 import structlog
-from faststream.nats import NatsBroker, NatsMessage
 
 from libs.contracts import subjects
 from libs.contracts.inference import WorkerBeat, WorkerState
 from libs.kit import clock
+from libs.kit.bus import BusClient
 
 log = structlog.get_logger(__name__)
 
@@ -34,13 +34,9 @@ class Fleet:
     _looked_s: float | None = None
     _listening_since_s: float | None = None
 
-    def subscribe(self, broker: NatsBroker) -> None:
+    def subscribe(self, bus: BusClient) -> None:
         """Hear every beat."""
-
-        async def hear(message: NatsMessage) -> None:
-            self.hear(message.raw_message.subject, message.body)
-
-        broker.subscriber(subjects.ALL_BEATS)(hear)
+        bus.subscribe(subjects.ALL_BEATS, lambda message: self.hear(message.subject, message.payload))
 
     def hear(self, subject: str, payload: bytes) -> None:
         """Take one beat; what cannot be read, or speaks for another, is logged and left."""

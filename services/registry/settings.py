@@ -3,16 +3,14 @@
 from pydantic import Field
 from pydantic_settings import SettingsConfigDict
 
-from libs.kit.settings import NatsSettings, ObjectSettings, PostgresSettings, ServiceSettings
+from libs.kit.settings import BackendSettings, ObjectSettings
 
 
-class Settings(ServiceSettings):
+class Settings(BackendSettings):
     """What one registry process needs to know."""
 
     model_config = SettingsConfigDict(env_prefix="REGISTRY_", env_nested_delimiter="__")
 
-    nats: NatsSettings = Field(default_factory=NatsSettings)
-    database: PostgresSettings = Field(default_factory=PostgresSettings)
     objects: ObjectSettings = Field(default_factory=ObjectSettings)
     upload_ttl_s: float = Field(default=86_400.0, gt=0)
     """How long an upload is kept after it was last asked for; until then its blobs are safe."""
@@ -20,10 +18,6 @@ class Settings(ServiceSettings):
     """How long a URL to a blob is valid."""
     verify_parallel: int = Field(default=4, ge=1, le=64)
     """Blobs (at most 64 MiB each) that one process reads back at the same time."""
-    start_timeout_s: float = Field(default=60.0, gt=0)
-    """How long the database and the bus may take to answer when this process starts."""
-    drain_s: float = Field(default=5.0, ge=0, le=10)
-    """How long calls that run may take when this process is stopped."""
     steward_s: float = Field(default=0.5, gt=0)
     """Pause between two looks at deployments and unsent events."""
     announce_s: float = Field(default=10.0, gt=0)

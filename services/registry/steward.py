@@ -37,6 +37,8 @@ class Steward:
     voice: Voice
     passed: StepListener
     pause_s: float
+    retry_s: float
+    """The same after something was not done."""
     announce_s: float
     wake: asyncio.Event
     """Set when something is known to have changed; else every round waits for the pause."""
@@ -73,7 +75,7 @@ class Steward:
         if not self.voice.is_connected:
             return
         if not self.fleet.is_known:
-            await self.voice.ask_for_beats()
+            self.voice.ask_for_beats()
         for pool in await self.deployments.pools():
             step = await self.deployments.reconcile(pool)
             if step is None:
@@ -82,7 +84,7 @@ class Steward:
             await self._announce(deployment)
             if ask:
                 log.info("worker is asked to reload", pool=pool, worker=ask, base=deployment.base.reference)
-                await self.voice.ask_to_reload(ask)
+                self.voice.ask_to_reload(ask)
 
     async def relay(self) -> None:
         """Send what waits in the outbox, in order, if this process leads.
@@ -124,7 +126,7 @@ class Steward:
             await self._attempt(self.keep_versions)
             await self._attempt(self.round)
             await self._attempt(self.relay)
-            await set_within(self.wake, self.pause_s)
+            await set_within(self.wake, self.retry_s if self._troubles else self.pause_s)
 
     async def _attempt(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
         try:

@@ -3,35 +3,31 @@
 from typing import Final
 
 import msgspec
-import structlog
-from nats.aio.client import Client
-from nats.errors import Error as NatsError
 
 from libs.contracts import subjects
 from libs.contracts.registry import Deployment
-from libs.contracts.topology import DEPLOYMENTS, EVT_REGISTRY
-from libs.kit import clock
-from libs.kit.bus.stored import Event
+from libs.kit.bus import BusClient, BusError
+from libs.kit.bus.stored import Event, StoredPublisher, is_stored
 from libs.kit.errors import ServiceError
-
-log = structlog.get_logger(__name__)
 
 _SOURCE: Final = "llmos/registry"
 _ACK_TIMEOUT_S: Final = 5.0
-_BUCKET_STREAM: Final = f"KV_{DEPLOYMENTS.name}"
 
 
 class Voice:
     """Publishes through a connection that somebody else keeps."""
 
-    def __init__(self, connection: Client) -> None:
-        self._connection = connection
-        self._jetstream = connection.jetstream(timeout=_ACK_TIMEOUT_S)
+    def __init__(self, bus: BusClient, instance: str) -> None:
+        """Prepare; acknowledgements come to the inbox of this process."""
+        self._bus = bus
+        inbox = f"_INBOX.{instance}.said"
+        self._events = StoredPublisher(bus, source=_SOURCE, inbox=inbox, timeout_s=_ACK_TIMEOUT_S)
+        self._events.start()
 
     @property
     def is_connected(self) -> bool:
         """Whether the bus is there."""
-        return bool(self._connection.is_connected)
+        return self._bus.connected
 
     async def store(self, events: list[Event]) -> None:
         """Store events in their stream, one after the other; a repeat is recognised by the event's id.
@@ -40,16 +36,10 @@ class Voice:
             ServiceError: `bus_unavailable`, it is not known of each that it is stored.
         """
         for event in events:
-            headers = {
-                "Nats-Msg-Id": event.id,
-                "ce-id": event.id,
-                "ce-type": event.subject,
-                "ce-time": clock.rfc3339(event.time_ms),
-                "ce-source": _SOURCE,
-                "ce-specversion": "1.0",
-                "content-type": "application/json",
-            }
-            await self._store(EVT_REGISTRY.name, event.subject, event.payload, headers)
+            try:
+                await self._events.store([event])
+            except BusError as error:
+                raise _away(event.subject, error) from error
 
     async def put_deployment(self, deployment: Deployment) -> None:
         """Put a pool's desired state into the bucket.
@@ -57,37 +47,37 @@ class Voice:
         Raises:
             ServiceError: `bus_unavailable`, it is not known to be stored.
         """
-        payload = msgspec.json.encode(deployment)
-        await self._store(_BUCKET_STREAM, subjects.deployment(deployment.pool), payload)
+        subject = subjects.deployment(deployment.pool)
+        try:
+            answer = await self._bus.request(subject, msgspec.json.encode(deployment), timeout_s=_ACK_TIMEOUT_S)
+        except BusError as error:
+            raise _away(subject, error) from error
+        if not is_stored(answer.payload):
+            raise _away(subject, answer.payload.decode(errors="replace"))
 
-    async def ask_to_reload(self, worker: str) -> None:
+    def ask_to_reload(self, worker: str) -> None:
         """Ask a worker to start again with its pool's base; nobody answers.
 
         Raises:
             ServiceError: `bus_unavailable`.
         """
-        await self._say(subjects.reload(worker))
+        self._say(subjects.reload(worker))
 
-    async def ask_for_beats(self) -> None:
+    def ask_for_beats(self) -> None:
         """Ask every worker for a sign of life.
 
         Raises:
             ServiceError: `bus_unavailable`.
         """
-        await self._say(subjects.REPORT)
+        self._say(subjects.REPORT)
 
-    async def _say(self, subject: str) -> None:
+    def _say(self, subject: str) -> None:
         try:
-            await self._connection.publish(subject, b"")
-        except NatsError as error:
-            raise _away(subject, error) from error
-
-    async def _store(self, stream: str, subject: str, payload: bytes, headers: dict[str, str] | None = None) -> None:
-        try:
-            await self._jetstream.publish(subject, payload, stream=stream, headers=headers)
-        except NatsError as error:
+            self._bus.publish(subject)
+        except BusError as error:
             raise _away(subject, error) from error
 
 
-def _away(subject: str, error: NatsError) -> ServiceError:
-    return ServiceError("bus_unavailable", f"{subject} was not taken: {error or type(error).__name__}", retry_after_s=1)
+def _away(subject: str, reason: object) -> ServiceError:
+    said = str(reason) or type(reason).__name__
+    return ServiceError("bus_unavailable", f"{subject} was not taken: {said}", retry_after_s=1)

@@ -28,6 +28,11 @@ class Event(NamedTuple):
     """Of the span that caused it, if that is known."""
 
 
+def is_stored(answer: bytes) -> bool:
+    """Whether a stream says so; an error, or "no responders" while JetStream starts, is no acknowledgement."""
+    return answer.startswith(b"{") and b'"error"' not in answer
+
+
 @functools.lru_cache(maxsize=64)
 def _rest(type_: str, time_ms: int, constant: str) -> str:
     """Headers that the events of one transaction share."""
@@ -101,8 +106,7 @@ class StoredPublisher:
         return f"NATS/1.0\r\nNats-Msg-Id: {event.id}\r\nce-id: {event.id}\r\n{trace}{rest}".encode()
 
     def _on_ack(self, message: Message) -> None:
-        # An error, or "no responders" while JetStream starts, is no acknowledgement.
-        if message.payload.startswith(b"{") and b'"error"' not in message.payload:
+        if is_stored(message.payload):
             sending = self._waiting.get(message.subject)
             if sending is not None:
                 sending.acknowledged()

@@ -14,7 +14,6 @@ from nats.micro.service import ServiceInfo, ServicePing, ServiceStats
 from deploy.nats.permissions import APPLICATION_USERS
 from libs.contracts import subjects
 from libs.contracts.discovery import SERVICES, InstanceState, Verb
-from libs.kit.broker import make_broker
 from libs.kit.bus import BusClient, BusError, Message
 from libs.kit.discovery import Discovery
 from libs.kit.health import Health
@@ -57,26 +56,17 @@ async def connect(nats: NatsServer) -> AsyncIterator[Callable[..., Any]]:
         await bus.close()
 
 
-@pytest_asyncio.fixture(loop_scope="session", params=["slim", "faststream"])
-async def shown(request: pytest.FixtureRequest, nats: NatsServer, connect: Any) -> AsyncIterator[str]:
-    """One process of the feedback service, on either kind of connection: its instance."""
+@pytest_asyncio.fixture(loop_scope="session")
+async def shown(connect: Any) -> str:
+    """One process of the feedback service: its instance."""
     health = Health()
     health.see("nats", lambda: True)
     health.see("database", lambda: False)
     health.see("registry", lambda: False, needed=False)
-    discovery = _discovery("f1", health)
-    if request.param == "slim":
-        bus = await connect("feedback")
-        discovery.listen(bus)
-        await bus.flush()
-        yield "f1"
-        return
-    broker = make_broker(nats.settings("feedback"), service="feedback", instance="f1")
-    discovery.listen_at(broker)
-    await broker.start()
-    await broker.connection.flush()
-    yield "f1"
-    await broker.stop()
+    bus = await connect("feedback")
+    _discovery("f1", health).listen(bus)
+    await bus.flush()
+    return "f1"
 
 
 @pytest_asyncio.fixture(loop_scope="session")
