@@ -15,5 +15,6 @@ VERBS: Final = {
     "delete": change.delete,
     "gc": change.collect_garbage,
     "deploy": change.deploy,
+    "adjust": change.adjust,
     "deployments": look.list_deployments,
 }

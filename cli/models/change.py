@@ -1,4 +1,4 @@
-"""The changing verbs: `models alias|delete|gc|deploy`."""
+"""The changing verbs: `models alias|delete|gc|deploy|adjust`."""
 
 import asyncio
 from typing import Annotated, Final
@@ -11,6 +11,7 @@ from cli.models.look import Json, Reference
 from cli.models.rest import RestRegistry
 from cli.models.session import AUTHOR, with_registry
 from libs.contracts.registry import (
+    AdjustDeployment,
     Alias,
     CollectGarbage,
     DeleteVersion,
@@ -27,6 +28,7 @@ from libs.kit.errors import ServiceError
 
 _HOUR_S: Final = 3_600.0
 _LOOK_EVERY_S: Final = 0.5
+_PATIENCE_S: Final = 900.0
 
 
 def move_alias(
@@ -113,38 +115,77 @@ def collect_garbage(
     ui.say(f"  [dim]{result.kept} in use; {result.candidates} unreferenced, but not for long enough[/dim]")
 
 
+Expect = Annotated[int | None, typer.Option(metavar="GENERATION", help="Only if it has not changed since.")]
+Wait = Annotated[bool, typer.Option("--wait", help="Return when every worker serves it.")]
+TimeoutS = Annotated[float, typer.Option("--timeout", metavar="SECONDS", help="For --wait.")]
+EngineArg = Annotated[list[str] | None, typer.Option(help="--engine-arg=--flag=value; may be repeated.")]
+
+
 def deploy(  # noqa: PLR0913 - one per option
     pool: Annotated[str, typer.Argument(help="For example default.")],
     base: Annotated[str, typer.Argument(help="The model: any reference.")],
     *,
     adapter: Annotated[list[str] | None, typer.Option(help="Keep it loaded; may be repeated.")] = None,
-    engine_arg: Annotated[list[str] | None, typer.Option(help="--engine-arg=--flag=value; may be repeated.")] = None,
+    engine_arg: EngineArg = None,
     replicas: Annotated[int, typer.Option(min=1, help="Workers that are to serve it.")] = 1,
-    expect: Annotated[int | None, typer.Option(metavar="GENERATION", help="Only if it has not changed since.")] = None,
-    wait: Annotated[bool, typer.Option("--wait", help="Return when every worker serves it.")] = False,
-    timeout_s: Annotated[float, typer.Option("--timeout", metavar="SECONDS", help="For --wait.")] = 900.0,
+    expect: Expect = None,
+    wait: Wait = False,
+    timeout_s: TimeoutS = _PATIENCE_S,
 ) -> None:
-    """Declare what a pool serves; its workers follow one by one."""
+    """Declare what a pool serves, all of it; its workers follow one by one."""
+    wanted = Deploy(
+        pool=pool,
+        base=base,
+        author=AUTHOR,
+        adapters=tuple(adapter or ()),
+        engine_args=tuple(engine_arg or ()),
+        replicas=replicas,
+        expected_generation=expect,
+    )
+    _declare("deployment_declare", wanted, timeout_s if wait else None)
+
+
+def adjust(  # noqa: PLR0913 - one per option
+    pool: Annotated[str, typer.Argument(help="For example default.")],
+    *,
+    add: Annotated[list[str] | None, typer.Option(metavar="REF", help="Keep this adapter loaded, too.")] = None,
+    drop: Annotated[list[str] | None, typer.Option(metavar="REF", help="No longer this one.")] = None,
+    base: Annotated[str | None, typer.Option(metavar="REF", help="Another model.")] = None,
+    engine_arg: EngineArg = None,
+    no_engine_args: Annotated[bool, typer.Option("--no-engine-args", help="None any more.")] = False,
+    replicas: Annotated[int | None, typer.Option(min=1, help="Workers that are to serve it.")] = None,
+    expect: Expect = None,
+    wait: Wait = False,
+    timeout_s: TimeoutS = _PATIENCE_S,
+) -> None:
+    """Change what a pool serves in what is named; the rest stays as it was declared."""
+    if engine_arg and no_engine_args:
+        raise typer.BadParameter("say which, or say none", param_hint="--engine-arg")
+    wanted = AdjustDeployment(
+        pool=pool,
+        author=AUTHOR,
+        base=base,
+        add_adapters=tuple(add or ()),
+        drop_adapters=tuple(drop or ()),
+        engine_args=tuple(engine_arg or ()) if engine_arg or no_engine_args else None,
+        replicas=replicas,
+        expected_generation=expect,
+    )
+    if wanted == AdjustDeployment(pool=pool, author=AUTHOR, expected_generation=expect):
+        raise typer.BadParameter("say what is to be different", param_hint="--add, --drop, --base, …")
+    _declare("deployment_adjust", wanted, timeout_s if wait else None)
+
+
+def _declare(operation: str, wanted: Deploy | AdjustDeployment, timeout_s: float | None) -> None:
+    """Have it declared and say what is served now; with a timeout, when every worker serves it."""
 
     async def work(registry: RestRegistry) -> DeploymentStatus:
-        status: DeploymentStatus = await registry.call(
-            "deployment_declare",
-            Deploy(
-                pool=pool,
-                base=base,
-                author=AUTHOR,
-                adapters=tuple(adapter or ()),
-                engine_args=tuple(engine_arg or ()),
-                replicas=replicas,
-                expected_generation=expect,
-            ),
-        )
-        return await _settled(registry, status, timeout_s) if wait else status
+        status: DeploymentStatus = await registry.call(operation, wanted)
+        return status if timeout_s is None else await _settled(registry, status, timeout_s)
 
-    with ui.err.status("rolling" if wait else "declaring", spinner="dots"):
-        status = with_registry(work)
-    wanted = status.deployment
-    ui.say(f"{ui.WELL} {pool} serves {wanted.base.reference}  [dim]generation {wanted.generation}[/dim]")
+    with ui.err.status("declaring" if timeout_s is None else "rolling", spinner="dots"):
+        now = with_registry(work).deployment
+    ui.say(f"{ui.WELL} {now.pool} serves {now.base.reference}  [dim]generation {now.generation}[/dim]")
 
 
 async def _settled(registry: RestRegistry, status: DeploymentStatus, timeout_s: float) -> DeploymentStatus:

@@ -6,6 +6,7 @@ from typing import Any, Final
 from cli.rest import Offer, RestCaller, Wanted, at
 from libs.contracts.registry import (
     OPERATIONS,
+    AdjustDeployment,
     BeginUpload,
     CollectGarbage,
     CommitUpload,
@@ -77,9 +78,17 @@ def _aliases(asked: ListAliases) -> Wanted:
 
 def _declare(asked: Deploy) -> Wanted:
     body = {name: getattr(asked, name) for name in ("base", "adapters", "engine_args", "replicas")}
-    expected = asked.expected_generation
-    headers = {} if expected is None else _condition(str(expected) if expected else "")
-    return Wanted("PUT", at("deployments", asked.pool), body, headers=headers)
+    return Wanted("PUT", at("deployments", asked.pool), body, headers=_generation(asked.expected_generation))
+
+
+def _adjust(asked: AdjustDeployment) -> Wanted:
+    named = ("base", "add_adapters", "drop_adapters", "engine_args", "replicas")
+    body = {name: value for name in named if (value := getattr(asked, name)) is not None}
+    return Wanted("PATCH", at("deployments", asked.pool), body, headers=_generation(asked.expected_generation))
+
+
+def _generation(expected: int | None) -> dict[str, str]:
+    return {} if expected is None else _condition(str(expected) if expected else "")
 
 
 def _pool(asked: PoolName) -> Wanted:
@@ -101,6 +110,7 @@ _ROUTES: Final[dict[str, Callable[[Any], Wanted]]] = {
     "alias_set": _set_alias,
     "alias_list": _aliases,
     "deployment_declare": _declare,
+    "deployment_adjust": _adjust,
     "deployment_show": _pool,
     "deployment_list": lambda _: Wanted("GET", at("deployments")),
     "garbage_collect": _collect,

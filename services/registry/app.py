@@ -11,6 +11,7 @@ from services.registry.fleet import Fleet
 from services.registry.handlers import DESK
 from services.registry.leader import Leader
 from services.registry.migrations import migrate
+from services.registry.service.adjusting import Adjusting
 from services.registry.service.catalogue import Catalogue
 from services.registry.service.deploying import Deployments
 from services.registry.service.garbage import Collector
@@ -78,6 +79,7 @@ class Registry(Backend):
             "alias_set": naming.set,
             "alias_list": naming.list,
             "deployment_declare": self.deployments.declare,
+            "deployment_adjust": Adjusting(deployments=self.deployments).adjust,
             "deployment_show": self.deployments.show,
             "deployment_list": self.deployments.show_all,
             "garbage_collect": self._garbage.collect,

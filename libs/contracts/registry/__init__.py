@@ -12,6 +12,7 @@ import msgspec
 from libs.contracts.calls import Empty
 from libs.contracts.registry.aliases import DEFAULT_ALIAS, Alias, AliasList, AliasMoved, ListAliases, SetAlias
 from libs.contracts.registry.deployments import (
+    AdjustDeployment,
     Deploy,
     DeployedVersion,
     Deployment,
@@ -61,6 +62,7 @@ __all__ = [
     "MAX_MANIFEST_BYTES",
     "OPERATIONS",
     "UPLOAD_PAGE",
+    "AdjustDeployment",
     "Alias",
     "AliasList",
     "AliasMoved",
@@ -111,6 +113,7 @@ OPERATIONS: Final[dict[str, tuple[type[msgspec.Struct], type[msgspec.Struct]]]] 
     "alias_set": (SetAlias, Alias),
     "alias_list": (ListAliases, AliasList),
     "deployment_declare": (Deploy, DeploymentStatus),
+    "deployment_adjust": (AdjustDeployment, DeploymentStatus),
     "deployment_show": (PoolName, DeploymentStatus),
     "deployment_list": (FindDeployments, DeploymentList),
     "garbage_collect": (CollectGarbage, Garbage),

@@ -18,6 +18,23 @@ class Deploy(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     """Compare-and-swap: refuse if something else was declared since; 0 for "must not exist"."""
 
 
+class AdjustDeployment(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
+    """Change what a pool serves in what is named here; the rest stays as it was declared."""
+
+    pool: str
+    author: str
+    base: str | None = None
+    """As in `Deploy`, and so below."""
+    add_adapters: tuple[str, ...] = ()
+    drop_adapters: tuple[str, ...] = ()
+    """Only what was declared or added can be dropped; an alias keeps what it points to loaded."""
+    engine_args: tuple[str, ...] | None = None
+    """All of them; an empty list is none."""
+    replicas: int | None = None
+    expected_generation: int | None = None
+    """Compare-and-swap: refuse if something else was declared since."""
+
+
 class PoolName(msgspec.Struct, frozen=True, omit_defaults=True):
     """Which pool."""
 

@@ -5,7 +5,7 @@ from typing import Any, Final
 import msgspec
 
 from libs.contracts.permissions import Permission
-from libs.contracts.registry import Deploy, FindDeployments, PoolName
+from libs.contracts.registry import AdjustDeployment, Deploy, FindDeployments, PoolName
 from libs.kit.errors import ServiceError
 from services.gateway.routes.endpoints import Asked, Endpoint
 
@@ -21,6 +21,18 @@ class NewDeployment(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     replicas: int = 1
 
 
+class DeploymentChange(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What a pool is to serve from now on, where it is to be something else; the rest stays."""
+
+    base: str | None = None
+    add_adapters: tuple[str, ...] = ()
+    drop_adapters: tuple[str, ...] = ()
+    """Of those that were declared or added; what an alias points to stays loaded."""
+    engine_args: tuple[str, ...] | None = None
+    """All of them; an empty list is none."""
+    replicas: int | None = None
+
+
 def _declare(asked: Asked) -> Deploy:
     wanted = asked.body
     return Deploy(
@@ -28,6 +40,20 @@ def _declare(asked: Asked) -> Deploy:
         base=wanted.base,
         author=asked.author,
         adapters=wanted.adapters,
+        engine_args=wanted.engine_args,
+        replicas=wanted.replicas,
+        expected_generation=_expected(asked),
+    )
+
+
+def _adjust(asked: Asked) -> AdjustDeployment:
+    wanted = asked.body
+    return AdjustDeployment(
+        pool=asked.path["pool"],
+        author=asked.author,
+        base=wanted.base,
+        add_adapters=wanted.add_adapters,
+        drop_adapters=wanted.drop_adapters,
         engine_args=wanted.engine_args,
         replicas=wanted.replicas,
         expected_generation=_expected(asked),
@@ -74,6 +100,17 @@ ENDPOINTS: Final = (
         summary="Declare what a pool serves; `If-Match` names the generation that this replaces.",
         body=NewDeployment,
         call=_declare,
+        tag=_generation,
+        conditional=True,
+    ),
+    Endpoint(
+        method="PATCH",
+        path="/deployments/{pool}",
+        permission=Permission.DEPLOYMENTS_WRITE,
+        operation="deployment_adjust",
+        summary="Change what a pool serves in what the body names; `If-Match` names the generation that this replaces.",
+        body=DeploymentChange,
+        call=_adjust,
         tag=_generation,
         conditional=True,
     ),

@@ -90,7 +90,7 @@ class Deployments:
             record = await deployments.get(connection, request.pool)
         status = None if record is None else seen_by(self._status(record), request.tenant)
         if status is None:
-            raise ServiceError("not_found", f"Nothing is deployed to the pool {request.pool[:80]}.", param="pool")
+            raise not_deployed(request.pool)
         return status
 
     async def show_all(self, request: FindDeployments) -> DeploymentList:
@@ -188,6 +188,11 @@ class Deployments:
             ),
             error=record.error,
         )
+
+
+def not_deployed(pool: str) -> ServiceError:
+    """What is said of a pool for which nothing was declared."""
+    return ServiceError("not_found", f"Nothing is deployed to the pool {pool[:80]}.", param="pool")
 
 
 def _check(request: Deploy) -> None:

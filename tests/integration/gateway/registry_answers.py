@@ -54,6 +54,7 @@ GOOD: dict[str, msgspec.Struct] = {
     "alias_set": ALIAS,
     "alias_list": AliasList((ALIAS,)),
     "deployment_declare": STATUS,
+    "deployment_adjust": STATUS,
     "deployment_show": STATUS,
     "deployment_list": DeploymentList((STATUS,)),
     "garbage_collect": Garbage(dry_run=True, kept=1, candidates=0, deleted=0, deleted_bytes=0),

@@ -100,8 +100,9 @@ def test_every_call_that_a_project_may_make_says_whose_it_is() -> None:
 
 
 WITHOUT_TENANT: Final = {
-    "deployment_declare", "garbage_collect", "dead_letter_list", "loop_apply", "organisation_create",
-    "project_create", "project_change", "audit_verify", "worker_list", "worker_show", "worker_cordon",
+    "deployment_declare", "deployment_adjust", "garbage_collect", "dead_letter_list", "loop_apply",
+    "organisation_create", "project_create", "project_change", "audit_verify", "worker_list", "worker_show",
+    "worker_cordon",
     "worker_uncordon", "worker_drain", "queue_list", "request_list", "queue_purge", "request_cancel",
     "letter_list", "letter_show", "letter_read", "letter_replay", "letter_drop", "settings_show",
     "log_level_set", "service_list",

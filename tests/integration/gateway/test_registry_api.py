@@ -10,6 +10,7 @@ from libs.contracts.calls import Fault
 from libs.contracts.errors import ERRORS
 from libs.contracts.registry import (
     OPERATIONS,
+    AdjustDeployment,
     BeginUpload,
     CollectGarbage,
     CommitUpload,
@@ -38,6 +39,10 @@ MOVED = SetAlias(name="helpdesk", alias="champion", target="helpdesk@1", author=
 DECLARED = Deploy(pool="default", base="helpdesk", author="ops", adapters=("a@1",), engine_args=("--x",), replicas=2)
 NEW_ALIAS = {"target": "helpdesk@1", "reason": "better"}
 NEW_DEPLOYMENT = {"base": "helpdesk", "adapters": ["a@1"], "engine_args": ["--x"], "replicas": 2}
+CHANGE = {"add_adapters": ["a@2"], "drop_adapters": ["a@1"], "engine_args": []}
+ADJUSTED = AdjustDeployment(
+    pool="default", author="ops", add_adapters=("a@2",), drop_adapters=("a@1",), engine_args=()
+)  # fmt: skip
 FORWARDED = [
     ("GET", "/versions", None, 200, "version_list", ListVersions(), None),
     (
@@ -60,6 +65,9 @@ FORWARDED = [
     ("GET", "/deployments", None, 200, "deployment_list", FindDeployments(), None),
     ("GET", "/deployments/default", None, 200, "deployment_show", PoolName("default"), "3"),
     ("PUT", "/deployments/default", NEW_DEPLOYMENT, 200, "deployment_declare", DECLARED, "3"),
+    ("PATCH", "/deployments/default", CHANGE, 200, "deployment_adjust", ADJUSTED, "3"),
+    ("PATCH", "/deployments/default", {}, 200, "deployment_adjust",
+     AdjustDeployment(pool="default", author="ops"), "3"),
     ("POST", "/garbage-collection", None, 200, "garbage_collect", CollectGarbage(), None),
     ("POST", "/garbage-collection", {"dry_run": False, "min_age_s": 5}, 200, "garbage_collect",
      CollectGarbage(dry_run=False, min_age_s=5), None),

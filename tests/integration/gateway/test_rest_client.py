@@ -10,6 +10,7 @@ from libs.contracts.calls import Fault
 from libs.contracts.errors import ERRORS
 from libs.contracts.registry import (
     OPERATIONS,
+    AdjustDeployment,
     BeginUpload,
     CollectGarbage,
     CommitUpload,
@@ -35,6 +36,9 @@ from tests.integration.gateway.registry_double import ServiceDouble
 SERVICE, CLIENT = "registry", RestRegistry
 MOVE = SetAlias(name="helpdesk", alias="champion", target="helpdesk@1", author="ops", reason="better")
 DEPLOY = Deploy(pool="default", base="helpdesk@1", author="ops", adapters=("a@1",), engine_args=("-x",), replicas=2)
+ADJUST = AdjustDeployment(
+    pool="default", author="ops", base="helpdesk@2", add_adapters=("a@2",), drop_adapters=("a@1",), replicas=3
+)
 REQUESTS: list[tuple[str, msgspec.Struct]] = [
     ("upload_begin", BeginUpload(manifest=MANIFEST, author="ops")),
     ("upload_commit", CommitUpload("u1")),
@@ -53,6 +57,8 @@ REQUESTS: list[tuple[str, msgspec.Struct]] = [
     ("deployment_declare", DEPLOY),
     ("deployment_declare", msgspec.structs.replace(DEPLOY, expected_generation=4)),
     ("deployment_declare", msgspec.structs.replace(DEPLOY, expected_generation=0)),
+    ("deployment_adjust", ADJUST),
+    ("deployment_adjust", AdjustDeployment(pool="default", author="ops", engine_args=(), expected_generation=4)),
     ("deployment_show", PoolName("default")),
     ("deployment_list", FindDeployments()),
     ("garbage_collect", CollectGarbage(dry_run=False, min_age_s=0)),
