@@ -91,7 +91,7 @@ def _ratio_bars(axes: "Axes", run: Run, loads: Sequence[Load], info: ContenderIn
     )
     for y, spread in points:
         axes.annotate(
-            f"{spread.median:.3g}", (spread.median, y), (0, 4), textcoords="offset points", fontsize=7, ha="center"
+            f"{spread.median:#.3g}", (spread.median, y), (0, 4), textcoords="offset points", fontsize=7, ha="center"
         )
 
 
@@ -126,7 +126,7 @@ def _cpu_bars(axes: "Axes", run: Run, load: Load) -> None:
             axes.bar(index, value, bottom=bottom, color=ROLE_COLOURS.get(role, "black"), width=0.7)
             bottom += value
         axes.annotate(
-            f"{bottom:.3g}",
+            f"{bottom:#.3g}",
             (index, min(bottom, 0.93 * ceiling)),
             ha="center",
             va="bottom",
