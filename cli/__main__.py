@@ -35,7 +35,7 @@ REMEDIES: Final = {
     "version_not_found": "A bare name means its champion. What there is: ./llmos models list",
     "version_in_use": "Move the alias or the deployment first: ./llmos models show REF",
 }
-MODELS_REMEDIES: Final = {"conflict": "Where it points now: ./llmos models aliases NAME"}
+MODELS_REMEDIES: Final = {"conflict": "As it is now: ./llmos models aliases NAME, ./llmos models deployments"}
 """Of `./llmos models` alone."""
 
 
