@@ -118,7 +118,6 @@ def collect_garbage(
 Expect = Annotated[int | None, typer.Option(metavar="GENERATION", help="Only if it has not changed since.")]
 Wait = Annotated[bool, typer.Option("--wait", help="Return when every worker serves it.")]
 TimeoutS = Annotated[float, typer.Option("--timeout", metavar="SECONDS", help="For --wait.")]
-EngineArg = Annotated[list[str] | None, typer.Option(help="--engine-arg=--flag=value; may be repeated.")]
 
 
 def deploy(  # noqa: PLR0913 - one per option
@@ -126,7 +125,7 @@ def deploy(  # noqa: PLR0913 - one per option
     base: Annotated[str, typer.Argument(help="The model: any reference.")],
     *,
     adapter: Annotated[list[str] | None, typer.Option(help="Keep it loaded; may be repeated.")] = None,
-    engine_arg: EngineArg = None,
+    engine_arg: Annotated[list[str] | None, typer.Option(help="--engine-arg=--flag=value; may be repeated.")] = None,
     replicas: Annotated[int, typer.Option(min=1, help="Workers that are to serve it.")] = 1,
     expect: Expect = None,
     wait: Wait = False,
@@ -149,9 +148,11 @@ def adjust(  # noqa: PLR0913 - one per option
     pool: Annotated[str, typer.Argument(help="For example default.")],
     *,
     add: Annotated[list[str] | None, typer.Option(metavar="REF", help="Keep this adapter loaded, too.")] = None,
-    drop: Annotated[list[str] | None, typer.Option(metavar="REF", help="No longer this one.")] = None,
+    drop: Annotated[list[str] | None, typer.Option(metavar="REF", help="No longer ask for this one.")] = None,
     base: Annotated[str | None, typer.Option(metavar="REF", help="Another model.")] = None,
-    engine_arg: EngineArg = None,
+    engine_arg: Annotated[
+        list[str] | None, typer.Option(help="All of them from now on: --engine-arg=--flag=value; may be repeated.")
+    ] = None,
     no_engine_args: Annotated[bool, typer.Option("--no-engine-args", help="None any more.")] = False,
     replicas: Annotated[int | None, typer.Option(min=1, help="Workers that are to serve it.")] = None,
     expect: Expect = None,

@@ -1,5 +1,7 @@
 """Puts one registry process together: database, store, bus, use cases, shutdown."""
 
+from typing import Final
+
 from libs.kit.backend import Backend
 from libs.kit.metrics.standing import show_outbox
 from libs.kit.objects import ObjectStore
@@ -23,6 +25,9 @@ from services.registry.settings import Settings
 from services.registry.steward import Steward
 from services.registry.tables import OUTBOX
 from services.registry.voice import Voice
+
+_LOOKS: Final = 4
+"""In the time for which a worker may be silent, at least, whatever is amiss."""
 
 
 class Registry(Backend):
@@ -95,7 +100,8 @@ class Registry(Backend):
             voice=Voice(self.bus, self.instance),
             passed=self._passed,
             pause_s=self._settings.steward_s,
-            retry_s=self._settings.retry_s,
+            # A longer pause would look to the fleet like a time in which nothing could be heard.
+            retry_s=min(self._settings.retry_s, self._settings.beat_timeout_s / _LOOKS),
             announce_s=self._settings.announce_s,
             wake=self.told,
         )

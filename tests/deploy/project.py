@@ -127,11 +127,12 @@ class Compose:
 
     def traced(self, path: str, key: str, body: dict[str, Any]) -> str:
         """The trace id of a request that is recorded."""
-        wanted = f"00-{secrets.token_hex(16)}-{secrets.token_hex(8)}-01"
+        trace_id = secrets.token_hex(16)
         with self.http(key) as http:
-            reply = http.post(path, json=body, headers={"traceparent": wanted})
+            reply = http.post(path, json=body, headers={"traceparent": f"00-{trace_id}-{secrets.token_hex(8)}-01"})
             reply.raise_for_status()
-            return reply.headers["x-llmos-trace-id"]
+            assert reply.headers["x-llmos-trace-id"] == trace_id
+        return trace_id
 
     def down(self, *, check: bool = True) -> None:
         """Remove containers, networks and volumes, those of the watchers too."""

@@ -50,7 +50,9 @@ def panels() -> Iterator[tuple[str, str]]:
 
 def trace(project: Compose, trace_id: str) -> set[tuple[str, str]]:
     """Service and name of all spans that the collector has of a trace; an error where it has none."""
-    (found,) = _get(project, "otel-collector", f"http://127.0.0.1:16686/api/traces/{trace_id}")["data"]
+    data = _get(project, "otel-collector", f"http://127.0.0.1:16686/api/traces/{trace_id}")["data"]
+    assert data, f"nothing of {trace_id} yet"
+    (found,) = data
     service = {process: about["serviceName"] for process, about in found["processes"].items()}
     return {(service[span["processID"]], span["operationName"]) for span in found["spans"]}
 

@@ -229,7 +229,7 @@ def test_an_adapter_that_is_deployed_answers_under_its_own_name(stack: Commanded
     assert _ask(stack, pushed["reference"]) == (200, pushed["reference"])
     _models(stack, "delete", "voice@1", status=1)
     _models(stack, "adjust", "default", "--drop", "voice@1", "--wait", "--timeout", "60")
-    _models(stack, "adjust", "default", "--drop", "voice@1", status=1)
+    _models(stack, "adjust", "default", "--drop", "voice@1")
     _models(stack, "adjust", "default", status=2)
     assert base in _models(stack, "adjust", "default", "--add", "voice@1", "--wait", "--timeout", "60")
     assert _ask(stack, "voice") == (200, pushed["reference"])

@@ -19,7 +19,7 @@ class Deploy(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
 
 
 class AdjustDeployment(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
-    """Change what a pool serves in what is named here; the rest stays as it was declared."""
+    """Change what a pool serves in what is named here; the rest stays as it was declared. May be repeated."""
 
     pool: str
     author: str
@@ -27,7 +27,7 @@ class AdjustDeployment(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=
     """As in `Deploy`, and so below."""
     add_adapters: tuple[str, ...] = ()
     drop_adapters: tuple[str, ...] = ()
-    """Only what was declared or added can be dropped; an alias keeps what it points to loaded."""
+    """One that was not asked for counts as dropped; of a name that still is, what an alias points to stays loaded."""
     engine_args: tuple[str, ...] | None = None
     """All of them; an empty list is none."""
     replicas: int | None = None

@@ -13,6 +13,7 @@ from libs.kit.telemetry.traceparent import HEADER
 from libs.kit.waiting import set_within
 
 _TIMEOUT_S: Final = 5.0
+_MAX_SAID: Final = 300
 
 
 class Event(NamedTuple):
@@ -44,6 +45,8 @@ class _Sending:
 
     def __init__(self, missing: int) -> None:
         self.missing = missing
+        self.refusal = ""
+        """What the stream, or the server in its place, said instead of taking one."""
         self.done = asyncio.Event()
         if not missing:
             self.done.set()
@@ -53,6 +56,11 @@ class _Sending:
         self.missing -= 1
         if not self.missing:
             self.done.set()
+
+    def refused(self, said: bytes) -> None:
+        """One will not be; there is nothing to wait for."""
+        self.refusal = said.decode(errors="replace")[:_MAX_SAID] or "no stream answers"
+        self.done.set()
 
 
 class StoredPublisher:
@@ -97,6 +105,8 @@ class StoredPublisher:
             await set_within(sending.done, self._timeout_s)
         finally:
             del self._waiting[reply]
+        if sending.refusal:
+            raise BusUnavailableError(f"an event was not taken: {sending.refusal}")
         if sending.missing:
             raise BusTimeoutError(f"{sending.missing} of {len(events)} events were not acknowledged")
 
@@ -106,7 +116,10 @@ class StoredPublisher:
         return f"NATS/1.0\r\nNats-Msg-Id: {event.id}\r\nce-id: {event.id}\r\n{trace}{rest}".encode()
 
     def _on_ack(self, message: Message) -> None:
+        sending = self._waiting.get(message.subject)
+        if sending is None:
+            return
         if is_stored(message.payload):
-            sending = self._waiting.get(message.subject)
-            if sending is not None:
-                sending.acknowledged()
+            sending.acknowledged()
+        else:
+            sending.refused(message.payload)

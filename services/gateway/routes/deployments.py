@@ -21,13 +21,13 @@ class NewDeployment(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     replicas: int = 1
 
 
-class DeploymentChange(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class DeploymentAdjustment(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What a pool is to serve from now on, where it is to be something else; the rest stays."""
 
     base: str | None = None
     add_adapters: tuple[str, ...] = ()
     drop_adapters: tuple[str, ...] = ()
-    """Of those that were declared or added; what an alias points to stays loaded."""
+    """One that was not asked for counts as dropped; of a name that still is, what an alias points to stays loaded."""
     engine_args: tuple[str, ...] | None = None
     """All of them; an empty list is none."""
     replicas: int | None = None
@@ -109,7 +109,7 @@ ENDPOINTS: Final = (
         permission=Permission.DEPLOYMENTS_WRITE,
         operation="deployment_adjust",
         summary="Change what a pool serves in what the body names; `If-Match` names the generation that this replaces.",
-        body=DeploymentChange,
+        body=DeploymentAdjustment,
         call=_adjust,
         tag=_generation,
         conditional=True,

@@ -62,11 +62,7 @@ class Deployments:
             record = await deployments.get(connection, request.pool, lock=True)
             generation = record.document.generation if record else 0
             if request.expected_generation not in (None, generation):
-                raise ServiceError(
-                    "conflict",
-                    f"The deployment of {request.pool} has generation {generation} now; look at it and try again.",
-                    param="expected_generation",
-                )
+                raise changed_since(request.pool, generation)
             now_ms = clock.unix_ms()
             declared = counted(declared, record.declared if record else None)
             if record is not None:
@@ -188,6 +184,12 @@ class Deployments:
             ),
             error=record.error,
         )
+
+
+def changed_since(pool: str, generation: int) -> ServiceError:
+    """What is said to whom has named another generation."""
+    text = f"The deployment of {pool} has generation {generation} now; look at it and try again."
+    return ServiceError("conflict", text, param="expected_generation")
 
 
 def not_deployed(pool: str) -> ServiceError:

@@ -12,7 +12,9 @@ from libs.contracts.versions import full_reference
 from libs.kit.errors import ServiceError
 from libs.testkit.models import write_adapter, write_model
 from libs.testkit.registry import RegistryDesk
+from libs.testkit.wait import eventually
 from services.registry.app import Registry
+from services.registry.service.adjusting import Adjusting
 
 
 @dataclass
@@ -35,6 +37,14 @@ class Pool:
         status = await self.desk.call("deployment_show", PoolName("default"))
         assert isinstance(status, DeploymentStatus)
         return status.deployment
+
+    async def serves(self, *numbers: int) -> None:
+        """Return when these adapters alone are loaded: what is not asked for stays for a grace."""
+
+        async def there() -> bool | None:
+            return _adapters(await self.now()) == self.references(*numbers) or None
+
+        await eventually(there, what=f"the adapters {numbers}")
 
     def references(self, *numbers: int) -> set[str]:
         """Of adapters, by their numbers."""
@@ -70,29 +80,49 @@ async def test_what_is_not_named_stays_as_it_was(pool: Pool) -> None:
     assert (scaled.replicas, _adapters(scaled)) == (5, pool.references(1, 2))
     bare = await pool.adjust(engine_args=())
     assert (bare.engine_args, bare.replicas) == ((), 5)
-    assert await pool.adjust() == bare, "nothing named is nothing changed"
 
 
-async def test_one_is_dropped_and_another_added_at_once(pool: Pool) -> None:
-    changed = await pool.adjust(add_adapters=("tone@2", "tone@2"), drop_adapters=("tone@1",))
-    kept = await pool.adjust(replicas=3)
+async def test_a_change_that_names_nothing_is_refused(pool: Pool) -> None:
+    before = await pool.now()
+    for expected in (None, before.generation):
+        with pytest.raises(ServiceError) as caught:
+            await pool.adjust(expected_generation=expected)
+        assert caught.value.code == "missing_field"
+
+
+async def test_one_is_dropped_and_another_added_at_once_and_a_repeat_changes_nothing(pool: Pool) -> None:
+    change = {"add_adapters": ("tone@2", "tone@2"), "drop_adapters": ("tone@1",)}
+    changed = await pool.adjust(**change)
     assert pool.references(2) <= _adapters(changed)
-    # The one that went stays loaded for its grace; it is not declared any more.
-    with pytest.raises(ServiceError, match="was not asked for"):
-        await pool.adjust(drop_adapters=("tone@1",))
-    assert kept.generation == changed.generation + 1
+    assert (await pool.adjust(**change)).generation == changed.generation
+    await pool.serves(2)
 
 
-async def test_what_an_alias_points_to_cannot_be_dropped(pool: Pool) -> None:
-    await pool.desk.call("alias_set", SetAlias(name="tone", alias="champion", target="tone@3", author="ann"))
-    with pytest.raises(ServiceError) as caught:
-        await pool.adjust(drop_adapters=("tone@champion",))
-    assert (caught.value.code, caught.value.param) == ("invalid_value", "drop_adapters")
+async def test_what_an_alias_points_to_stays_loaded_while_its_name_is_asked_for(pool: Pool) -> None:
+    await pool.desk.call("alias_set", SetAlias(name="tone", alias="champion", target="tone@1", author="ann"))
+    await pool.adjust(add_adapters=("tone@2", "tone@3"))
+    await pool.adjust(drop_adapters=("tone@champion", "tone@2"))
+    await pool.serves(1, 3)
+    await pool.adjust(drop_adapters=("tone@3",))
+    await pool.serves()
 
 
 async def test_changes_at_the_same_time_all_count(pool: Pool) -> None:
-    await asyncio.gather(*(pool.adjust(add_adapters=(f"tone@{number}",)) for number in (2, 3, 4)))
-    assert _adapters(await pool.now()) == pool.references(1, 2, 3, 4)
+    dropped = [pool.adjust(drop_adapters=("tone@1",), replicas=3) for _ in range(8)]
+    added = [pool.adjust(add_adapters=(f"tone@{number}",)) for number in (2, 3, 4) for _ in range(4)]
+    await asyncio.gather(*dropped, *added)
+    assert (await pool.now()).replicas == 3
+    await pool.serves(2, 3, 4)
+
+
+async def test_processes_do_not_undo_each_others_changes(pool: Pool, registry: Registry) -> None:
+    async def in_a_process_of_its_own(number: int) -> None:
+        adjusting = Adjusting(deployments=registry.deployments)
+        await adjusting.adjust(AdjustDeployment(pool="default", author="bob", drop_adapters=("tone@1",)))
+        await adjusting.adjust(AdjustDeployment(pool="default", author="bob", add_adapters=(f"tone@{number}",)))
+
+    await asyncio.gather(*(in_a_process_of_its_own(number) for number in (2, 3, 4)))
+    await pool.serves(2, 3, 4)
 
 
 async def test_who_names_a_generation_changes_only_that(pool: Pool) -> None:
@@ -105,26 +135,25 @@ async def test_who_names_a_generation_changes_only_that(pool: Pool) -> None:
 
 
 @pytest.mark.parametrize(
-    ("what", "code"),
+    ("what", "code", "param"),
     [
-        ({"base": "helpdesk@9"}, "version_not_found"),
-        ({"base": "other@1"}, "incompatible_base"),
-        ({"add_adapters": ("helpdesk@1",)}, "incompatible_base"),
-        ({"drop_adapters": ("tone@2",)}, "invalid_value"),
-        ({"drop_adapters": ("tone@9",)}, "version_not_found"),
-        ({"drop_adapters": ("tone@1", "tone@1")}, "invalid_value"),
-        ({"replicas": 0}, "invalid_value"),
-        ({"engine_args": ("\0",)}, "invalid_value"),
+        ({"base": "helpdesk@9"}, "version_not_found", "base"),
+        ({"base": "other@1"}, "incompatible_base", "base"),
+        ({"add_adapters": ("helpdesk@1",)}, "incompatible_base", "add_adapters"),
+        ({"add_adapters": ("tone@9",)}, "version_not_found", "add_adapters"),
+        ({"drop_adapters": ("tone@9",)}, "version_not_found", "drop_adapters"),
+        ({"replicas": 0}, "invalid_value", "replicas"),
+        ({"engine_args": ("\0",)}, "invalid_value", "engine_args"),
     ],
 )
 async def test_what_cannot_be_served_changes_nothing(
-    what: dict[str, object], code: str, pool: Pool, tmp_path: Path
+    what: dict[str, object], code: str, param: str, pool: Pool, tmp_path: Path
 ) -> None:
     await pool.desk.publish(write_model(tmp_path / "other", 7), "other")
     before = await pool.now()
     with pytest.raises(ServiceError) as caught:
         await pool.adjust(**what)
-    assert caught.value.code == code
+    assert (caught.value.code, caught.value.param) == (code, param)
     assert await pool.now() == before
 
 

@@ -2,13 +2,20 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import nats as nats_py
 import pytest
 import pytest_asyncio
+from nats.js import JetStreamContext
+from structlog.testing import capture_logs
 
-from libs.contracts.registry import CommitUpload, Kind, ListVersions, Resolve, SetAlias, Verify
+from deploy.nats.provision import provision
+from libs.contracts import subjects
+from libs.contracts.registry import CommitUpload, Deploy, Kind, ListVersions, Resolve, SetAlias, Verify
+from libs.contracts.topology import DEPLOYMENTS, EVT_REGISTRY
 from libs.kit.errors import ServiceError
 from libs.kit.publish import Description, Options, publish, scan
 from libs.kit.settings import ObjectSettings, PostgresSettings
@@ -16,7 +23,8 @@ from libs.testkit.models import write_model
 from libs.testkit.nats_server import NatsServer
 from libs.testkit.registry import RegistryDesk, RegistryGround
 from libs.testkit.stores import ObjectServer, PostgresServer
-from libs.testkit.wait import until
+from libs.testkit.wait import eventually, until
+from tests.integration.registry.followers import followers
 
 
 async def _code(desk: RegistryDesk, operation: str, request: object) -> str:
@@ -100,6 +108,42 @@ async def test_a_bus_that_dies_and_comes_back(lonely_ground: RegistryGround, mod
         await asyncio.to_thread(lonely_ground.nats.start)
         await until(lambda: desk.bus.connected and registry.broker.connection.is_connected)
         assert (await desk.call("version_show", Resolve("helpdesk@1"))).version.number == 1
+
+
+async def test_what_is_decided_while_the_bus_refuses_is_told_when_it_takes_again(
+    lonely_ground: RegistryGround, model: Path
+) -> None:
+    nats = lonely_ground.nats
+    async with lonely_ground.registry() as registry, lonely_ground.desk() as desk, _context(nats) as context:
+        await desk.publish(model, "helpdesk")
+        move = SetAlias(name="helpdesk", alias="champion", target="helpdesk@1", author="ann")
+        with capture_logs() as lines:
+            for stream in (EVT_REGISTRY.name, f"KV_{DEPLOYMENTS.name}"):
+                await context.delete_stream(stream)
+            await desk.call("alias_set", move)
+            await desk.call("deployment_declare", Deploy(pool="default", base="helpdesk@1", author="ann"))
+            # As soon as the server says no: the leader has more to do than to wait for its patience.
+            await until(lambda: {line.get("work") for line in lines} >= {"relay", "round"}, timeout_s=3)
+        assert {line["code"] for line in lines if "work" in line} == {"bus_unavailable"}
+        await provision(nats.settings("provisioner"), ("default",))
+        async with followers(nats, "w0") as workers:
+            await until(lambda: workers.now is not None)
+
+        async def told() -> set[str] | None:
+            info = await context.stream_info(EVT_REGISTRY.name, subjects_filter=">")
+            there = set(info.state.subjects or ())
+            return there if subjects.ALIAS_MOVED in there else None
+
+        assert subjects.ALIAS_MOVED in await eventually(told)
+        await until(lambda: registry.fleet.is_known)
+
+
+@asynccontextmanager
+async def _context(nats: NatsServer) -> AsyncIterator[JetStreamContext]:
+    password = nats.passwords["provisioner"]
+    client = await nats_py.connect(f"nats://{nats.host}:{nats.port}", user="provisioner", password=password)
+    yield client.jetstream()
+    await client.close()
 
 
 @pytest_asyncio.fixture(loop_scope="session")
